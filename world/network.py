@@ -1,0 +1,266 @@
+"""The bundled world model: a small diffusion transformer that paints what a moving camera sees.
+
+Context-as-Memory in small. Past frames are clean; each context frame attends to itself only and carries no noise
+level, so its keys and values are computed once for a segment. The frames being painted attend to the caption, to the
+context and to each other. Where a token looks, not when it was made, is its position.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from . import rays
+from .vocabulary import MAX_TOKENS, PAD, VOCABULARY_SIZE
+
+Attention = Callable[..., Tensor]
+KeysValues = list[tuple[Tensor, Tensor]]
+
+PATCH = 8
+STEM = (40, 96)
+DEFAULTS: dict[str, int] = {"dim": 192, "depth": 8, "heads": 3}
+
+
+def plain_attention(q: Tensor, k: Tensor, v: Tensor, heads: int, transformer_options: dict[str, Any]) -> Tensor:
+    """Dense attention over (B, heads, L, D); gives (B, L, heads * D)."""
+    return F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
+
+
+class WorldNet(nn.Module):
+    """The network. Pictures are (B, 3, F, H, W) in [-1, 1]; H and W are multiples of 8.
+
+    Args:
+        dim, depth, heads: size; dim / heads must be 64 (one rotary phase for each pair of numbers).
+        operations: where layers come from (torch.nn, or a host's own casting versions).
+        attention: called as attention(q, k, v, heads, transformer_options), see `plain_attention`.
+    """
+
+    def __init__(
+        self,
+        dim: int = DEFAULTS["dim"],
+        depth: int = DEFAULTS["depth"],
+        heads: int = DEFAULTS["heads"],
+        dtype: torch.dtype | None = None,
+        device: torch.device | None = None,
+        operations: Any = nn,
+        attention: Attention = plain_attention,
+    ) -> None:
+        super().__init__()
+        if dim // heads != 2 * rays.PHASES:
+            raise ValueError(f"dim {dim} over {heads} heads is {dim // heads}: expected {2 * rays.PHASES} a head.")
+        make = {"dtype": dtype, "device": device}
+        self.dim, self.depth, self.heads, self.dtype = dim, depth, heads, dtype
+        self.attention = attention
+        self.stem = Stem(dim, operations, make)
+        self.kind = nn.Parameter(torch.zeros(2, dim, **make))
+        self.time = nn.ModuleList([operations.Linear(256, dim, **make), operations.Linear(dim, 6 * dim, **make)])
+        self.blocks = nn.ModuleList([Block(dim, heads, operations, make) for _ in range(depth)])
+        self.painter = Painter(dim, operations, make)
+
+    def encode_context(self, frames: Tensor, poses: Tensor, intrinsics: Tensor, reference: Tensor) -> KeysValues:
+        """Keys and values of context frames for every layer.
+
+        Args:
+            frames: (B, 3, K, H, W); poses (B, K, 4, 4); intrinsics (B, K, 4).
+            reference: (B, 4, 4) pose of the segment's first frame.
+
+        Returns:
+            one (keys, values) a layer, each (B, heads, K * tokens, 64), frame after frame.
+        """
+        batch, _, count, height, width = frames.shape
+        rows, columns = height // PATCH, width // PATCH
+        moved = rays.levelled(poses.float(), reference[:, None].float())
+        tokens, _ = self._tokens(frames, moved, intrinsics.float(), kind=1)
+        tokens = tokens.reshape(batch * count, rows * columns, self.dim)
+        turn = _turns(rays.rotary_phases(moved, intrinsics.float(), rows, columns)).flatten(0, 1)[:, None]
+        modulation = self._modulation(torch.zeros(batch * count, 1, device=tokens.device), tokens)
+        kept: KeysValues = []
+        for block in self.blocks:
+            q, k, v = block.project(tokens, modulation, turn)
+            kept.append(tuple(_frames_joined(part, batch) for part in (k, v)))  # type: ignore[arg-type]
+            if block is not self.blocks[-1]:
+                tokens = block.finish(tokens, modulation, self.attention(q, k, v, self.heads, {}))
+        return kept
+
+    def forward(
+        self,
+        noisy: Tensor,
+        sigma: Tensor,
+        poses: Tensor,
+        intrinsics: Tensor,
+        text: Tensor | None = None,
+        context: Sequence[tuple[Tensor, Tensor]] | None = None,
+        transformer_options: dict[str, Any] | None = None,
+    ) -> Tensor:
+        """The clean picture, (B, 3, F, H, W).
+
+        Args:
+            noisy: (B, 3, F, H, W), (1 - sigma) * clean + sigma * noise.
+            sigma: (B,) in 0..1.
+            poses, intrinsics: (B, F, 4, 4) and (B, F, 4).
+            text: (B, L, dim) from TextEncoder, rows of zeros being padding.
+            context: from `encode_context`.
+        """
+        batch, _, count, height, width = noisy.shape
+        rows, columns = height // PATCH, width // PATCH
+        moved = rays.levelled(poses.float(), poses[:, :1].float())
+        tokens, details = self._tokens(noisy, moved, intrinsics.float(), kind=0)
+        turn = _turns(rays.rotary_phases(moved, intrinsics.float(), rows, columns)).flatten(1, 2)[:, None]
+        modulation = self._modulation(sigma[:, None].float(), tokens)
+        for number, block in enumerate(self.blocks):
+            q, k, v = block.project(tokens, modulation, turn)
+            keys, values = [k], [v]
+            if context:
+                keys.insert(0, context[number][0].to(k))
+                values.insert(0, context[number][1].to(v))
+            if text is not None:
+                text_keys, text_values = block.project_text(text.to(tokens))
+                keys.insert(0, text_keys)
+                values.insert(0, text_values)
+            options = {**(transformer_options or {}), "block_index": number, "scene_memory_routable": True}
+            mixed = self.attention(q, torch.cat(keys, 2), torch.cat(values, 2), self.heads, options)
+            tokens = block.finish(tokens, modulation, mixed)
+        return self.painter(tokens, modulation, details, (batch, count, rows, columns))
+
+    def _tokens(self, frames: Tensor, moved: Tensor, intrinsics: Tensor, kind: int) -> tuple[Tensor, list[Tensor]]:
+        batch, _, count, height, width = frames.shape
+        maps = rays.plucker_maps(moved, intrinsics, height, width).to(frames)
+        picture = torch.cat([frames.transpose(1, 2), maps], dim=2).flatten(0, 1)
+        coarse, details = self.stem(picture)
+        tokens = coarse.flatten(2).transpose(1, 2).reshape(batch, -1, self.dim)
+        return tokens + self.kind[kind].to(tokens), details
+
+    def _modulation(self, sigma: Tensor, like: Tensor) -> Tensor:
+        first, second = self.time
+        waves = torch.exp(-math.log(1000.0) * torch.arange(128, device=sigma.device) / 128)
+        angles = sigma * 1000.0 * waves
+        embedded = torch.cat([angles.sin(), angles.cos()], dim=-1).to(like)
+        return second(F.silu(first(embedded))).unflatten(-1, (6, self.dim))
+
+
+class Block(nn.Module):
+    """Self-attention and a two-layer perceptron, both modulated by the noise level."""
+
+    def __init__(self, dim: int, heads: int, operations: Any, make: dict[str, Any]) -> None:
+        super().__init__()
+        self.heads = heads
+        self.modulation = nn.Parameter(torch.zeros(6, dim, **make))
+        self.qkv = operations.Linear(dim, 3 * dim, **make)
+        self.text_kv = operations.Linear(dim, 2 * dim, **make)
+        self.scale = nn.Parameter(torch.ones(2, dim // heads, **make))
+        self.out = operations.Linear(dim, dim, **make)
+        self.widen = operations.Linear(dim, 4 * dim, **make)
+        self.narrow = operations.Linear(4 * dim, dim, **make)
+
+    def project(self, tokens: Tensor, modulation: Tensor, turn: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Turned queries and keys, and values, each (B, heads, L, 64)."""
+        shift, scale = self._part(modulation, 0, tokens), self._part(modulation, 1, tokens)
+        q, k, v = self.qkv(_normed(tokens) * (1 + scale) + shift).chunk(3, dim=-1)
+        q, k, v = (part.unflatten(-1, (self.heads, -1)).transpose(1, 2) for part in (q, k, v))
+        gain = self.scale.to(tokens)
+        return _turned(_unit(q) * gain[0], turn), _turned(_unit(k) * gain[1], turn), v
+
+    def project_text(self, text: Tensor) -> tuple[Tensor, Tensor]:
+        """Keys and values of the caption; padding rows are zero and so draw no more than an even share."""
+        keys, values = self.text_kv(text).chunk(2, dim=-1)
+        keys, values = (part.unflatten(-1, (self.heads, -1)).transpose(1, 2) for part in (keys, values))
+        return _unit(keys) * self.scale.to(text)[1], values
+
+    def finish(self, tokens: Tensor, modulation: Tensor, mixed: Tensor) -> Tensor:
+        """Residuals of attention and perceptron."""
+        gate, shift, scale, end = (self._part(modulation, part, tokens) for part in (2, 3, 4, 5))
+        tokens = tokens + (1 + gate) * self.out(mixed)
+        hidden = self.widen(_normed(tokens) * (1 + scale) + shift)
+        return tokens + (1 + end) * self.narrow(F.gelu(hidden, approximate="tanh"))
+
+    def _part(self, modulation: Tensor, part: int, like: Tensor) -> Tensor:
+        return (modulation[:, part] + self.modulation[part].to(modulation)).to(like)[:, None]
+
+
+class Stem(nn.Module):
+    """Overlapping convolutions from a picture and its rays to tokens, keeping the finer steps for the painter."""
+
+    def __init__(self, dim: int, operations: Any, make: dict[str, Any]) -> None:
+        super().__init__()
+        fine, middle = STEM
+        self.first = operations.Conv2d(9, fine, 3, stride=2, padding=1, **make)
+        self.second = operations.Conv2d(fine, middle, 3, stride=2, padding=1, **make)
+        self.third = operations.Conv2d(middle, dim, 3, stride=2, padding=1, **make)
+
+    def forward(self, picture: Tensor) -> tuple[Tensor, list[Tensor]]:
+        fine = F.silu(self.first(picture))
+        middle = F.silu(self.second(fine))
+        return self.third(middle), [picture, fine, middle]
+
+
+class Painter(nn.Module):
+    """From tokens back to a picture: three doublings, each with the stem's detail at that size."""
+
+    def __init__(self, dim: int, operations: Any, make: dict[str, Any]) -> None:
+        super().__init__()
+        fine, middle = STEM
+        self.modulation = nn.Parameter(torch.zeros(2, dim, **make))
+        self.first = operations.Conv2d(dim, 4 * middle, 1, **make)
+        self.second = operations.Conv2d(2 * middle, 4 * fine, 3, padding=1, **make)
+        self.third = operations.Conv2d(2 * fine, 4 * 20, 3, padding=1, **make)
+        self.last = operations.Conv2d(20 + 9, 3, 3, padding=1, **make)
+
+    def forward(
+        self, tokens: Tensor, modulation: Tensor, details: list[Tensor], shape: tuple[int, int, int, int]
+    ) -> Tensor:
+        batch, count, rows, columns = shape
+        shift, scale = ((modulation[:, part] + self.modulation[part].to(modulation)).to(tokens)[:, None] for part in (0, 1))
+        coarse = (_normed(tokens) * (1 + scale) + shift).reshape(batch * count, rows, columns, -1).permute(0, 3, 1, 2)
+        picture, fine, middle = details
+        x = F.silu(F.pixel_shuffle(self.first(coarse), 2))
+        x = F.silu(F.pixel_shuffle(self.second(torch.cat([x, middle], 1)), 2))
+        x = F.silu(F.pixel_shuffle(self.third(torch.cat([x, fine], 1)), 2))
+        x = self.last(torch.cat([x, picture], 1))
+        return x.unflatten(0, (batch, count)).transpose(1, 2)
+
+
+class TextEncoder(nn.Module):
+    """A caption's words, each seeing its neighbours, as (B, MAX_TOKENS, dim). Padding is zero."""
+
+    def __init__(self, dim: int = DEFAULTS["dim"], dtype: torch.dtype | None = None) -> None:
+        super().__init__()
+        self.words = nn.Embedding(VOCABULARY_SIZE, dim, dtype=dtype)
+        self.places = nn.Parameter(torch.zeros(MAX_TOKENS, dim, dtype=dtype))
+        self.mix = nn.Conv1d(dim, dim, 5, padding=2, dtype=dtype)
+        self.out = nn.Linear(dim, dim, dtype=dtype)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """(B, MAX_TOKENS) token numbers to (B, MAX_TOKENS, dim)."""
+        kept = (tokens != PAD)[..., None]
+        words = (self.words(tokens) + self.places) * kept
+        mixed = words + F.silu(self.mix(words.transpose(1, 2)).transpose(1, 2))
+        return self.out(_normed(mixed)) * kept
+
+
+def _normed(x: Tensor) -> Tensor:
+    return F.layer_norm(x, x.shape[-1:])
+
+
+def _unit(x: Tensor) -> Tensor:
+    return F.rms_norm(x, x.shape[-1:], eps=1e-6)
+
+
+def _turns(phases: Tensor) -> Tensor:
+    """Cosine and sine of phases, (..., L, PHASES, 2)."""
+    return torch.stack([phases.cos(), phases.sin()], dim=-1)
+
+
+def _turned(x: Tensor, turn: Tensor) -> Tensor:
+    first, second = x.chunk(2, dim=-1)
+    cos, sin = turn[..., 0].to(x), turn[..., 1].to(x)
+    return torch.cat([first * cos - second * sin, first * sin + second * cos], dim=-1)
+
+
+def _frames_joined(part: Tensor, batch: int) -> Tensor:
+    """(B * K, heads, tokens, 64) to (B, heads, K * tokens, 64)."""
+    return part.unflatten(0, (batch, -1)).transpose(1, 2).flatten(2, 3)

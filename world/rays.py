@@ -1,0 +1,80 @@
+"""What the network knows of where it looks: rays per pixel, and rotary phases per token.
+
+All cameras of a segment are first moved so that the segment's first frame stands at the origin with yaw 0. The
+vertical stays vertical, so gravity keeps its meaning, while the place and heading of the world drop out.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+# Rotary wave numbers: yaw is periodic, so its are whole numbers; lengths are in scene units.
+YAW_WAVES = (1, 2, 4, 8, 16, 32, 64, 128)
+PITCH_WAVES = (1, 2, 4, 8, 16, 32, 64)
+GROUND_WAVELENGTHS = (32.0, 16.0, 8.0, 4.0, 2.0, 1.0)
+HEIGHT_WAVELENGTHS = (16.0, 8.0, 4.0, 2.0, 1.0)
+PHASES = len(YAW_WAVES) + len(PITCH_WAVES) + 2 * len(GROUND_WAVELENGTHS) + len(HEIGHT_WAVELENGTHS)
+
+MOMENT_SCALE = 0.25
+
+
+def levelled(poses: Tensor, reference: Tensor) -> Tensor:
+    """Move poses (..., 4, 4) so that `reference` (..., 4, 4) stands at the origin with yaw 0, gravity unchanged."""
+    forward = reference[..., :3, 2]
+    yaw = torch.atan2(forward[..., 0], forward[..., 2])
+    cos, sin, zero, one = torch.cos(yaw), torch.sin(yaw), torch.zeros_like(yaw), torch.ones_like(yaw)
+    turn = torch.stack([cos, zero, -sin, zero, one, zero, sin, zero, cos], dim=-1).reshape(*yaw.shape, 3, 3)
+    moved = poses.clone()
+    moved[..., :3, :3] = (turn[..., :, :, None] * poses[..., None, :3, :3]).sum(-2)
+    moved[..., :3, 3] = _rotated(turn, poses[..., :3, 3] - reference[..., :3, 3])
+    return moved
+
+
+def _rotated(rotation: Tensor, vector: Tensor) -> Tensor:
+    # Sums of products, not matmul: autocast would turn that to bfloat16, too coarse for rays.
+    return (rotation * vector[..., None, :]).sum(-1)
+
+
+def ray_directions(poses: Tensor, intrinsics: Tensor, rows: int, columns: int) -> Tensor:
+    """Unit ray directions in the world, (..., rows, columns, 3), through the centres of a grid of pixels.
+
+    Args:
+        poses: (..., 4, 4) camera-to-world, OpenCV axes.
+        intrinsics: (..., 4) fx fy cx cy, normalised by width and height.
+    """
+    x = (torch.arange(columns, device=poses.device, dtype=poses.dtype) + 0.5) / columns
+    y = (torch.arange(rows, device=poses.device, dtype=poses.dtype) + 0.5) / rows
+    fx, fy, cx, cy = (value[..., None] for value in intrinsics.unbind(-1))
+    across = ((x - cx) / fx)[..., None, :].expand(*poses.shape[:-2], rows, columns)
+    down = ((y - cy) / fy)[..., :, None].expand(*poses.shape[:-2], rows, columns)
+    camera = torch.stack([across, down, torch.ones_like(across)], dim=-1)
+    camera = camera / camera.norm(dim=-1, keepdim=True)
+    return _rotated(poses[..., None, None, :3, :3], camera)
+
+
+def plucker_maps(poses: Tensor, intrinsics: Tensor, rows: int, columns: int) -> Tensor:
+    """Direction and moment of each pixel's ray, (..., 6, rows, columns)."""
+    direction = ray_directions(poses, intrinsics, rows, columns)
+    origin = poses[..., None, None, :3, 3].expand_as(direction)
+    moment = torch.linalg.cross(origin, direction, dim=-1) * MOMENT_SCALE
+    return torch.cat([direction, moment], dim=-1).movedim(-1, -3)
+
+
+def rotary_phases(poses: Tensor, intrinsics: Tensor, rows: int, columns: int) -> Tensor:
+    """Rotary phases of each token, (..., rows * columns, PHASES) in radians: yaw, pitch, x, z, y of its ray."""
+    direction = ray_directions(poses, intrinsics, rows, columns)
+    yaw = torch.atan2(direction[..., 0], direction[..., 2])
+    pitch = torch.asin((-direction[..., 1]).clamp(-1, 1))
+    x, y, z = poses[..., None, None, :3, 3].expand_as(direction).unbind(-1)
+    turn = 2 * torch.pi
+
+    def waves(value: Tensor, numbers: tuple[float, ...]) -> Tensor:
+        return value[..., None] * torch.tensor(numbers, device=value.device, dtype=value.dtype)
+
+    ground = tuple(turn / length for length in GROUND_WAVELENGTHS)
+    upward = tuple(turn / length for length in HEIGHT_WAVELENGTHS)
+    phases = torch.cat(
+        [waves(yaw, YAW_WAVES), waves(pitch, PITCH_WAVES), waves(x, ground), waves(z, ground), waves(y, upward)], dim=-1
+    )
+    return phases.flatten(-3, -2)

@@ -1,0 +1,269 @@
+"""Procedural scenes: what a little world holds, drawn from a seed, and the caption that tells of it.
+
+Units are about a metre. Axes are OpenCV's (x right, y down, z forward); the eye starts at the origin and the floor
+is `EYE_HEIGHT` below it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from .vocabulary import COLOURS
+
+EYE_HEIGHT = 1.5
+PLACES = ("room", "courtyard", "landscape")
+
+HELD_OUT_SEEDS = range(0, 100_000)
+VALIDATION_SEEDS = range(100_000, 200_000)
+FIRST_TRAINING_SEED = 1_000_000
+
+Colour = tuple[float, float, float]
+
+
+@dataclass(frozen=True)
+class Surface:
+    """A painted surface: `pattern` with stripes or tiles of size `scale` in `colour` and `second`."""
+
+    colour: Colour
+    second: Colour
+    pattern: str = "plain"
+    scale: float = 1.0
+
+
+@dataclass(frozen=True)
+class Opening:
+    """A window, door or picture: a rectangle on wall number `wall`, in metres along the wall and above the floor."""
+
+    kind: str
+    wall: int
+    left: float
+    right: float
+    bottom: float
+    top: float
+    colour: Colour
+    second: Colour
+
+
+@dataclass(frozen=True)
+class Prop:
+    """An object on the floor: half width `radius`, `height`, turned by `yaw` radians."""
+
+    kind: str
+    x: float
+    z: float
+    radius: float
+    height: float
+    yaw: float
+    surface: Surface
+
+
+@dataclass(frozen=True)
+class Scene:
+    """One little world. `bounds` is (x0, x1, z0, z1) of the walls; a landscape has bounds but no walls."""
+
+    seed: int
+    place: str
+    bounds: tuple[float, float, float, float]
+    wall_height: float
+    walls: tuple[Surface, Surface, Surface, Surface]
+    floor: Surface
+    ceiling: Colour
+    sky_top: Colour
+    sky_low: Colour
+    hills: tuple[tuple[float, float, float], ...]
+    hill_colour: Colour
+    sun: tuple[float, float, float]
+    ambient: float
+    openings: tuple[Opening, ...]
+    props: tuple[Prop, ...]
+    caption: str
+
+
+def make_scene(seed: int, place: str = "any") -> Scene:
+    """Draw the scene of a seed. `place` is one of PLACES, or "any" to let the seed choose."""
+    if place not in (*PLACES, "any"):
+        raise ValueError(f"place is {place!r}: expected one of {', '.join(PLACES)} or any.")
+    rng = np.random.default_rng(seed)
+    drawn = str(rng.choice(PLACES, p=(0.5, 0.2, 0.3)))
+    place = drawn if place == "any" else place
+    width, depth = rng.uniform(5.5, 10.0, 2)
+    centre = rng.uniform(-1.0, 1.0, 2)
+    bounds = (centre[0] - width / 2, centre[0] + width / 2, centre[1] - depth / 2, centre[1] + depth / 2)
+    wall_height = float(rng.uniform(2.5, 3.3) if place == "room" else rng.uniform(1.9, 2.8))
+
+    wall_name, wall = _surface(rng, ("plain", "striped", "panelled", "brick"), (0.5, 1.1))
+    walls = tuple(_tinted(wall, rng) for _ in range(4))
+    floor_patterns = {
+        "room": ("checkered", "planked", "tiled", "plain"),
+        "courtyard": ("checkered", "tiled", "stone"),
+        "landscape": ("grassy", "sandy", "checkered"),
+    }[place]
+    floor_name, floor = _floor(rng, floor_patterns)
+    hour = str(rng.choice(("morning", "noon", "evening")))
+    sky_top, sky_low = _sky(rng, hour)
+    sun = _sun(rng, hour)
+    dim = place == "room" and rng.random() < 0.25
+    hills = tuple(
+        (float(rng.integers(2, 9)), float(rng.uniform(0, 2 * np.pi)), float(rng.uniform(0.01, 0.045))) for _ in range(3)
+    )
+    hill_colour = _vary(rng, (0.30, 0.45, 0.34) if hour != "evening" else (0.42, 0.30, 0.42), 0.08)
+    openings = _openings(rng, bounds, wall_height, place)
+    props = _props(rng, bounds, place)
+    caption = _caption(place, wall_name, floor_name, hour, dim, openings, props)
+    return Scene(
+        seed=seed,
+        place=place,
+        bounds=tuple(map(float, bounds)),  # type: ignore[arg-type]
+        wall_height=wall_height,
+        walls=walls,  # type: ignore[arg-type]
+        floor=floor,
+        ceiling=_vary(rng, (0.88, 0.87, 0.84), 0.05),
+        sky_top=sky_top,
+        sky_low=sky_low,
+        hills=hills,
+        hill_colour=hill_colour,
+        sun=sun,
+        ambient=0.38 if dim else 0.58,
+        openings=openings,
+        props=props,
+        caption=caption,
+    )
+
+
+def _vary(rng: np.random.Generator, colour: Colour, amount: float) -> Colour:
+    shifted = np.clip(np.asarray(colour) + rng.uniform(-amount, amount, 3) + rng.uniform(-amount, amount), 0.03, 0.97)
+    return tuple(map(float, shifted))  # type: ignore[return-value]
+
+
+def _named_colour(rng: np.random.Generator) -> tuple[str, Colour]:
+    name = str(rng.choice(list(COLOURS)))
+    return name, _vary(rng, COLOURS[name], 0.05)
+
+
+def _scaled(colour: Colour, factor: float) -> Colour:
+    return tuple(min(0.97, channel * factor) for channel in colour)  # type: ignore[return-value]
+
+
+def _surface(
+    rng: np.random.Generator, patterns: tuple[str, ...], scales: tuple[float, float]
+) -> tuple[tuple[str, str], Surface]:
+    name, colour = _named_colour(rng)
+    pattern = str(rng.choice(patterns))
+    second = _scaled(colour, float(rng.uniform(0.55, 0.8))) if rng.random() < 0.6 else _named_colour(rng)[1]
+    return (pattern, name), Surface(colour, second, pattern, float(rng.uniform(*scales)))
+
+
+def _tinted(surface: Surface, rng: np.random.Generator) -> Surface:
+    factor = float(rng.uniform(0.88, 1.06))
+    return Surface(
+        _scaled(surface.colour, factor), _scaled(surface.second, factor), surface.pattern, surface.scale
+    )
+
+
+def _floor(rng: np.random.Generator, patterns: tuple[str, ...]) -> tuple[tuple[str, str], Surface]:
+    pattern = str(rng.choice(patterns))
+    natural = {"grassy": ("green", (0.33, 0.56, 0.24)), "sandy": ("yellow", (0.80, 0.68, 0.44))}
+    if pattern in natural:
+        name, base = natural[pattern]
+        colour = _vary(rng, base, 0.05)
+    elif pattern == "planked":
+        name, colour = "brown", _vary(rng, (0.55, 0.37, 0.22), 0.09)
+    else:
+        name, colour = _named_colour(rng)
+    second = _scaled(colour, float(rng.uniform(0.55, 0.82)))
+    return (pattern, name), Surface(colour, second, pattern, float(rng.uniform(0.7, 1.6)))
+
+
+def _sky(rng: np.random.Generator, hour: str) -> tuple[Colour, Colour]:
+    top, low = {
+        "morning": ((0.42, 0.62, 0.90), (0.93, 0.86, 0.78)),
+        "noon": ((0.25, 0.50, 0.88), (0.78, 0.88, 0.96)),
+        "evening": ((0.38, 0.30, 0.55), (0.96, 0.58, 0.34)),
+    }[hour]
+    return _vary(rng, top, 0.05), _vary(rng, low, 0.04)
+
+
+def _sun(rng: np.random.Generator, hour: str) -> tuple[float, float, float]:
+    yaw = rng.uniform(0, 2 * np.pi)
+    pitch = np.deg2rad({"morning": 35.0, "noon": 65.0, "evening": 22.0}[hour] + rng.uniform(-6, 6))
+    return float(np.cos(pitch) * np.sin(yaw)), float(-np.sin(pitch)), float(np.cos(pitch) * np.cos(yaw))
+
+
+def _openings(
+    rng: np.random.Generator, bounds: tuple[float, ...], wall_height: float, place: str
+) -> tuple[Opening, ...]:
+    if place == "landscape":
+        return ()
+    kinds = ("window", "door", "picture") if place == "room" else ("window", "door")
+    found = []
+    for wall in range(4):
+        length = (bounds[1] - bounds[0]) if wall in (0, 1) else (bounds[3] - bounds[2])
+        cursor = float(rng.uniform(0.5, 1.6))
+        while cursor < length - 1.5:
+            kind = str(rng.choice(kinds))
+            width, bottom, top = {
+                "window": (rng.uniform(1.0, 1.9), 0.9, min(2.1, wall_height - 0.3)),
+                "door": (rng.uniform(0.9, 1.1), 0.0, min(2.05, wall_height - 0.2)),
+                "picture": (rng.uniform(0.7, 1.5), 1.1, min(1.95, wall_height - 0.3)),
+            }[kind]
+            if cursor + width > length - 0.4:
+                break
+            colour = _vary(rng, (0.42, 0.27, 0.16), 0.08) if kind == "door" else _named_colour(rng)[1]
+            second = _named_colour(rng)[1]
+            found.append(Opening(kind, wall, cursor, cursor + float(width), bottom, float(top), colour, second))
+            cursor += float(width) + float(rng.uniform(0.9, 3.2))
+    return tuple(found)
+
+
+def _props(rng: np.random.Generator, bounds: tuple[float, ...], place: str) -> tuple[Prop, ...]:
+    found: list[Prop] = []
+    wanted = int(rng.integers(3, 8))
+    for _ in range(60):
+        if len(found) == wanted:
+            break
+        kind = str(rng.choice(("box", "pillar", "ball", "cone")))
+        radius = float({"box": rng.uniform(0.25, 0.6), "pillar": rng.uniform(0.12, 0.3)}.get(kind, rng.uniform(0.25, 0.55)))
+        height = float(
+            {"box": rng.uniform(0.4, 1.5), "pillar": rng.uniform(1.2, 2.2), "ball": 2 * radius}.get(
+                kind, rng.uniform(0.7, 1.7)
+            )
+        )
+        margin = radius + 0.15
+        if place == "landscape":
+            angle, distance = rng.uniform(0, 2 * np.pi), rng.uniform(2.0, 7.0)
+            x, z = float(distance * np.sin(angle)), float(distance * np.cos(angle))
+        else:
+            x = float(rng.uniform(bounds[0] + margin, bounds[1] - margin))
+            z = float(rng.uniform(bounds[2] + margin, bounds[3] - margin))
+        if np.hypot(x, z) < 1.5 + radius:
+            continue
+        if any(np.hypot(x - other.x, z - other.z) < radius + other.radius + 0.3 for other in found):
+            continue
+        _, surface = _surface(rng, ("plain", "plain", "striped", "checkered"), (0.3, 0.6))
+        found.append(Prop(kind, x, z, radius, height, float(rng.uniform(0, np.pi)), surface))
+    return tuple(found)
+
+
+def _nearest_colour(colour: Colour) -> str:
+    return min(COLOURS, key=lambda name: sum((a - b) ** 2 for a, b in zip(COLOURS[name], colour, strict=True)))
+
+
+def _caption(
+    place: str,
+    wall: tuple[str, str],
+    floor: tuple[str, str],
+    hour: str,
+    dim: bool,
+    openings: tuple[Opening, ...],
+    props: tuple[Prop, ...],
+) -> str:
+    """Word it so that the most visible comes first: captions are cut at MAX_TOKENS."""
+    parts = [f"a {'dim ' if dim else ''}{place} in the {hour}"]
+    if place != "landscape":
+        parts.append(f"with {wall[1]} {wall[0]} walls")
+    parts.append(f"{floor[1]} {floor[0]} {'floor' if place != 'landscape' else 'ground'}")
+    ahead = sorted(props, key=lambda prop: abs(np.arctan2(prop.x, prop.z)))[:3]
+    parts += [f"a {_nearest_colour(prop.surface.colour)} {prop.kind}" for prop in ahead]
+    return ", ".join(parts)
