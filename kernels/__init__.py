@@ -1,0 +1,20 @@
+"""Mixture-of-Contexts attention: each token attends to its own shot, the text and the few chunks it needs."""
+
+from __future__ import annotations
+
+from .attention import IMPLEMENTATIONS, moc_attention
+from .layout import MocLayout
+from .reference import moc_mask
+from .report import PairsKept, pairs_kept, pairs_measured
+from .settings import MocSettings
+
+__all__ = [
+    "IMPLEMENTATIONS",
+    "MocLayout",
+    "MocSettings",
+    "PairsKept",
+    "moc_attention",
+    "moc_mask",
+    "pairs_kept",
+    "pairs_measured",
+]

@@ -1,0 +1,88 @@
+"""The one entry to MoC attention: checks what it is given and picks the implementation."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+
+import torch
+from torch import Tensor
+from torch.amp.autocast_mode import is_autocast_available
+
+from .layout import MocLayout
+from .portable import moc_attention_portable
+from .reference import moc_attention_reference
+from .settings import MocSettings
+
+Implementation = Callable[[Tensor, Tensor, Tensor, MocLayout, MocSettings, float], Tensor]
+
+IMPLEMENTATIONS: dict[str, Implementation] = {
+    "reference": moc_attention_reference,
+    "portable": moc_attention_portable,
+}
+
+
+def moc_attention(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    layout: MocLayout,
+    settings: MocSettings | None = None,
+    implementation: str = "auto",
+    *,
+    scale: float | None = None,
+) -> Tensor:
+    """Mixture-of-Contexts attention (Mixture of Contexts, section 3).
+
+    Each query token and head attends to all text, to its whole own shot, and to the top-k chunks of earlier shots
+    whose mean key agrees best with it. Later shots are never seen. With top-k covering everything earlier, a query
+    of the last shot gets exactly what dense attention gives.
+
+    q: (B, H, Lq, D). k, v: (B, H, Lk, D), the same floating dtype and device. The layout holds for every batch row.
+    settings: MocSettings() if not given.
+    implementation: "auto", "portable" (any device, differentiable once) or "reference" (explicit mask, for tests).
+    scale: factor on q k^T; 1 / sqrt(D) if not given. It does not change the routing.
+    Returns (B, H, Lq, D) in q's dtype. Raises ValueError where sizes do not fit the layout.
+    """
+    _check_tensors(q, k, v)
+    _check_layout(q, k, layout)
+    name = "portable" if implementation == "auto" else implementation
+    if name not in IMPLEMENTATIONS:
+        raise ValueError(f"implementation is {implementation!r}: choose one of auto, {', '.join(IMPLEMENTATIONS)}.")
+    scale = 1 / math.sqrt(q.shape[-1]) if scale is None else float(scale)
+    with _no_autocast(q.device.type):
+        return IMPLEMENTATIONS[name](q, k, v, layout, settings or MocSettings(), scale)
+
+
+def _no_autocast(device: str) -> AbstractContextManager[None]:
+    """Autocast would round the router's scores to half precision."""
+    if is_autocast_available(device):
+        return torch.autocast(device, enabled=False)
+    return nullcontext()
+
+
+def _check_tensors(q: Tensor, k: Tensor, v: Tensor) -> None:
+    shapes = f"q {tuple(q.shape)}, k {tuple(k.shape)}, v {tuple(v.shape)}"
+    if q.dim() != 4 or k.dim() != 4 or k.shape != v.shape or q.shape[:2] != k.shape[:2] or q.shape[3] != k.shape[3]:
+        raise ValueError(
+            f"attention got {shapes}: expected q (batch, heads, queries, size) and k, v (batch, heads, keys, size) "
+            "with the same batch, heads and size. Split the heads first, and repeat shared key heads."
+        )
+    if q.shape[0] == 0 or q.shape[1] == 0 or q.shape[3] == 0:
+        raise ValueError(f"attention got {shapes}: batch, heads and size must be at least 1.")
+    if not q.is_floating_point() or q.dtype != k.dtype or q.dtype != v.dtype:
+        raise ValueError(
+            f"attention got q {q.dtype}, k {k.dtype}, v {v.dtype}: expected one floating type. Convert them first."
+        )
+    if q.device != k.device or q.device != v.device:
+        raise ValueError(f"attention got q on {q.device}, k on {k.device}, v on {v.device}: move them to one device.")
+
+
+def _check_layout(q: Tensor, k: Tensor, layout: MocLayout) -> None:
+    for name, given, expected in (("q", q.shape[2], layout.queries), ("k", k.shape[2], layout.keys)):
+        if given != expected:
+            raise ValueError(
+                f"{name} has {given} tokens, but the layout describes {expected}. "
+                "Make the layout from the frames, text and shots of this very sequence."
+            )
