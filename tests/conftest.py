@@ -1,8 +1,10 @@
-"""What every test may use: the pack as the package `scene_memory`, a real ComfyUI server, a real browser."""
+"""What every test may use: the pack as the package `scene_memory`, a real ComfyUI server, the real frontend in a browser."""
 
 from __future__ import annotations
 
+import os
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -11,7 +13,10 @@ ROOT = Path(__file__).resolve().parent.parent
 # Last on the path: ComfyUI has modules called `nodes` and `server` of its own, and they shall win.
 sys.path[:] = [entry for entry in sys.path if entry and Path(entry).resolve() != ROOT] + [str(ROOT)]
 
+from dev_tools.chromium import HELP, find_browser  # noqa: E402
 from dev_tools.pack import load_pack  # noqa: E402
+from dev_tools.paths import COMFYUI  # noqa: E402
+from dev_tools.server import HostServer  # noqa: E402
 
 load_pack()
 
@@ -27,3 +32,94 @@ class _RootIsNoTestPackage:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(_RootIsNoTestPackage(), "root is no test package")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Marks the tests that need a server or a browser, and puts them last: the quick ones speak first."""
+    for item in items:
+        fixtures = getattr(item, "fixturenames", ())
+        if "comfyui_process" in fixtures:
+            item.add_marker("server")
+        if "browser" in fixtures:
+            item.add_marker("browser")
+    items.sort(key=lambda item: ("browser" in item.keywords, "server" in item.keywords))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
+    """A failed test also shows what the server logged meanwhile."""
+    report = yield
+    server = getattr(item, "funcargs", {}).get("server")
+    if report.failed and isinstance(server, HostServer):
+        report.sections.append(("ComfyUI's log during this test", server.log_text()[item.stash.get(LOG_START, 0) :][-6000:]))
+    return report
+
+
+LOG_START: pytest.StashKey[int] = pytest.StashKey()
+
+
+@pytest.fixture(scope="session")
+def comfyui() -> Path:
+    """The folder of the ComfyUI under test: COMFYUI_PATH, else the one that dev.py has unpacked."""
+    folder = Path(os.environ.get("COMFYUI_PATH") or COMFYUI)
+    if not (folder / "main.py").is_file():
+        pytest.fail(f"no ComfyUI in {folder}: run `python dev.py test`, or set COMFYUI_PATH")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def comfyui_process(comfyui: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[HostServer]:
+    """A ComfyUI process with only this pack, on a free port, with a folder of its own for models, output and user."""
+    with HostServer(Path(sys.executable), comfyui, base=tmp_path_factory.mktemp("comfyui")) as server:
+        yield server
+
+
+@pytest.fixture
+def server(comfyui_process: HostServer, request: pytest.FixtureRequest) -> HostServer:
+    """The running server. `server.client.queue(prompt)` runs a prompt; `server.output` is its output folder.
+
+    Shared by all tests: use names of your own for what you save. It is started again if a test ended it.
+    """
+    if not comfyui_process.running:
+        comfyui_process.restart()
+    request.node.stash[LOG_START] = len(comfyui_process.log_text())
+    return comfyui_process
+
+
+@pytest.fixture(scope="session")
+def comfy(comfyui: Path) -> Path:
+    """Makes `import comfy...` work in the test process, on the CPU. Returns ComfyUI's folder."""
+    if str(comfyui) not in sys.path:
+        sys.path.insert(0, str(comfyui))
+    from comfy.cli_args import args
+
+    args.cpu = True
+    return comfyui
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[object]:
+    """A headless Chromium or Chrome. Without one the test fails and says what to install."""
+    found = find_browser(Path(sys.executable))
+    if found is None:
+        pytest.fail(HELP)
+    from dev_tools.frontend import launch
+
+    with launch(found) as chromium:
+        yield chromium
+
+
+@pytest.fixture
+def open_frontend(browser: object, server: HostServer) -> Iterator[Callable[..., object]]:
+    """`open_frontend("classic")` or `open_frontend("nodes2")` opens ComfyUI's page: see dev_tools/frontend.py."""
+    from dev_tools.frontend import Frontend
+
+    opened: list[Frontend] = []
+
+    def open_page(mode: str) -> Frontend:
+        opened.append(Frontend(browser, server, mode))  # type: ignore[arg-type]
+        return opened[-1]
+
+    yield open_page
+    for page in opened:
+        page.close()

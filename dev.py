@@ -1,0 +1,15 @@
+"""SceneMemory on a fresh machine: `python dev.py demo | test | serve | bench NAME | train`. Try `python dev.py --help`."""
+
+# Up to the check, this file stays readable for every Python there is, so that an old one gets a sentence, not a traceback.
+import sys
+
+if not (3, 10) <= sys.version_info[:2] <= (3, 13):
+    sys.exit(
+        "SceneMemory needs Python 3.10 to 3.13, and this is Python %d.%d: install Python 3.12, for example, and run dev.py with it."
+        % sys.version_info[:2]
+    )
+
+from dev_tools.cli import main  # noqa: E402
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

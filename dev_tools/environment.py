@@ -1,0 +1,137 @@
+"""The Python and the ComfyUI that everything runs with: our own, made once, or the person's by COMFYUI_PATH."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from .checks import FULL_SETUP_GB, SMALL_SETUP_GB, require_disk
+from .console import SetupError, say
+from .host import COMFYUI_VERSION, SHA256, host_is_ready, install_host
+from .link import link_pack
+from .paths import COMFYUI, ROOT, VENV, venv_python
+from .pip import pip
+
+REQUIREMENTS = ("requirements-dev.txt", "requirements-test.txt")
+STAMP = VENV / "scene_memory.json"
+LOG = VENV / "setup.log"
+RUN_MODULES = ("torch", "torchaudio", "aiohttp", "av", "comfyui_frontend_package", "cv2", "diffusers")
+TEST_MODULES = ("pytest", "hypothesis", "mypy", "ruff", "playwright")
+
+
+@dataclass(frozen=True)
+class Environment:
+    """An interpreter, and the ComfyUI folder it can run. `private` is False for the person's own installation."""
+
+    python: Path
+    comfyui: Path
+    private: bool
+
+
+def prepare(*, tests: bool = False) -> Environment:
+    """Makes or finds what is needed. `tests` also asks for the test tools.
+
+    Raises:
+        SetupError: something that the person must change.
+    """
+    given = os.environ.get("COMFYUI_PATH", "").strip()
+    return existing(Path(given).expanduser().resolve(), tests=tests) if given else private()
+
+
+def existing(comfyui: Path, *, tests: bool) -> Environment:
+    """The ComfyUI at COMFYUI_PATH with the Python that belongs to it. Nothing is installed there."""
+    if not (comfyui / "main.py").is_file() or not (comfyui / "comfy_api" / "latest").is_dir():
+        raise SetupError(
+            f"COMFYUI_PATH is {comfyui}, where no ComfyUI {COMFYUI_VERSION} or newer is: give the folder that has its main.py."
+        )
+    python = python_of(comfyui)
+    missing = missing_modules(python, RUN_MODULES + (TEST_MODULES if tests else ()))
+    if missing:
+        files = " ".join(f'-r "{ROOT / name}"' for name in ["requirements.txt"] + ["requirements-test.txt"] * tests)
+        raise SetupError(f"{python} lacks {', '.join(missing)}: run  {python} -m pip install {files}")
+    say(f"Using the ComfyUI in {comfyui} with {python}")
+    return Environment(python, comfyui, private=False)
+
+
+def python_of(comfyui: Path) -> Path:
+    """The interpreter of an installation: its virtual environment, the portable one beside it, else this one."""
+    candidates = [venv_python(comfyui / name) for name in (".venv", "venv", "env")]
+    candidates.append(comfyui.parent / "python_embeded" / "python.exe")
+    return next((path for path in candidates if path.is_file()), Path(sys.executable))
+
+
+def private() -> Environment:
+    """The environment in `.venv` with the pinned ComfyUI in `.host`, made or repaired where it is not whole."""
+    python = venv_python(VENV)
+    environment = Environment(python, COMFYUI, private=True)
+    if is_whole(python):
+        link_pack(COMFYUI / "custom_nodes")
+        return environment
+    require_disk(ROOT, FULL_SETUP_GB if not STAMP.is_file() else SMALL_SETUP_GB)
+    STAMP.unlink(missing_ok=True)
+    say(f"Setting up: Python packages in {VENV.name}, ComfyUI {COMFYUI_VERSION} in .host (once, some minutes and 8 GB)")
+    make_venv(python)
+    if not host_is_ready():
+        pip(python, ["install", "setuptools<82", "wheel"], "Installing build tools", LOG)
+        install_host(python, LOG)
+    link_pack(COMFYUI / "custom_nodes")
+    files = ["-r", str(ROOT / "requirements-dev.txt"), "-r", str(COMFYUI / "requirements.txt")]
+    pip(python, ["install", *files], "Installing Python packages", LOG)
+    STAMP.write_text(json.dumps({"fingerprint": fingerprint()}))
+    if not is_whole(python):
+        missing = missing_modules(python, RUN_MODULES + TEST_MODULES)
+        STAMP.unlink(missing_ok=True)
+        raise SetupError(f"Set-up ended without {', '.join(missing)}: delete {VENV} and run this again.")
+    return environment
+
+
+def is_whole(python: Path) -> bool:
+    """Whether the last set-up came to its end with today's requirements, and nothing was taken away since."""
+    if not STAMP.is_file() or not host_is_ready() or not python.is_file():
+        return False
+    try:
+        stamp = json.loads(STAMP.read_text())
+    except ValueError:
+        return False
+    return bool(stamp.get("fingerprint") == fingerprint()) and not missing_modules(python, RUN_MODULES + TEST_MODULES)
+
+
+def fingerprint() -> str:
+    """What the environment is made from, as one hash."""
+    digest = hashlib.sha256(SHA256.encode())
+    for name in REQUIREMENTS:
+        digest.update((ROOT / name).read_bytes().replace(b"\r\n", b"\n"))
+    return digest.hexdigest()
+
+
+def missing_modules(python: Path, modules: Sequence[str]) -> list[str]:
+    """Those of `modules` that `python` would not find; all of them where it does not even start."""
+    code = "import sys, importlib.util as u; print(' '.join(m for m in sys.argv[1:] if u.find_spec(m) is None))"
+    try:
+        found = subprocess.run([str(python), "-c", code, *modules], capture_output=True, text=True, cwd=VENV.anchor)
+    except OSError:
+        return list(modules)
+    return found.stdout.split() if found.returncode == 0 else list(modules)
+
+
+def make_venv(python: Path) -> None:
+    """Makes `.venv`, or makes it anew where its pip does not start."""
+    if python.is_file() and subprocess.run([str(python), "-m", "pip", "--version"], capture_output=True).returncode == 0:
+        return
+    say(f"Making {VENV}")
+    made = subprocess.run([sys.executable, "-m", "venv", "--clear", str(VENV)], capture_output=True, text=True)
+    if made.returncode == 0:
+        return
+    reason = (made.stdout + made.stderr).strip()
+    if "ensurepip" in reason:
+        raise SetupError(
+            "This Python cannot make virtual environments: install what is missing "
+            "(Debian and Ubuntu: sudo apt install python3-venv) and run this again."
+        )
+    raise SetupError(f"Python could not make {VENV}: {reason.splitlines()[-1] if reason else 'it gave no reason'}")

@@ -1,0 +1,70 @@
+"""What the server makes of this pack: it loads without a word of warning, and every node explains itself."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+
+from dev_tools.paths import PACK_FOLDER, ROOT
+from dev_tools.server import HostServer
+
+NODES = (
+    "SceneMemoryBank",
+    "SceneMemoryFovRetriever",
+    "SceneMemoryCameraTrajectory",
+    "SceneMemoryMocSampler",
+    "SceneMemoryShotGenerator",
+    "SceneMemoryToVideo",
+    "SceneMemoryLoadWorldModel",
+)
+
+
+def our_nodes(server: HostServer) -> dict[str, Any]:
+    return {name: info for name, info in server.client.object_info().items() if PACK_FOLDER in info["python_module"]}
+
+
+def test_the_pack_loads_without_a_warning(server: HostServer) -> None:
+    lines = server.log_text().splitlines()
+    loaded = [line for line in lines if PACK_FOLDER in line and "seconds" in line]
+    assert loaded and not any("FAILED" in line for line in loaded), loaded
+    trouble = [
+        line
+        for line in lines
+        if PACK_FOLDER in line and any(word in line.lower() for word in ("warning", "error", "cannot", "traceback"))
+    ]
+    assert trouble == []
+
+
+def test_the_nodes_are_there_under_their_permanent_ids(server: HostServer) -> None:
+    found = our_nodes(server)
+    assert set(NODES) <= set(found)
+    assert all(name.startswith("SceneMemory") for name in found)
+
+
+@pytest.mark.parametrize("node", NODES)
+def test_every_input_explains_itself_and_ends_in_a_recommendation(server: HostServer, node: str) -> None:
+    info = our_nodes(server)[node]
+    assert info["display_name"] and info["description"] and info["category"]
+    for group in ("required", "optional"):
+        for name, spec in info["input"].get(group, {}).items():
+            tooltip = spec[1].get("tooltip", "") if len(spec) > 1 else ""
+            assert "Recommended:" in tooltip.splitlines()[-1:][0:1] or "Recommended:" in tooltip, f"{node}.{name}: {tooltip!r}"
+
+
+def test_every_output_has_a_name_and_a_tooltip(server: HostServer) -> None:
+    for node, info in our_nodes(server).items():
+        assert all(info["output_name"]), node
+        assert all(info.get("output_tooltips") or [None] * len(info["output"])), node
+
+
+def test_the_workflows_are_served_as_templates_with_their_pictures(server: HostServer) -> None:
+    names = sorted(path.stem for path in (ROOT / "workflows").glob("*.json"))
+    assert names
+    assert sorted(server.client.request("/workflow_templates")[PACK_FOLDER]) == names
+    for name in names:
+        served = server.client.request(f"/api/workflow_templates/{PACK_FOLDER}/{quote(name)}.json")
+        assert served == json.loads((ROOT / "workflows" / f"{name}.json").read_text(encoding="utf-8"))
+        assert (ROOT / "workflows" / f"{name}.jpg").read_bytes()[:2] == b"\xff\xd8"
