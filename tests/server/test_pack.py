@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 from urllib.parse import quote
 
@@ -51,7 +52,7 @@ def test_every_input_explains_itself_and_ends_in_a_recommendation(server: HostSe
     for group in ("required", "optional"):
         for name, spec in info["input"].get(group, {}).items():
             tooltip = spec[1].get("tooltip", "") if len(spec) > 1 else ""
-            assert "Recommended:" in tooltip.splitlines()[-1:][0:1] or "Recommended:" in tooltip, f"{node}.{name}: {tooltip!r}"
+            assert re.search(r"Recommended: \S.*$", tooltip), f"{node}.{name}: {tooltip!r}"
 
 
 def test_every_output_has_a_name_and_a_tooltip(server: HostServer) -> None:

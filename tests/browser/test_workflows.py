@@ -1,0 +1,41 @@
+"""The workflows that come with the pack, opened in the real frontend, in the classic canvas and in Nodes 2.0."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+
+import pytest
+
+from dev_tools.frontend import MODES, Frontend, Mode
+from dev_tools.paths import ROOT
+from dev_tools.server import HostServer
+from dev_tools.workflow_api import to_prompt
+
+FOLDER = ROOT / "workflows"
+WORKFLOWS = sorted({"A minute in one take", "Three shots, one room"} | {path.stem for path in FOLDER.glob("*.json")})
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_the_frontend_opens_with_our_pack_and_without_an_error_of_ours(
+    open_frontend: Callable[[Mode], Frontend], mode: Mode
+) -> None:
+    frontend = open_frontend(mode)
+    frontend.settle()
+    frontend.screenshot(f"empty-{mode}")
+    assert frontend.errors == []
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("name", WORKFLOWS)
+def test_a_workflow_opens_with_every_node_and_without_an_error(
+    open_frontend: Callable[[Mode], Frontend], server: HostServer, name: str, mode: Mode
+) -> None:
+    workflow = json.loads((FOLDER / f"{name}.json").read_text(encoding="utf-8"))
+    frontend = open_frontend(mode)
+    frontend.load(workflow)
+    frontend.screenshot(f"{name}-{mode}")
+    assert frontend.missing_nodes() == []
+    assert frontend.errors == []
+    assert to_prompt(workflow, server.client.object_info()) == frontend.to_prompt()
+    assert len(frontend.to_workflow()["nodes"]) == len(workflow["nodes"])
