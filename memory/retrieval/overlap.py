@@ -28,7 +28,7 @@ BoolArray = NDArray[np.bool_]
 _T = TypeVar("_T", bound=np.generic)
 
 SAMPLES = 16
-_BLOCK = 32768
+_BLOCK = 8192
 _LEVEL = 1e-3
 
 

@@ -14,6 +14,8 @@ from .overlap import fans, overlap, rays_cross
 from .settings import RetrievalSettings
 from .strategies import STRATEGIES, Question
 
+NEIGHBOUR_SECONDS = 0.5
+
 TARGET_VIEWS = 8
 """Views of a segment that are compared with the past: its ends and an even spread between."""
 
@@ -60,6 +62,7 @@ def retrieve(state: MemoryState, targets: Trajectory, settings: RetrievalSetting
     shares, candidate = _look(state, targets, settings)
     question = Question(
         count=settings.k - 1,
+        gap=max(1, round((state.fps or 0.0) * NEIGHBOUR_SECONDS)),
         far_share=settings.far_share,
         places=state.poses[:, :3, 3],
         times=state.times,

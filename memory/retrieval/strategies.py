@@ -22,11 +22,13 @@ Choice = list[tuple[int, str]]
 class Question:
     """What a strategy decides on: ``count`` of the frames before the most recent one.
 
+    ``gap`` is the number of frames that count as neighbours while enough others are left: half a second.
     ``shares`` (T, N) is the overlap of each target view with each frame and ``candidate`` (N,) says which frames saw
     part of the segment. ``places`` (N, 3) and ``times`` (N,) belong to the frames.
     """
 
     count: int
+    gap: int
     far_share: float
     places: FloatArray
     times: FloatArray
@@ -72,17 +74,17 @@ def fov_nonadjacent(question: Question) -> Choice:
     While places are left, the chosen frames and their neighbours are taken out of the runs and the rest is gone through
     again, so no two chosen frames are ever adjacent.
     """
-    return [(i, "saw this view") for i in _one_a_run(question, question.count, [])]
+    return [(i, "saw this view") for i in _one_a_run(question, question.count)]
 
 
 def fov_nonadjacent_far(question: Question) -> Choice:
     """As ``fov_nonadjacent``; a share of the places goes to frames far off in space and time from those chosen."""
     distant = round(question.count * question.far_share)
-    chosen = _one_a_run(question, question.count - distant, [])
+    chosen = _one_a_run(question, question.count - distant)
     far: list[int] = []
     place, time = _per_spread(question.places), _per_spread(question.times[:, None])
     while len(far) < distant:
-        open_frames = np.flatnonzero(_not_adjacent(question, chosen + far))
+        open_frames = np.flatnonzero(_not_adjacent(question, chosen + far, 1))
         if not len(open_frames):
             break
         known = [*chosen, *far, question.last]
@@ -102,18 +104,22 @@ STRATEGIES: dict[str, Strategy] = {
 """Strategies by name (Context-as-Memory, section 3.3 and table 3)."""
 
 
-def _one_a_run(question: Question, count: int, chosen: list[int]) -> list[int]:
+def _one_a_run(question: Question, count: int) -> list[int]:
     """Up to ``count`` frames, no two adjacent: round by round one of each run, the one that adds most first.
 
     What a choice adds is the growth of the sum over target views of the square root of the shares that the chosen
     frames have in it: a view seen by few is worth more than one seen by many.
     """
-    result = list(chosen)
+    result: list[int] = []
+    gap = question.gap
     covered = question.shares[:, question.last].copy()
     while len(result) < count:
-        free = _not_adjacent(question, result)
+        free = _not_adjacent(question, result, gap)
         if not free.any():
-            break
+            if gap == 1:
+                break
+            gap = max(1, gap // 2)
+            continue
         runs = _runs(free)
         while free.any() and len(result) < count:
             frames = np.flatnonzero(free)
@@ -126,11 +132,11 @@ def _one_a_run(question: Question, count: int, chosen: list[int]) -> list[int]:
     return result
 
 
-def _not_adjacent(question: Question, chosen: list[int]) -> NDArray[np.bool_]:
-    """(N,) candidates that are neither chosen nor next to a chosen frame; the most recent frame counts as chosen."""
+def _not_adjacent(question: Question, chosen: list[int], gap: int) -> NDArray[np.bool_]:
+    """(N,) candidates more than ``gap`` frames from each chosen one; the most recent frame counts as chosen."""
     free: NDArray[np.bool_] = question.candidate.copy()
     for index in [*chosen, question.last]:
-        free[max(0, index - 1) : index + 2] = False
+        free[max(0, index - gap) : index + gap + 1] = False
     return free
 
 
