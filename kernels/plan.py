@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -71,8 +71,11 @@ def take(x: Tensor, spans: Sequence[Span]) -> Tensor:
     return torch.cat(pieces, dim=2) if pieces else x[:, :, :0]
 
 
-def parts(x: Tensor, spans: Sequence[Span], values: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
-    """Views of the tokens of `spans` in x (B, H, L, ...), each with its share of `values` (B, H, n, ...)."""
+def put(x: Tensor, spans: Sequence[Span], values: Tensor, *, add: bool = False) -> None:
+    """Write or add `values` (B, H, n, ...) to the tokens of `spans` in x (B, H, L, ...), in order."""
     pieces = torch.split(values, [end - begin for begin, end in spans], dim=2)
     for (begin, end), piece in zip(spans, pieces, strict=True):
-        yield x[:, :, begin:end], piece
+        if add:
+            x[:, :, begin:end] += piece
+        else:
+            x[:, :, begin:end] = piece

@@ -7,18 +7,18 @@ log-sum-exp. The sum is exact: the softmax runs over every key that the token at
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from itertools import product
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from .gradients import attention_gradients
+from .gradients import QuerySide, attention_gradients
 from .layout import MocLayout
 from .partial import accumulator_dtype, partial_attention
-from .plan import ShotPlan, Span, parts, plan_shots, take
-from .routing import choose, chunk_means, groups
+from .plan import plan_shots, put, take
+from .routing import queries_by_chunk, route
 from .settings import MocSettings
 
 
@@ -27,8 +27,8 @@ def moc_attention_portable(
 ) -> Tensor:
     """MoC attention by shots and chunks; q (B, H, Lq, D), k and v (B, H, Lk, D) -> (B, H, Lq, D) in q's dtype.
 
-    Extra memory grows with the number of tokens, not with its square: the queries' outputs in float32 and the
-    router's scores, one shot at a time. First derivatives work for q, k and v.
+    Extra memory grows with the number of tokens, not with its square: the choice of chunks, the router's scores of
+    one shot at a time, and one head's output in float32. First derivatives work for q, k and v.
     """
     out: Tensor = _MocAttention.apply(q, k, v, layout, settings, scale)  # type: ignore[no-untyped-call]
     return out
@@ -57,49 +57,27 @@ def _forward(
 ) -> tuple[Tensor, Tensor]:
     out = torch.empty_like(q, memory_format=torch.contiguous_format)
     lse = torch.empty(q.shape[:3], dtype=accumulator_dtype(q.dtype), device=q.device)
-    plans = plan_shots(layout, settings)
-    means = _means(k, layout, plans)
-    for plan in plans:
-        rows = take(q, plan.queries)
-        shot_out, shot_lse = _dense(rows, take(k, plan.dense), take(v, plan.dense), scale)
-        for batch, head, (begin, end), chosen in _routed(rows, means, plan, layout, settings):
-            here = (batch, head)
-            queries, keys, values = rows[here].index_select(0, chosen), k[here][begin:end], v[here][begin:end]
+    for plan in plan_shots(layout, settings):
+        part, part_lse = _dense(take(q, plan.queries), take(k, plan.dense), take(v, plan.dense), scale)
+        put(out, plan.queries, part)
+        put(lse, plan.queries, part_lse)
+    routes = route(q, k, layout, settings)
+    for here in product(range(q.shape[0]), range(q.shape[1])) if routes else ():
+        head_out = out[here].to(lse.dtype)
+        for (begin, end), rows in queries_by_chunk(routes, layout, *here):
+            queries, keys, values = q[here].index_select(0, rows), k[here][begin:end], v[here][begin:end]
             part, part_lse = partial_attention(queries[None, None], keys[None, None], values[None, None], scale)
-            _merge(shot_out[here], shot_lse[here], chosen, part[0, 0], part_lse[0, 0])
-        for view, piece in parts(out, plan.queries, shot_out):
-            view.copy_(piece)
-        for view, piece in parts(lse, plan.queries, shot_lse):
-            view.copy_(piece)
+            _merge(head_out, lse[here], rows, part[0, 0], part_lse[0, 0])
+        out[here] = head_out
     return out, lse
-
-
-def _means(k: Tensor, layout: MocLayout, plans: tuple[ShotPlan, ...]) -> Tensor:
-    if any(plan.candidates for plan in plans):
-        return chunk_means(k, layout)
-    return k.new_empty(0)
 
 
 def _dense(q: Tensor, k: Tensor, v: Tensor, scale: float) -> tuple[Tensor, Tensor]:
     """Attention over the keys that all queries of the shot share; with no keys the neutral element of `_merge`."""
-    dtype = accumulator_dtype(q.dtype)
-    out = torch.zeros(q.shape, dtype=dtype, device=q.device)
     if k.shape[2] == 0:
-        return out, torch.full(q.shape[:3], -torch.inf, dtype=dtype, device=q.device)
-    part, lse = partial_attention(q, k, v, scale)
-    return out.copy_(part), lse.contiguous()
-
-
-def _routed(
-    q: Tensor, means: Tensor, plan: ShotPlan, layout: MocLayout, settings: MocSettings
-) -> Iterator[tuple[int, int, Span, Tensor]]:
-    """(batch, head, span of keys, queries that chose it) for every chunk chosen by some query of the shot."""
-    if not plan.candidates:
-        return
-    choice = choose(q, means, plan, settings)
-    for batch, head, candidate, chosen in groups(choice, len(plan.candidates)):
-        chunk = plan.candidates[candidate]
-        yield batch, head, (layout.key_starts[chunk], layout.key_starts[chunk + 1]), chosen
+        lse = torch.full(q.shape[:3], -torch.inf, dtype=accumulator_dtype(q.dtype), device=q.device)
+        return torch.zeros_like(q), lse
+    return partial_attention(q, k, v, scale)
 
 
 def _merge(out: Tensor, lse: Tensor, rows: Tensor, part: Tensor, part_lse: Tensor) -> None:
@@ -122,28 +100,20 @@ def _backward(
     dtype = accumulator_dtype(q.dtype)
     grad_q, grad_k, grad_v = (torch.zeros(x.shape, dtype=dtype, device=x.device) for x in (q, k, v))
     delta = (grad.to(dtype) * out.to(dtype)).sum(dim=-1)
-    plans = plan_shots(layout, settings)
-    means = _means(k, layout, plans)
-    for plan in plans:
-        rows, rows_grad, rows_lse, rows_delta = (take(x, plan.queries) for x in (q, grad, lse, delta))
-        shot_q = torch.zeros(rows.shape, dtype=dtype, device=q.device)
+    queries = QuerySide(q, grad, lse, delta)
+    for plan in plan_shots(layout, settings):
         if plan.dense:
-            dense_k, dense_v = take(k, plan.dense), take(v, plan.dense)
-            more = attention_gradients(rows, dense_k, dense_v, rows_grad, rows_lse, rows_delta, scale)
-            shot_q += more[0]
-            for total, values in ((grad_k, more[1]), (grad_v, more[2])):
-                for view, piece in parts(total, plan.dense, values):
-                    view.add_(piece)
-        for batch, head, (begin, end), chosen in _routed(rows, means, plan, layout, settings):
-            here = (batch, head)
-            queries, query_grad, query_lse, query_delta = (
-                x[here].index_select(0, chosen) for x in (rows, rows_grad, rows_lse, rows_delta)
-            )
-            keys, values = k[here][begin:end], v[here][begin:end]
-            more = attention_gradients(queries, keys, values, query_grad, query_lse, query_delta, scale)
-            shot_q[here].index_add_(0, chosen, more[0])
-            grad_k[here][begin:end] += more[1]
-            grad_v[here][begin:end] += more[2]
-        for view, piece in parts(grad_q, plan.queries, shot_q):
-            view.copy_(piece)
+            shot = queries.of_shot(plan.queries)
+            more_q, more_k, more_v = attention_gradients(shot, take(k, plan.dense), take(v, plan.dense), scale)
+            put(grad_q, plan.queries, more_q)
+            put(grad_k, plan.dense, more_k, add=True)
+            put(grad_v, plan.dense, more_v, add=True)
+    routes = route(q, k, layout, settings)
+    for here in product(range(q.shape[0]), range(q.shape[1])):
+        for (begin, end), rows in queries_by_chunk(routes, layout, *here):
+            group = queries.of_group(*here, rows)
+            more_q, more_k, more_v = attention_gradients(group, k[here][begin:end], v[here][begin:end], scale)
+            grad_q[here].index_add_(0, rows, more_q)
+            grad_k[here][begin:end] += more_k
+            grad_v[here][begin:end] += more_v
     return grad_q.to(q.dtype), grad_k.to(k.dtype), grad_v.to(v.dtype)

@@ -7,26 +7,23 @@ from torch import Tensor
 
 from .layout import MocLayout
 from .partial import accumulator_dtype
-from .plan import parts, plan_shots, take
-from .routing import choose, chunk_means
+from .plan import plan_shots
+from .routing import route
 from .settings import MocSettings
 
 
 def moc_mask(q: Tensor, k: Tensor, layout: MocLayout, settings: MocSettings) -> Tensor:
     """Which key each query token of each head attends to: (B, H, Lq, Lk) bool."""
     mask = torch.zeros(*q.shape[:3], layout.keys, dtype=torch.bool, device=q.device)
-    means = chunk_means(k.detach(), layout)
     for plan in plan_shots(layout, settings):
-        rows = take(mask, plan.queries)
-        for begin, end in plan.dense:
-            rows[..., begin:end] = True
-        if plan.candidates:
-            choice = choose(take(q, plan.queries), means, plan, settings)
-            for place, chunk in enumerate(plan.candidates):
-                begin, end = layout.key_starts[chunk], layout.key_starts[chunk + 1]
-                rows[..., begin:end] = (choice == place).any(dim=-1, keepdim=True)
-        for view, piece in parts(mask, plan.queries, rows):
-            view.copy_(piece)
+        for begin, end in plan.queries:
+            for first, last in plan.dense:
+                mask[:, :, begin:end, first:last] = True
+    for routed in route(q, k, layout, settings):
+        queries = torch.cat([torch.arange(begin, end, device=q.device) for begin, end in routed.plan.queries])
+        for chunk in routed.plan.candidates:
+            chosen = (routed.chunks == chunk).any(dim=-1, keepdim=True)
+            mask[:, :, queries, layout.key_starts[chunk] : layout.key_starts[chunk + 1]] |= chosen
     return mask
 
 

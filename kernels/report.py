@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from .layout import MocLayout
-from .plan import Span, plan_shots, take
-from .routing import choose, chunk_means
+from .plan import Span, plan_shots
+from .routing import route
 from .settings import MocSettings
 
 
@@ -53,14 +54,10 @@ def pairs_kept(layout: MocLayout, settings: MocSettings) -> PairsKept:
 
 def pairs_measured(q: Tensor, k: Tensor, layout: MocLayout, settings: MocSettings) -> PairsKept:
     """Pairs that the router keeps for this very input, the mean over batch and heads."""
-    means = chunk_means(k.detach(), layout)
-    kept = 0.0
-    for plan in plan_shots(layout, settings):
-        kept += _length(plan.queries) * _length(plan.dense)
-        if plan.candidates:
-            sizes = means.new_tensor([layout.chunk_size(chunk) for chunk in plan.candidates]).double()
-            choice = choose(take(q, plan.queries), means, plan, settings)
-            kept += sizes[choice].sum().item() / (q.shape[0] * q.shape[1])
+    kept = float(sum(_length(plan.queries) * _length(plan.dense) for plan in plan_shots(layout, settings)))
+    sizes = torch.tensor([layout.chunk_size(chunk) for chunk in range(layout.chunks)], device=q.device)
+    for routed in route(q, k, layout, settings):
+        kept += sizes[routed.chunks].sum().item() / (q.shape[0] * q.shape[1])
     bounds = pairs_kept(layout, settings)
     return PairsKept(bounds.total, kept, bounds.least, bounds.most)
 
