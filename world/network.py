@@ -21,9 +21,9 @@ from .vocabulary import MAX_TOKENS, PAD, VOCABULARY_SIZE
 Attention = Callable[..., Tensor]
 KeysValues = list[tuple[Tensor, Tensor]]
 
-PATCH = 8
-STEM = (40, 96)
-DEFAULTS: dict[str, int] = {"dim": 192, "depth": 8, "heads": 3}
+PATCH = 12
+STEM = (32, 64)
+DEFAULTS: dict[str, int] = {"dim": 256, "depth": 6, "heads": 4}
 
 
 def plain_attention(q: Tensor, k: Tensor, v: Tensor, heads: int, transformer_options: dict[str, Any]) -> Tensor:
@@ -32,7 +32,7 @@ def plain_attention(q: Tensor, k: Tensor, v: Tensor, heads: int, transformer_opt
 
 
 class WorldNet(nn.Module):
-    """The network. Pictures are (B, 3, F, H, W) in [-1, 1]; H and W are multiples of 8.
+    """The network. Pictures are (B, 3, F, H, W) in [-1, 1]; H and W are multiples of PATCH.
 
     Args:
         dim, depth, heads: size; dim / heads must be 64 (one rotary phase for each pair of numbers).
@@ -190,7 +190,7 @@ class Stem(nn.Module):
         fine, middle = STEM
         self.first = operations.Conv2d(9, fine, 3, stride=2, padding=1, **make)
         self.second = operations.Conv2d(fine, middle, 3, stride=2, padding=1, **make)
-        self.third = operations.Conv2d(middle, dim, 3, stride=2, padding=1, **make)
+        self.third = operations.Conv2d(middle, dim, 5, stride=3, padding=1, **make)
 
     def forward(self, picture: Tensor) -> tuple[Tensor, list[Tensor]]:
         fine = F.silu(self.first(picture))
@@ -199,16 +199,16 @@ class Stem(nn.Module):
 
 
 class Painter(nn.Module):
-    """From tokens back to a picture: three doublings, each with the stem's detail at that size."""
+    """From tokens back to a picture: three enlargements, each with the stem's detail at that size."""
 
     def __init__(self, dim: int, operations: Any, make: dict[str, Any]) -> None:
         super().__init__()
         fine, middle = STEM
         self.modulation = nn.Parameter(torch.zeros(2, dim, **make))
-        self.first = operations.Conv2d(dim, 4 * middle, 1, **make)
+        self.first = operations.Conv2d(dim, 9 * middle, 1, **make)
         self.second = operations.Conv2d(2 * middle, 4 * fine, 3, padding=1, **make)
-        self.third = operations.Conv2d(2 * fine, 4 * 20, 3, padding=1, **make)
-        self.last = operations.Conv2d(20 + 9, 3, 3, padding=1, **make)
+        self.third = operations.Conv2d(2 * fine, 4 * 16, 3, padding=1, **make)
+        self.last = operations.Conv2d(16 + 9, 3, 3, padding=1, **make)
 
     def forward(
         self, tokens: Tensor, modulation: Tensor, details: list[Tensor], shape: tuple[int, int, int, int]
@@ -217,7 +217,7 @@ class Painter(nn.Module):
         shift, scale = ((modulation[:, part] + self.modulation[part].to(modulation)).to(tokens)[:, None] for part in (0, 1))
         coarse = (_normed(tokens) * (1 + scale) + shift).reshape(batch * count, rows, columns, -1).permute(0, 3, 1, 2)
         picture, fine, middle = details
-        x = F.silu(F.pixel_shuffle(self.first(coarse), 2))
+        x = F.silu(F.pixel_shuffle(self.first(coarse), 3))
         x = F.silu(F.pixel_shuffle(self.second(torch.cat([x, middle], 1)), 2))
         x = F.silu(F.pixel_shuffle(self.third(torch.cat([x, fine], 1)), 2))
         x = self.last(torch.cat([x, picture], 1))

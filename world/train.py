@@ -27,9 +27,9 @@ from .scenes import FIRST_TRAINING_SEED, VALIDATION_SEEDS
 
 log = logging.getLogger("world.train")
 
-WIDTH, HEIGHT, WALK_FRAMES = 96, 64, 32
+WIDTH, HEIGHT, WALK_FRAMES = 96, 60, 32
 CONTEXT_COUNTS = (0, 1, 2, 3, 4, 5, 8, 12, 20)
-CONTEXT_SHARES = (0.06, 0.10, 0.10, 0.14, 0.20, 0.20, 0.12, 0.05, 0.03)
+CONTEXT_SHARES = (0.05, 0.10, 0.12, 0.15, 0.20, 0.22, 0.10, 0.04, 0.02)
 
 
 def matmul_attention(q: Tensor, k: Tensor, v: Tensor, heads: int, transformer_options: dict[str, object]) -> Tensor:
@@ -130,7 +130,7 @@ def train(minutes: float, out: Path, workers: int, peak: float, size: int, save_
     reported, running = 0, 0.0
     while (elapsed := time.monotonic() - started) < 60 * minutes:
         contexts = int(rng.choice(CONTEXT_COUNTS, p=CONTEXT_SHARES))
-        targets = int(rng.choice((4, 8), p=(0.7, 0.3)))
+        targets = int(rng.choice((4, 8), p=(0.75, 0.25)))
         count = max(2, round(size * min(1.0, 10 / (contexts + targets))))
         batch = pool.batch(rng, count, targets, contexts)
         batch = Batch(*(getattr(batch, name).to(device) for name in Batch.__dataclass_fields__))

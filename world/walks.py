@@ -11,13 +11,13 @@ def random_walk(scene: Scene, frames: int, rng: np.random.Generator) -> tuple[np
     """A smooth walk that stays inside the scene and clear of its props.
 
     Returns:
-        poses (frames, 4, 4) camera-to-world in OpenCV axes and intrinsics (frames, 4), for pictures of 3:2.
+        poses (frames, 4, 4) camera-to-world in OpenCV axes and intrinsics (frames, 4), for pictures of 8:5.
     """
     moving = rng.random() < 0.62
     yaw = np.cumsum(_smooth_speed(rng, frames, rng.uniform(1.5, 9.0))) + rng.uniform(0, 360)
-    pitch = _wander(rng, frames, rng.choice([0.0, 6.0, 16.0], p=[0.5, 0.3, 0.2]))
-    roll = np.full(frames, rng.normal(0, 4) if rng.random() < 0.06 else 0.0)
-    height = _wander(rng, frames, rng.choice([0.0, 0.25], p=[0.75, 0.25]))
+    pitch = _wander(rng, frames, rng.choice([0.0, 5.0, 14.0], p=[0.6, 0.28, 0.12]))
+    roll = np.full(frames, rng.normal(0, 4) if rng.random() < 0.04 else 0.0)
+    height = _wander(rng, frames, rng.choice([0.0, 0.25], p=[0.85, 0.15]))
     x, z = _start(scene, rng, moving)
     path = np.empty((frames, 2))
     speed = _smooth_speed(rng, frames, rng.uniform(0.03, 0.16)) if moving else np.zeros(frames)
@@ -32,9 +32,9 @@ def random_walk(scene: Scene, frames: int, rng: np.random.Generator) -> tuple[np
     for frame in range(frames):
         poses[frame, :3, :3] = _rotation(yaw[frame], pitch[frame], roll[frame])
         poses[frame, :3, 3] = path[frame, 0], height[frame], path[frame, 1]
-    view = 70.0 if rng.random() < 0.65 else rng.uniform(52.0, 90.0)
+    view = 70.0 if rng.random() < 0.8 else rng.uniform(52.0, 90.0)
     focal = 0.5 / np.tan(np.deg2rad(view) / 2)
-    return poses, np.tile([focal, focal * 1.5, 0.5, 0.5], (frames, 1))
+    return poses, np.tile([focal, focal * 1.6, 0.5, 0.5], (frames, 1))
 
 
 def _smooth_speed(rng: np.random.Generator, frames: int, peak: float) -> np.ndarray:

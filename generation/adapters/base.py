@@ -1,0 +1,70 @@
+"""What the segment loop needs to know of a model."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from ..segment import Segment
+
+Conditioning = list[list[Any]]
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """One sampling pass: conditioning that carries the segment, and the empty latent to fill."""
+
+    positive: Conditioning
+    negative: Conditioning | None
+    latent: torch.Tensor
+
+
+class Adapter(ABC):
+    """Joins the memory to one family of models."""
+
+    name: str
+    default_segment: int
+    """Frames a segment, if the artist does not say."""
+
+    longest_segment: int
+    default_size: tuple[int, int]
+    """(width, height) for a memory that has no frames yet."""
+
+    size_multiple: int
+    context_without_retriever: int
+    """Most recent frames that the model looks at when no retriever is connected."""
+
+    most_context: int
+    """Context frames beyond which the model was never trained."""
+
+    @staticmethod
+    @abstractmethod
+    def serves(model: Any) -> bool:
+        """Whether this adapter knows the MODEL, by looking at it."""
+
+    @abstractmethod
+    def prepare(self, model: Any, positive: Conditioning, negative: Conditioning | None, segment: Segment) -> Prepared:
+        """Conditioning and latent for a segment. Nothing that is passed in is changed."""
+
+    def segment_lengths(self, frames: int, wanted: int) -> list[int]:
+        """Cut a shot into segments of `wanted` frames (0: the model's own length); the last may be shorter."""
+        length = wanted or self.default_segment
+        if length > self.longest_segment:
+            raise ValueError(
+                f"segment_frames is {length}: {self.name} makes at most {self.longest_segment} frames at a time. "
+                f"Use 0 for its own length ({self.default_segment})."
+            )
+        return [min(length, frames - start) for start in range(0, frames, length)]
+
+    def check_size(self, width: int, height: int) -> None:
+        """Refuse sizes that the model cannot make."""
+        step = self.size_multiple
+        if width < step or height < step or width % step or height % step:
+            better = tuple(max(step, round(side / step) * step) for side in (width, height))
+            raise ValueError(
+                f"The size {width}x{height} does not fit {self.name}: width and height must be multiples of {step}. "
+                f"Use {better[0]}x{better[1]}."
+            )

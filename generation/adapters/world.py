@@ -1,0 +1,40 @@
+"""Adapter of the bundled world model."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import comfy.model_management
+import node_helpers
+import torch
+
+from ..segment import CONDITION_KEY, Segment
+from ..world_host.diffusion import WorldDiffusion
+from .base import Adapter, Conditioning, Prepared
+
+
+class WorldAdapter(Adapter):
+    """Context frames and cameras reach the model through its own conditions; see WorldModel.extra_conds."""
+
+    name = "the world model"
+    default_segment = 8
+    longest_segment = 16
+    default_size = (96, 64)
+    size_multiple = 8
+    context_without_retriever = 5
+    most_context = 20
+
+    @staticmethod
+    def serves(model: Any) -> bool:
+        return isinstance(getattr(model.model, "diffusion_model", None), WorldDiffusion)
+
+    def prepare(self, model: Any, positive: Conditioning, negative: Conditioning | None, segment: Segment) -> Prepared:
+        carried = {CONDITION_KEY: segment}
+        latent = torch.zeros(
+            [1, 3, len(segment), segment.height, segment.width], device=comfy.model_management.intermediate_device()
+        )
+        return Prepared(
+            positive=node_helpers.conditioning_set_values(positive, carried),
+            negative=None if negative is None else node_helpers.conditioning_set_values(negative, carried),
+            latent=latent,
+        )

@@ -1,0 +1,46 @@
+"""What one sampling pass is given: the cameras of the frames to make, and the past frames to look at."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..memory.trajectory import Trajectory
+
+CONDITION_KEY = "scene_memory_segment"
+LAYOUT_KEY = "scene_memory_layout"
+"""Where an adapter publishes the MocLayout of the attention that may be routed, in transformer_options."""
+
+ROUTABLE_KEY = "scene_memory_routable"
+"""True in transformer_options while the attention being computed is the one that the layout describes."""
+
+
+@dataclass(frozen=True, eq=False)
+class ContextFrames:
+    """Past frames, oldest first: pixels (K, H, W, 3) uint8, poses (K, 4, 4) c2w, intrinsics (K, 4), indices (K,)."""
+
+    pixels: NDArray[np.uint8]
+    poses: NDArray[np.float64]
+    intrinsics: NDArray[np.float64]
+    indices: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+
+    def __len__(self) -> int:
+        return len(self.poses)
+
+
+@dataclass(frozen=True, eq=False)
+class Segment:
+    """The frames to make: their cameras, size and what they may look back at.
+
+    Compared by identity: the same object on positive and negative conditioning lets the host batch both.
+    """
+
+    trajectory: Trajectory
+    width: int
+    height: int
+    context: ContextFrames | None = None
+
+    def __len__(self) -> int:
+        return len(self.trajectory)

@@ -1,0 +1,65 @@
+"""Read the world model's weights file into a MODEL, a VAE and a CLIP."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import comfy.model_management
+import torch
+from comfy.model_patcher import ModelPatcher
+from safetensors import SafetensorError, safe_open
+
+from ...world.network import TextEncoder
+from .clip import WorldCLIP
+from .diffusion import WorldConfig
+from .vae import WorldVAE
+
+WEIGHTS = Path(__file__).parents[2] / "world" / "weights" / "world.safetensors"
+FORMAT = "scene-memory-world-1"
+
+
+class WeightsError(ValueError):
+    """The weights cannot be used; the message says why and what to do."""
+
+
+def load_world_model(path: Path = WEIGHTS) -> tuple[ModelPatcher, WorldCLIP, WorldVAE]:
+    """MODEL, CLIP and VAE from a world model's safetensors file.
+
+    Raises:
+        WeightsError: the file is missing, damaged or of another model.
+    """
+    weights = read_weights(path)
+    config = WorldConfig({})
+    config.set_inference_dtype(torch.float32, None)
+    model = config.get_model({}, device=comfy.model_management.unet_offload_device())
+    encoder = TextEncoder()
+    network = {name.removeprefix("network."): value for name, value in weights.items() if name.startswith("network.")}
+    text = {name.removeprefix("text."): value for name, value in weights.items() if name.startswith("text.")}
+    for part, module, values in (("network", model.diffusion_model, network), ("caption encoder", encoder, text)):
+        try:
+            module.load_state_dict(values)
+        except RuntimeError as error:
+            raise WeightsError(f"{path.name} does not fit the world model's {part}: {error}. {_CURE}") from error
+    patcher = ModelPatcher(
+        model,
+        load_device=comfy.model_management.get_torch_device(),
+        offload_device=comfy.model_management.unet_offload_device(),
+    )
+    return patcher, WorldCLIP(encoder.eval().requires_grad_(False)), WorldVAE()
+
+
+def read_weights(path: Path) -> dict[str, torch.Tensor]:
+    """Float32 tensors of a world model's file, checked for its format name."""
+    if not path.is_file():
+        raise WeightsError(f"The world model's weights are missing: there is no {path.name} in {path.parent}. {_CURE}")
+    try:
+        with safe_open(path, framework="pt") as file:
+            found = (file.metadata() or {}).get("format")
+            if found != FORMAT:
+                raise WeightsError(f"{path.name} is of the format {found!r}, expected {FORMAT!r}. {_CURE}")
+            return {name: file.get_tensor(name).float() for name in file.keys()}
+    except (SafetensorError, OSError) as error:
+        raise WeightsError(f"{path.name} is damaged: {error}. {_CURE}") from error
+
+
+_CURE = "Install the pack again, or train the weights with world/train.py."
