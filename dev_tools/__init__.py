@@ -1,1 +1,4 @@
-"""What stands behind dev.py: a private environment, a real ComfyUI, a browser, the demo. Not part of the shipped pack."""
+"""What stands behind dev.py: a private environment, a real ComfyUI, a browser, the demo.
+
+Not part of the shipped pack.
+"""

@@ -20,7 +20,8 @@ def require_disk(folder: Path, gigabytes: float) -> None:
     free = shutil.disk_usage(folder).free / 1e9
     if free < gigabytes:
         raise SetupError(
-            f"Not enough disk: set-up needs about {gigabytes:g} GB and {folder} has {free:.1f} GB free; free some and run this again."
+            f"Not enough disk: set-up needs about {gigabytes:g} GB, {folder} has {free:.1f} GB free; "
+            "make room and run this again."
         )
 
 
@@ -41,7 +42,7 @@ def require_port(port: int) -> int:
         raise SetupError(f"Port {port} does not exist: choose one from 1024 to 65535, for example --port 8188.")
     if not port_is_free(port):
         raise SetupError(
-            f"Port {port} is taken, perhaps by another ComfyUI: close that, or choose another with --port {free_port()}."
+            f"Port {port} is taken, perhaps by another ComfyUI: close that, or use another with --port {free_port()}."
         )
     return port
 

@@ -48,7 +48,9 @@ def parser() -> argparse.ArgumentParser:
     serve.add_argument("--port", type=int, default=8188, help="default: 8188")
     bench = commands.add_parser("bench", help="run one of the benchmarks/", add_help=False)
     bench.add_argument("name", nargs="?", default="", metavar="NAME")
-    commands.add_parser("train", help="train the bundled world model; what follows goes to world/train.py", add_help=False)
+    commands.add_parser(
+        "train", help="train the bundled world model; what follows goes to world/train.py", add_help=False
+    )
     return top
 
 
@@ -73,7 +75,9 @@ def test(arguments: argparse.Namespace, rest: list[str]) -> int:
 
 def wants_browser(arguments: Sequence[str]) -> bool:
     """Whether a pytest command line may reach the browser tests."""
-    paths = [word.split("::")[0] for word in arguments if not word.startswith("-") and (ROOT / word.split("::")[0]).exists()]
+    paths = [
+        word.split("::")[0] for word in arguments if not word.startswith("-") and (ROOT / word.split("::")[0]).exists()
+    ]
     return not paths or any(ROOT / path in (ROOT, ROOT / "tests") or "browser" in path for path in paths)
 
 

@@ -1,4 +1,4 @@
-"""A client of ComfyUI's own API, for the tests and for the demo: queue a prompt, follow its events, read its results."""
+"""A client of ComfyUI's own API, for the tests and the demo: queue a prompt, follow its events, read its results."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ import urllib.request
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from types import TracebackType
 from typing import Any
 
 import aiohttp
@@ -129,7 +128,7 @@ class Client:
                 kind, data = self._messages.get(timeout=max(left, 0.01))
             except queue.Empty:
                 self.interrupt()
-                raise TimeoutError(f"the prompt did not end within {timeout:g} s; {len(run.events)} events so far") from None
+                raise TimeoutError(f"the prompt did not end within {timeout:g} s ({len(run.events)} events)") from None
             if kind == GONE:
                 raise ConnectionError(f"the server at {self.url} ended while prompt {run.prompt_id} ran")
             if data.get("prompt_id", run.prompt_id) != run.prompt_id:
@@ -154,7 +153,7 @@ class Client:
     def __enter__(self) -> Client:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
 
     def _listen(self) -> None:

@@ -1,4 +1,4 @@
-"""`dev.py demo`: the workflow "A minute in one take" through a real server, with memory and without, and its figures."""
+"""`dev.py demo`: the workflow "A minute in one take" through a real server, with memory and without."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def generate(server: HostServer, prompt: Prompt) -> Run:
 
 def saved_video(run: Run, server: HostServer) -> Path:
     """The video file that a run saved."""
-    files = [
+    files: list[Path] = [
         server.output / file.get("subfolder", "") / file["filename"]
         for output in run.outputs.values()
         for group in output.values()

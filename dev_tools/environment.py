@@ -48,7 +48,8 @@ def existing(comfyui: Path, *, tests: bool) -> Environment:
     """The ComfyUI at COMFYUI_PATH with the Python that belongs to it. Nothing is installed there."""
     if not (comfyui / "main.py").is_file() or not (comfyui / "comfy_api" / "latest").is_dir():
         raise SetupError(
-            f"COMFYUI_PATH is {comfyui}, where no ComfyUI {COMFYUI_VERSION} or newer is: give the folder that has its main.py."
+            f"COMFYUI_PATH is {comfyui}, where no ComfyUI {COMFYUI_VERSION} or newer is: "
+            "give the folder that has its main.py."
         )
     python = python_of(comfyui)
     missing = missing_modules(python, RUN_MODULES + (TEST_MODULES if tests else ()))
@@ -122,7 +123,7 @@ def missing_modules(python: Path, modules: Sequence[str]) -> list[str]:
 
 def make_venv(python: Path) -> None:
     """Makes `.venv`, or makes it anew where its pip does not start."""
-    if python.is_file() and subprocess.run([str(python), "-m", "pip", "--version"], capture_output=True).returncode == 0:
+    if python.is_file() and not missing_modules(python, ["pip"]):
         return
     say(f"Making {VENV}")
     made = subprocess.run([sys.executable, "-m", "venv", "--clear", str(VENV)], capture_output=True, text=True)

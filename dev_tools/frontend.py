@@ -36,7 +36,7 @@ def launch(executable: Path) -> Iterator[Browser]:
 
 
 class Frontend:
-    """One open page. `errors` are the console and page errors that come from this pack; `all_errors` has the page's own too."""
+    """One open page. `errors` are the console and page errors of this pack; `all_errors` has the page's own too."""
 
     def __init__(self, browser: Browser, server: HostServer, mode: Mode) -> None:
         self.mode = mode

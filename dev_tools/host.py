@@ -1,4 +1,4 @@
-"""The pinned ComfyUI for tests and for the demo: fetched once, checked by its hash, unpacked without trusting the archive."""
+"""The pinned ComfyUI: fetched once, checked by its hash, unpacked without trusting the archive."""
 
 from __future__ import annotations
 

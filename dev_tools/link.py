@@ -26,7 +26,9 @@ def link_pack(custom_nodes: Path, checkout: Path = ROOT) -> str:
         # A junction needs no administrator, a symbolic link on Windows does.
         made = subprocess.run(["cmd", "/c", "mklink", "/J", str(link), str(checkout)], capture_output=True, text=True)
         if made.returncode:
-            raise SetupError(f"Windows could not link {checkout} as {link}: {made.stderr.strip() or made.stdout.strip()}")
+            raise SetupError(
+                f"Windows could not link {checkout} as {link}: {made.stderr.strip() or made.stdout.strip()}"
+            )
     else:
         link.symlink_to(checkout, target_is_directory=True)
     return link.name

@@ -38,7 +38,9 @@ def measure_bank(root: Path, name: str) -> Film:
     metrics = import_from_pack("memory.metrics")
     pairs = metrics.revisit_pairs(state.poses, round(AWAY_S * (state.fps or 1)))
     if not pairs:
-        raise SetupError(f"The camera of the bank {name!r} never returns to a pose after {AWAY_S:g} s or more: nothing to compare.")
+        raise SetupError(
+            f"The camera of the bank {name!r} never returns to a pose after {AWAY_S:g} s or more: nothing to compare."
+        )
     wanted = sorted({frame for pair in pairs for frame in pair})
     place = {frame: position for position, frame in enumerate(wanted)}
     pictures = state.read_frames(wanted)
@@ -58,7 +60,7 @@ def film_motion(state: MemoryState) -> float:
     for start in range(0, steps, AT_A_TIME):
         stop = min(start + AT_A_TIME + 1, state.frames)
         total += float(metrics.motion(state.read_frames(np.arange(start, stop)))) * (stop - start - 1)
-    return total / steps
+    return float(total / steps)
 
 
 def video_seconds(path: Path) -> float:

@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def load_pack() -> ModuleType:
-    """Makes `import scene_memory` and `from scene_memory.memory import ...` work in this process, and returns the package."""
+    """Makes `import scene_memory` work in this process, and returns the package."""
     if NAME in sys.modules:
         return sys.modules[NAME]
     spec = importlib.util.spec_from_file_location(NAME, ROOT / "__init__.py", submodule_search_locations=[str(ROOT)])

@@ -13,7 +13,7 @@ from .console import Progress, SetupError
 NO_NETWORK = re.compile(
     r"name resolution|NameResolutionError|NewConnectionError|Failed to establish a new connection|getaddrinfo failed"
     r"|nodename nor servname|Network is unreachable|No route to host|Connection refused|ConnectTimeout|Read timed out"
-    r"|ProxyError|ConnectionResetError|RemoteDisconnected",
+    r"|ProxyError|ConnectionResetError|RemoteDisconnected|from versions: none",
     re.IGNORECASE,
 )
 NO_DISK = re.compile(r"No space left on device|Errno 28|not enough space on the disk|WinError 112", re.IGNORECASE)
@@ -53,9 +53,12 @@ def explain_failure(output: str, log: Path) -> str:
             f"{tempfile.gettempdir()} (set TMPDIR to use another folder); free some and run this again."
         )
     if NO_MATCH.search(output):
-        return "A downloaded file is not the one that was expected (its sha256 differs): run this again, and do not use that file."
+        return "A downloaded file is not the expected one (its sha256 differs): run this again, do not use that file."
     if NO_NETWORK.search(output):
-        return "pip cannot reach the package index: the first run needs the network (about 3 GB); connect, or set PIP_INDEX_URL to a mirror, and run this again."
+        return (
+            "pip cannot reach the package index: the first run needs the network (about 3 GB); "
+            "connect, or set PIP_INDEX_URL to a mirror, and run this again."
+        )
     errors = [line.strip() for line in output.splitlines() if line.startswith("ERROR")]
     reason = errors[-1][:300] if errors else "it gave no reason"
     return f"pip could not finish: {reason} (all that it said is in {log})."

@@ -1,8 +1,8 @@
 """A workflow as the frontend saves it, turned into the prompt that the server's API takes.
 
-The frontend does this in the browser (`app.graphToPrompt`); a test holds the two equal. Understood: links, widgets in their
-saved order, the extra value behind a seed, upload buttons, dynamic combos, converted widgets, muted and bypassed nodes,
-Reroute, Primitive and notes. Subgraphs are refused.
+The frontend does this in the browser (`app.graphToPrompt`); a test holds the two equal. Understood: links, widgets in
+their saved order, the extra value behind a seed, upload buttons, dynamic combos, converted widgets, muted and bypassed
+nodes, Reroute, Primitive and notes. Subgraphs are refused.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def _link(saved: Any) -> tuple[int, Link]:
 def _definition(node: Json, object_info: Mapping[str, Any]) -> Json:
     if node["type"] not in object_info:
         raise WorkflowError(
-            f"Node {node['id']} is a {node['type']!r}, which this server does not have: it is a subgraph or a missing pack."
+            f"Node {node['id']} is a {node['type']!r}, which this server does not have: a subgraph, or a missing pack."
         )
     definition: Json = object_info[node["type"]]
     return definition
@@ -99,7 +99,8 @@ def _widget_values(node: Json, definition: Json) -> Json:
     values = {name: _wrapped(value) for name, value in _read(definition["input"], "", remaining)}
     if extra := list(remaining):
         raise WorkflowError(
-            f"Node {node['id']} ({node['type']}) has {len(saved)} saved values, {len(extra)} more than it has widgets: {extra}"
+            f"Node {node['id']} ({node['type']}) has {len(saved)} saved values, "
+            f"{len(extra)} more than it has widgets: {extra}"
         )
     return values
 

@@ -1,4 +1,4 @@
-"""What every test may use: the pack as the package `scene_memory`, a real ComfyUI server, the real frontend in a browser."""
+"""What every test may use: the pack as `scene_memory`, a real ComfyUI server, the real frontend in a browser."""
 
 from __future__ import annotations
 
@@ -51,7 +51,8 @@ def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
     report = yield
     server = getattr(item, "funcargs", {}).get("server")
     if report.failed and isinstance(server, HostServer):
-        report.sections.append(("ComfyUI's log during this test", server.log_text()[item.stash.get(LOG_START, 0) :][-6000:]))
+        log = server.log_text()[item.stash.get(LOG_START, 0) :]
+        report.sections.append(("ComfyUI's log during this test", log[-6000:]))
     return report
 
 

@@ -25,7 +25,8 @@ async () => {
     }
     return made[name] = node
   }
-  const join = (from, slot, to, input) => made[from].connect(slot, made[to], made[to].inputs.findIndex(i => i.name === input))
+  const join = (from, slot, to, input) =>
+    made[from].connect(slot, made[to], made[to].inputs.findIndex(i => i.name === input))
   add('load', 'LoadImage')
   add('scale', 'ImageScaleToTotalPixels', { megapixels: 0.25 })
   add('invert', 'ImageInvert')
@@ -36,6 +37,7 @@ async () => {
   add('sigmas', 'ManualSigmas', { sigmas: '1, 0.5, 0' })
   add('sampler', 'SamplerDPMPP_2M_SDE', { eta: 0.5 })
   add('resize', 'ResizeImageMaskNode', { 'resize_type': 'scale by multiplier' })
+  add('video', 'SaveVideo', { filename_prefix: 'film', codec: 'h264' })
   add('muted', 'PreviewImage')
   add('note', 'Note')
   add('number', 'PrimitiveNode')
@@ -64,7 +66,7 @@ def test_the_converter_agrees_with_the_frontend_on_stock_nodes(
     expected = frontend.to_prompt()
     saved = frontend.to_workflow()
     frontend.screenshot(f"stock-nodes-{mode}")
-    assert len(expected) == 8
+    assert len(expected) == 9
     assert to_prompt(saved, server.client.object_info()) == expected
     frontend.load(saved)
     assert frontend.to_prompt() == expected

@@ -8,14 +8,14 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from scene_memory.memory.bank import Bank
-from scene_memory.memory.presets import make_preset
 
 from dev_tools.console import SetupError
 from dev_tools.demo import generate, saved_video, with_bank, without_memory
 from dev_tools.measure import measure_bank, video_seconds
 from dev_tools.server import HostServer
 from dev_tools.workflow_api import to_prompt
+from scene_memory.memory.bank import Bank
+from scene_memory.memory.presets import make_preset
 
 STOCK = {
     "nodes": [
@@ -47,8 +47,9 @@ def test_a_saved_workflow_runs_through_the_server_to_a_video_file(server: HostSe
 
 
 def test_a_workflow_that_saves_no_video_is_told(server: HostServer) -> None:
-    run = generate(server, {"1": {"class_type": "EmptyImage", "inputs": {"width": 8, "height": 8, "batch_size": 1, "color": 1}},
-                            "2": {"class_type": "PreviewImage", "inputs": {"images": ["1", 0]}}})  # fmt: skip
+    size = {"width": 8, "height": 8, "batch_size": 1, "color": 1}
+    image = {"class_type": "EmptyImage", "inputs": size}
+    run = generate(server, {"1": image, "2": {"class_type": "PreviewImage", "inputs": {"images": ["1", 0]}}})
     with pytest.raises(SetupError, match="without saving an MP4"):
         saved_video(run, server)
 
@@ -61,7 +62,10 @@ def test_a_refused_workflow_names_the_reason(server: HostServer) -> None:
 def test_memory_off_takes_the_retriever_away_and_nothing_else() -> None:
     prompt = {
         "1": {"class_type": "SceneMemoryBank", "inputs": {"name": "film"}},
-        "2": {"class_type": "SceneMemoryShotGenerator", "inputs": {"memory": ["1", 0], "retriever": ["9", 0], "seed": 4}},
+        "2": {
+            "class_type": "SceneMemoryShotGenerator",
+            "inputs": {"memory": ["1", 0], "retriever": ["9", 0], "seed": 4},
+        },
         "3": {"class_type": "SaveVideo", "inputs": {"filename_prefix": "film"}},
     }
     off = with_bank(without_memory(prompt), "other")
@@ -93,7 +97,8 @@ def test_a_bank_is_measured_where_the_camera_returns(tmp_path: Path) -> None:
 def test_a_camera_that_never_returns_is_told(tmp_path: Path) -> None:
     bank = Bank.create(tmp_path, "away")
     pictures = np.zeros((30, 8, 8, 3), np.uint8)
-    bank.append(bank.empty(), frames=pictures, trajectory=make_preset("pan", frames=30, fps=2.0, amount=90, fov=60, aspect=1), shot=0)
+    path = make_preset("pan", frames=30, fps=2.0, amount=90, fov=60, aspect=1)
+    bank.append(bank.empty(), frames=pictures, trajectory=path, shot=0)
     with pytest.raises(SetupError, match="never returns"):
         measure_bank(tmp_path, "away")
 
