@@ -7,6 +7,7 @@ log-sum-exp. The sum is exact: the softmax runs over every key that the token at
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from itertools import product
 from typing import Any
 
@@ -15,10 +16,11 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from .gradients import QuerySide, attention_gradients
+from .grouping import Group, groups, heads_together
 from .layout import MocLayout
 from .partial import accumulator_dtype, partial_attention
 from .plan import plan_shots, put, take
-from .routing import queries_by_chunk, route
+from .routing import route
 from .settings import MocSettings
 
 
@@ -62,34 +64,53 @@ def _forward(
         put(out, plan.queries, part)
         put(lse, plan.queries, part_lse)
     routes = route(q, k, layout, settings)
-    for here in product(range(q.shape[0]), range(q.shape[1])) if routes else ():
-        head_out = out[here].to(lse.dtype)
-        for (begin, end), rows in queries_by_chunk(routes, layout, *here):
-            queries, keys, values = q[here].index_select(0, rows), k[here][begin:end], v[here][begin:end]
-            part, part_lse = partial_attention(queries[None, None], keys[None, None], values[None, None], scale)
-            _merge(head_out, lse[here], rows, part[0, 0], part_lse[0, 0])
-        out[here] = head_out
+    if routes:
+        together = heads_together(routes, layout)
+        for batch, first in product(range(q.shape[0]), range(0, q.shape[1], together)):
+            heads = range(first, min(first + together, q.shape[1]))
+            _add_routed(out, lse, q, k, v, groups(routes, layout, batch, heads), batch, heads, scale)
     return out, lse
 
 
 def _dense(q: Tensor, k: Tensor, v: Tensor, scale: float) -> tuple[Tensor, Tensor]:
-    """Attention over the keys that all queries of the shot share; with no keys the neutral element of `_merge`."""
+    """Attention over the keys that all queries of the shot share; with no keys the neutral element of the merge."""
     if k.shape[2] == 0:
         lse = torch.full(q.shape[:3], -torch.inf, dtype=accumulator_dtype(q.dtype), device=q.device)
         return torch.zeros_like(q), lse
     return partial_attention(q, k, v, scale)
 
 
-def _merge(out: Tensor, lse: Tensor, rows: Tensor, part: Tensor, part_lse: Tensor) -> None:
-    """Fold attention over more keys into `rows` of out (n, D) and lse (n,), in place.
+def _add_routed(
+    out: Tensor, lse: Tensor, q: Tensor, k: Tensor, v: Tensor,
+    found: Iterable[Group], batch: int, heads: range, scale: float,
+) -> None:
+    """Fold the routed chunks of some heads into out and lse, in place.
 
-    The weights are exp(lse) normalised: out <- out + (part - out) * sigmoid(part_lse - lse).
+    Parts are merged by their log-sum-exp: out <- out + (part - out) * sigmoid(part_lse - lse).
     """
-    before = lse.index_select(0, rows)
-    share = torch.sigmoid(part_lse - before)
-    merged = out.index_select(0, rows).lerp_(part.to(out.dtype), share.unsqueeze(1))
-    out.index_copy_(0, rows, merged)
-    lse.index_copy_(0, rows, torch.logaddexp(before, part_lse))
+    here = (batch, slice(heads.start, heads.stop))
+    queries, keys, values = (x[here] for x in (q, k, v))
+    flat_queries = queries.reshape(-1, q.shape[-1])
+    total, size = flat_queries.shape
+    # One row more than there are queries: the filling of the groups is read and written there.
+    sums = lse.new_zeros(total + 1)
+    outs = lse.new_zeros(total + 1, size)
+    sums[:-1] = lse[here].flatten()
+    outs[:-1] = out[here].reshape(-1, size)
+    for group in found:
+        rows = group.rows.flatten()
+        asking = flat_queries.index_select(0, rows.clamp(max=total - 1) if group.rows.shape[0] > 1 else rows)
+        chunk = (group.heads, slice(*group.keys))
+        part, part_lse = partial_attention(
+            asking.view(1, *group.rows.shape, size), keys[chunk].unsqueeze(0), values[chunk].unsqueeze(0), scale
+        )
+        part_sums = part_lse.flatten()
+        before = sums.index_select(0, rows)
+        share = torch.sigmoid(part_sums - before).unsqueeze(1)
+        outs.index_copy_(0, rows, outs.index_select(0, rows).lerp_(part.reshape(-1, size).to(outs.dtype), share))
+        sums.index_copy_(0, rows, torch.logaddexp(before, part_sums))
+    out[here] = outs[:-1].view(queries.shape)
+    lse[here] = sums[:-1].view(queries.shape[:2])
 
 
 def _backward(
@@ -110,9 +131,12 @@ def _backward(
             put(grad_v, plan.dense, more_v, add=True)
     routes = route(q, k, layout, settings)
     for here in product(range(q.shape[0]), range(q.shape[1])):
-        for (begin, end), rows in queries_by_chunk(routes, layout, *here):
-            group = queries.of_group(*here, rows)
-            more_q, more_k, more_v = attention_gradients(group, k[here][begin:end], v[here][begin:end], scale)
+        batch, head = here
+        for group in groups(routes, layout, batch, range(head, head + 1)):
+            rows = group.rows[0]
+            begin, end = group.keys
+            asking = queries.of_group(*here, rows)
+            more_q, more_k, more_v = attention_gradients(asking, k[here][begin:end], v[here][begin:end], scale)
             grad_q[here].index_add_(0, rows, more_q)
             grad_k[here][begin:end] += more_k
             grad_v[here][begin:end] += more_v

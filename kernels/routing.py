@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -10,7 +9,7 @@ import torch
 from torch import Tensor
 
 from .layout import MocLayout
-from .plan import ShotPlan, Span, plan_shots, take
+from .plan import ShotPlan, plan_shots, take
 from .settings import MocSettings
 
 
@@ -47,25 +46,3 @@ def route(q: Tensor, k: Tensor, layout: MocLayout, settings: MocSettings) -> lis
         scores = take(q.detach(), plan.queries).float() @ means.index_select(2, candidates).transpose(-1, -2)
         routes.append(Route(plan, candidates[scores.topk(settings.top_k, dim=-1).indices]))
     return routes
-
-
-def queries_by_chunk(routes: list[Route], layout: MocLayout, batch: int, head: int) -> Iterator[tuple[Span, Tensor]]:
-    """The queries of one head sorted by the chunk they chose, over all shots.
-
-    Yields (span of keys, rows) with rows (m,) int64 ascending, for every chunk that some query chose.
-    """
-    if not routes:
-        return
-    chosen = torch.zeros(layout.chunks, layout.queries, dtype=torch.bool, device=routes[0].chunks.device)
-    for part in routes:
-        chunks = part.chunks[batch, head].t()
-        begin = 0
-        for first, last in part.plan.queries:
-            end = begin + last - first
-            chosen[:, first:last].scatter_(0, chunks[:, begin:end], True)
-            begin = end
-    counts = chosen.sum(dim=1).tolist()
-    rows = chosen.flatten().nonzero().squeeze(1).remainder_(layout.queries)
-    for chunk, members in enumerate(torch.split(rows, counts)):
-        if counts[chunk]:
-            yield (layout.key_starts[chunk], layout.key_starts[chunk + 1]), members
