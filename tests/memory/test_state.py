@@ -1,0 +1,141 @@
+"""The state of a memory: immutable, shared, cheap."""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scene_memory.memory.camera import intrinsics_from_fov
+from scene_memory.memory.state import EMPTY_ID, MemoryState, SegmentRecord
+
+LENS = intrinsics_from_fov(60.0, 1.6)
+
+
+def grown(state: MemoryState, mark: int, frames: int = 2, shot: int = 0) -> MemoryState:
+    """A state with one more segment, all of whose positions and whose id say ``mark``."""
+    poses = np.eye(4)[None].repeat(frames, axis=0)
+    poses[:, :3, 3] = mark
+    record = SegmentRecord(f"{mark:064x}", state.id, state.frames, frames, shot, "", (6, 10), 8.0, '{"mark":%d}' % mark)
+    return state.with_segment(record, poses, LENS)
+
+
+def marks(state: MemoryState) -> list[float]:
+    return state.poses[:, 0, 3].tolist()
+
+
+def test_an_empty_memory_has_no_frames_and_looks_from_the_origin():
+    state = MemoryState()
+    assert (state.frames, state.shots, state.size, state.fps, state.id) == (0, 0, None, None, EMPTY_ID)
+    assert state.poses.shape == (0, 4, 4) and state.intrinsics.shape == (0, 4) and len(state.segments) == 0
+    assert np.array_equal(state.last_pose, np.eye(4)) and state.end_time == 0.0
+
+
+def test_a_segment_makes_a_new_state_and_leaves_the_old_one():
+    one = grown(MemoryState(), 1)
+    two = grown(one, 2, frames=3, shot=1)
+    assert marks(one) == [1, 1] and marks(two) == [1, 1, 2, 2, 2]
+    assert (two.shots, two.frames, two.size, two.fps) == (2, 5, (6, 10), 8.0)
+    assert two.shot_ids.tolist() == [0, 0, 1, 1, 1] and two.segment_ids.tolist() == [0, 0, 1, 1, 1]
+    assert two.shot_ids.dtype == np.int32
+    np.testing.assert_allclose(two.times, np.arange(5) / 8.0)
+    assert two.segments[-1].start == 2 and two.segments[-1].info == {"mark": 2} and len(one.segments) == 1
+
+
+@given(st.lists(st.tuples(st.integers(0, 30), st.integers(1, 300)), min_size=1, max_size=30))
+def test_branches_from_one_state_never_see_each_other(steps: list[tuple[int, int]]):
+    """Grows a tree of states from any earlier one and compares every state with a plain list that nobody shares."""
+    states: list[tuple[MemoryState, list[float]]] = [(MemoryState(), [])]
+    for mark, (origin, frames) in enumerate(steps, start=1):
+        state, expected = states[origin % len(states)]
+        states.append((grown(state, mark, frames), expected + [float(mark)] * frames))
+    for state, expected in states:
+        assert marks(state) == expected
+        assert [int(record.id, 16) for record in state.segments] == sorted(set(map(int, expected)))
+        assert len(state.times) == len(state.shot_ids) == state.frames
+
+
+def test_both_branches_hold_the_same_past_in_the_same_memory():
+    trunk = grown(MemoryState(), 1)
+    left, right = grown(trunk, 2), grown(trunk, 3)
+    assert marks(left) == [1, 1, 2, 2] and marks(right) == [1, 1, 3, 3] and marks(trunk) == [1, 1]
+    assert np.shares_memory(left.poses, trunk.poses) and not np.shares_memory(left.poses, right.poses)
+
+
+def test_nothing_of_a_state_can_be_changed():
+    state = grown(MemoryState(), 1)
+    for array in (state.poses, state.intrinsics, state.times, state.shot_ids, state.segment_ids, state.last_pose):
+        with pytest.raises(ValueError, match="read-only"):
+            array[...] = 0
+    with pytest.raises(AttributeError):
+        state.frames = 9  # type: ignore[misc]
+    with pytest.raises(TypeError):
+        state.segments[0] = state.segments[0]  # type: ignore[index]
+    state.segments[0].info["mark"] = 9
+    assert state.segments[0].info == {"mark": 1}
+
+
+def test_states_are_equal_by_their_content_and_copies_are_free():
+    assert grown(MemoryState(), 1) == grown(MemoryState(), 1) != grown(MemoryState(), 2)
+    state = grown(MemoryState(), 1)
+    assert copy.copy(state) is state and copy.deepcopy({"a": [state]})["a"][0] is state
+    assert len({state, grown(MemoryState(), 1)}) == 1
+
+
+def seconds_to_grow(segments: int) -> float:
+    state, started = MemoryState(), time.perf_counter()
+    for mark in range(segments):
+        state = grown(state, mark + 1, frames=8)
+    assert state.frames == 8 * segments
+    return time.perf_counter() - started
+
+
+def test_appending_2000_segments_costs_about_four_times_500():
+    few = min(seconds_to_grow(500) for _ in range(3))
+    many = min(seconds_to_grow(2000) for _ in range(2))
+    assert many < 4 * few * 2.5, f"500 segments took {few:.3f} s, 2,000 took {many:.3f} s"
+
+
+def test_a_long_film_is_copied_only_a_few_times():
+    state, buffers = MemoryState(), set()
+    for mark in range(2000):
+        state = grown(state, mark + 1)
+        buffers.add(id(state._columns))
+    assert len(buffers) <= 8
+
+
+def test_segments_read_like_a_tuple():
+    state = grown(grown(grown(MemoryState(), 1), 2), 3)
+    assert [int(record.id, 16) for record in state.segments] == [1, 2, 3]
+    assert state.segments[-1] == state.segments[2] and len(state.segments[1:]) == 2
+    with pytest.raises(IndexError):
+        state.segments[3]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"parent": "f" * 64}, "Make the segment from this memory"),
+        ({"start": 5}, "continues memory .* at frame 5"),
+        ({"size": (8, 8)}, "frames of 8 x 8, but the memory holds 10 x 6"),
+        ({"fps": 16.0}, "16 frames a second, but the memory at 8"),
+        ({"shot": -1}, "shots count from 0"),
+        ({"frames": 3}, "3 frames but 2 poses"),
+    ],
+)
+def test_a_segment_that_does_not_fit_is_refused(change: dict, message: str):
+    state = grown(MemoryState(), 1)
+    right = {"id": "2" * 64, "parent": state.id, "start": 2, "frames": 2, "shot": 0, "prompt": "", "size": (6, 10), "fps": 8.0}
+    with pytest.raises(ValueError, match=message):
+        state.with_segment(SegmentRecord(**{**right, **change}), np.eye(4)[None].repeat(2, axis=0), LENS)
+    assert marks(state) == [1, 1]
+
+
+def test_a_memory_without_a_bank_says_so_when_asked_for_pictures(remembered: Callable, move: Callable):
+    with pytest.raises(ValueError, match="has no bank"):
+        remembered(move("pan")).read_frames([0])
