@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -74,10 +75,18 @@ def private() -> Environment:
     if is_whole(python):
         link_pack(COMFYUI / "custom_nodes")
         return environment
-    require_disk(ROOT, FULL_SETUP_GB if not STAMP.is_file() else SMALL_SETUP_GB)
+    if is_usable(python):
+        say("The requirements have changed: bringing .venv up to date")
+        require_disk(ROOT, SMALL_SETUP_GB)
+    else:
+        if VENV.exists():
+            # pip takes a package whose files were half written for installed; only a new start is sure.
+            say("Removing a set-up that was not finished")
+            shutil.rmtree(VENV, ignore_errors=True)
+        require_disk(ROOT, FULL_SETUP_GB)
+        say(f"Setting up Python packages in .venv and ComfyUI {COMFYUI_VERSION} in .host: once, some minutes and 8 GB")
+        make_venv()
     STAMP.unlink(missing_ok=True)
-    say(f"Setting up: Python packages in {VENV.name}, ComfyUI {COMFYUI_VERSION} in .host (once, some minutes and 8 GB)")
-    make_venv(python)
     if not host_is_ready():
         pip(python, ["install", "setuptools<82", "wheel"], "Installing build tools", LOG)
         install_host(python, LOG)
@@ -94,13 +103,20 @@ def private() -> Environment:
 
 def is_whole(python: Path) -> bool:
     """Whether the last set-up came to its end with today's requirements, and nothing was taken away since."""
-    if not STAMP.is_file() or not host_is_ready() or not python.is_file():
-        return False
+    return stamped() == fingerprint() and host_is_ready() and is_usable(python)
+
+
+def is_usable(python: Path) -> bool:
+    """Whether some set-up came to its end, be it with older requirements."""
+    return bool(stamped()) and not missing_modules(python, RUN_MODULES + TEST_MODULES)
+
+
+def stamped() -> str:
+    """The fingerprint of the last set-up that came to its end, or nothing."""
     try:
-        stamp = json.loads(STAMP.read_text())
-    except ValueError:
-        return False
-    return bool(stamp.get("fingerprint") == fingerprint()) and not missing_modules(python, RUN_MODULES + TEST_MODULES)
+        return str(json.loads(STAMP.read_text())["fingerprint"])
+    except (OSError, ValueError, KeyError):
+        return ""
 
 
 def fingerprint() -> str:
@@ -121,12 +137,11 @@ def missing_modules(python: Path, modules: Sequence[str]) -> list[str]:
     return found.stdout.split() if found.returncode == 0 else list(modules)
 
 
-def make_venv(python: Path) -> None:
-    """Makes `.venv`, or makes it anew where its pip does not start."""
-    if python.is_file() and not missing_modules(python, ["pip"]):
-        return
-    say(f"Making {VENV}")
-    made = subprocess.run([sys.executable, "-m", "venv", "--clear", str(VENV)], capture_output=True, text=True)
+def make_venv() -> None:
+    """Makes `.venv` with this Python."""
+    # The Python behind an environment: the running one may be the one in .venv that was just removed.
+    base = getattr(sys, "_base_executable", sys.executable)
+    made = subprocess.run([base, "-m", "venv", "--clear", str(VENV)], capture_output=True, text=True)
     if made.returncode == 0:
         return
     reason = (made.stdout + made.stderr).strip()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 FORBIDDEN = re.compile(
-    r"\b(eval|exec)\(|\bpickle\b|torch\.load\(|\bsubprocess\b|os\.system|urllib\.request|requests\.(get|post)|\.cuda\(\)"
+    r"(?<![.\w])(eval|exec)\(|\bpickle\b|torch\.load\(|\bsubprocess\b|os\.system|urllib\.request|requests\.(get|post)|\.cuda\(\)"
     r"|\bsocket\b|importlib\.reload|\bprint\("
 )
 
