@@ -6,7 +6,7 @@ import hashlib
 import logging
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import comfy.model_management
@@ -16,7 +16,8 @@ import comfy.utils
 import numpy as np
 import torch
 
-from ..memory.retrieval import Retrieval, RetrievalSettings, retrieve
+from ..memory.retrieval.retrieve import Retrieval, retrieve
+from ..memory.retrieval.settings import RetrievalSettings
 from ..memory.state import MemoryState
 from ..memory.trajectory import Trajectory
 from .adapters import adapter_for
@@ -121,7 +122,8 @@ def choose_context(
     found = retrieve(state, path, settings)
     if len(found.indices) > adapter.most_context and index == 0:
         log.info("%s looks at %d of the %d frames found.", adapter.name, adapter.most_context, len(found.indices))
-    return found.first(adapter.most_context)
+    kept = found.indices[: adapter.most_context]
+    return replace(found, indices=kept, reasons=found.reasons[: adapter.most_context])
 
 
 def read_context(state: MemoryState, retrieval: Retrieval | None) -> ContextFrames | None:

@@ -8,6 +8,7 @@ import comfy.model_management
 import node_helpers
 import torch
 
+from ...world.network import PATCH
 from ..segment import CONDITION_KEY, Segment
 from ..world_host.diffusion import WorldDiffusion
 from .base import Adapter, Conditioning, Prepared
@@ -19,8 +20,8 @@ class WorldAdapter(Adapter):
     name = "the world model"
     default_segment = 8
     longest_segment = 16
-    default_size = (96, 64)
-    size_multiple = 8
+    default_size = (96, 60)
+    size_multiple = PATCH
     context_without_retriever = 5
     most_context = 20
 

@@ -159,7 +159,7 @@ def look_around(noise: Tensor) -> Segment:
     frames, height, width = noise.shape[2:]
     turn = LOOK_AROUND_DEGREES_A_FRAME * max(0, frames - 1)
     path = make_preset(
-        "pan", frames=frames, fps=8.0, amount=turn, fov=DEFAULT_FOV, aspect=width / height, easing="linear"
+        "pan", frames=frames, fps=8.0, amount=turn, fov=DEFAULT_FOV, aspect=width / height, easing="even"
     )
     return Segment(path, width, height)
 
@@ -168,7 +168,7 @@ def _check_picture(noise: Tensor) -> None:
     if noise.ndim != 5 or noise.shape[-1] % PATCH or noise.shape[-2] % PATCH:
         raise ValueError(
             f"The world model cannot paint a latent of shape {tuple(noise.shape)}: expected (batch, 3, frames, height, "
-            f"width) with height and width multiples of {PATCH}. Use 96 x 64."
+            f"width) with height and width multiples of {PATCH}. Use 96 x 60."
         )
 
 

@@ -20,7 +20,7 @@ class WorldVAE:
     upscale_ratio = 1
 
     def encode(self, pixels: Tensor) -> Tensor:
-        """(F, H, W, C) or (B, F, H, W, C) in [0, 1] to (B, 3, F, H, W) in [-1, 1], cropped to multiples of 8."""
+        """(F, H, W, C) or (B, F, H, W, C) in [0, 1] to (B, 3, F, H, W) in [-1, 1], cropped to multiples of PATCH."""
         if pixels.ndim == 4:
             pixels = pixels[None]
         height, width = (side // PATCH * PATCH for side in pixels.shape[2:4])

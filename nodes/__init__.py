@@ -1,0 +1,38 @@
+"""The nodes, one a file; thin over the library below them."""
+
+from __future__ import annotations
+
+from comfy_api.latest import ComfyExtension, io
+
+from . import folders
+from .camera_trajectory import CameraTrajectory
+from .empty_world_latent import EmptyWorldLatent
+from .fov_retriever import FovRetriever
+from .load_world_model import LoadWorldModel
+from .memory_bank import MemoryBank
+from .memory_to_video import MemoryToVideo
+from .moc_sampler import MocSampler
+from .shot_generator import ShotGenerator
+from .world_scene import WorldScene
+
+NODES: list[type[io.ComfyNode]] = [
+    LoadWorldModel,
+    WorldScene,
+    EmptyWorldLatent,
+    MemoryBank,
+    CameraTrajectory,
+    FovRetriever,
+    MocSampler,
+    ShotGenerator,
+    MemoryToVideo,
+]
+
+
+class SceneMemoryExtension(ComfyExtension):
+    """The pack, as ComfyUI's loader asks for it."""
+
+    async def on_load(self) -> None:
+        folders.register()
+
+    async def get_node_list(self) -> list[type[io.ComfyNode]]:
+        return NODES

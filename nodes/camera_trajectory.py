@@ -1,0 +1,138 @@
+"""Camera Trajectory: a camera move that begins where the film stands."""
+
+from __future__ import annotations
+
+from comfy_api.latest import io
+
+from ..memory.presets import EASINGS, PRESETS, make_preset
+from ..memory.state import MemoryState
+from ..memory.trajectory import Trajectory
+from .types import CATEGORY, SceneMemory, SceneTrajectory
+
+
+class CameraTrajectory(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="SceneMemoryCameraTrajectory",
+            display_name="Camera Trajectory",
+            category=CATEGORY,
+            description="A camera move. Connect the memory and it begins at the last remembered frame; connect another "
+            "Camera Trajectory to 'before' and the moves are joined into one long take.",
+            search_aliases=["camera path", "camera control", "pan", "orbit", "dolly"],
+            inputs=[
+                io.Combo.Input(
+                    "move",
+                    options=list(PRESETS),
+                    default="turn away and come back",
+                    tooltip="What the camera does. The two that come back pass exactly the same places again. "
+                    "Recommended: turn away and come back, to see the memory at work.",
+                ),
+                io.Int.Input(
+                    "frames",
+                    default=96,
+                    min=1,
+                    max=100_000,
+                    tooltip="Length of the move in frames. Recommended: 96 (12 s at 8 frames a second).",
+                ),
+                io.Float.Input(
+                    "amount",
+                    default=120.0,
+                    min=-3600.0,
+                    max=3600.0,
+                    step=0.5,
+                    tooltip="How far: degrees for pan, tilt, roll, orbit, turn, walk and look around; scene units (about "
+                    "metres) for dolly, truck and pedestal. Minus goes the other way. Recommended: 120 degrees, or 1 unit.",
+                ),
+                io.Float.Input(
+                    "radius",
+                    default=3.0,
+                    min=0.05,
+                    max=1000.0,
+                    step=0.1,
+                    tooltip="Distance to the point an orbit circles, and radius of the bend of a walk, in scene units. "
+                    "Recommended: 3.",
+                ),
+                io.Combo.Input(
+                    "easing",
+                    options=list(EASINGS),
+                    default="smooth",
+                    tooltip="'smooth' starts and stops gently, 'even' keeps one speed. Recommended: smooth.",
+                ),
+                io.Float.Input(
+                    "fov",
+                    default=70.0,
+                    min=5.0,
+                    max=150.0,
+                    step=1.0,
+                    tooltip="Horizontal field of view in degrees. Recommended: 70 with the world model.",
+                ),
+                io.Float.Input(
+                    "fps",
+                    default=8.0,
+                    min=1.0,
+                    max=120.0,
+                    step=1.0,
+                    tooltip="Frames a second, while nothing is remembered; after that the memory's own. "
+                    "Recommended: 8 with the world model.",
+                ),
+                io.Float.Input(
+                    "aspect",
+                    default=1.6,
+                    min=0.1,
+                    max=10.0,
+                    step=0.01,
+                    tooltip="Width divided by height, while nothing is remembered; after that the memory's own. "
+                    "Recommended: 1.6 for 96 x 60.",
+                ),
+                SceneMemory.Input(
+                    "memory",
+                    optional=True,
+                    tooltip="The move begins at the last camera of this memory. Recommended: connect what the shot "
+                    "continues.",
+                ),
+                SceneTrajectory.Input(
+                    "before",
+                    optional=True,
+                    tooltip="A camera path that comes first; this move is joined to its end. Recommended: leave it open, "
+                    "or chain moves into a long take.",
+                ),
+            ],
+            outputs=[SceneTrajectory.Output(display_name="trajectory", tooltip="The camera path.")],
+        )
+
+    @classmethod
+    def execute(
+        cls,
+        move: str,
+        frames: int,
+        amount: float,
+        radius: float,
+        easing: str,
+        fov: float,
+        fps: float,
+        aspect: float,
+        memory: MemoryState | None = None,
+        before: Trajectory | None = None,
+    ) -> io.NodeOutput:
+        if before is not None:
+            fps, aspect = before.fps, float(before.intrinsics[-1, 1] / before.intrinsics[-1, 0])
+        elif memory is not None and memory.size is not None and memory.fps is not None:
+            fps, aspect = memory.fps, memory.size[1] / memory.size[0]
+        continues = before is not None or (memory is not None and memory.frames > 0)
+        # A path that continues leaves out its first camera: that picture is there already.
+        path = make_preset(
+            move,
+            frames=frames + continues,
+            fps=fps,
+            amount=amount,
+            fov=fov,
+            aspect=aspect,
+            easing=easing,
+            radius=radius,
+        )
+        if before is not None:
+            return io.NodeOutput(before.concatenate(path.after(before.last_pose)[1:]))
+        if continues and memory is not None:
+            path = path.after(memory.last_pose)[1:]
+        return io.NodeOutput(path)

@@ -1,0 +1,84 @@
+"""MoC Sparse Sampler: routed attention on a MODEL, and the SAMPLER and SIGMAS to go with it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import comfy.samplers
+from comfy_api.latest import io
+
+from ..generation.moc_patch import RoutingOptions, routed_model
+from ..kernels import MocSettings
+from .types import CATEGORY
+
+
+class MocSampler(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="SceneMemoryMocSampler",
+            display_name="MoC Sparse Sampler",
+            category=CATEGORY,
+            description="Mixture of Contexts: every part of the picture looks only into the few remembered frames that "
+            "matter to it, besides the prompt and its own shot. Gives MODEL, SAMPLER and SIGMAS for the Shot Generator "
+            "or any stock sampler.",
+            search_aliases=["mixture of contexts", "sparse attention", "scheduler", "sigmas"],
+            inputs=[
+                io.Model.Input("model", tooltip="The model to route. Recommended: the MODEL of Load World Model."),
+                io.Boolean.Input(
+                    "routing",
+                    default=True,
+                    tooltip="Off gives the model as it is, attending to every remembered frame. Recommended: on.",
+                ),
+                io.Int.Input(
+                    "top_k",
+                    default=5,
+                    min=1,
+                    max=1000,
+                    tooltip="Remembered frames that each part of the picture may look into. With as many as there are, "
+                    "nothing is left out. Recommended: 5 (the paper's value).",
+                ),
+                io.Int.Input(
+                    "dense_layers",
+                    default=0,
+                    min=0,
+                    max=200,
+                    tooltip="Layers at the start of the model that stay unrouted. Recommended: 0.",
+                ),
+                io.Combo.Input(
+                    "sampler_name",
+                    options=comfy.samplers.SAMPLER_NAMES,
+                    default="euler",
+                    tooltip="The sampling method. Recommended: euler.",
+                ),
+                io.Combo.Input(
+                    "scheduler",
+                    options=comfy.samplers.SCHEDULER_NAMES,
+                    default="simple",
+                    tooltip="How the noise falls from step to step. Recommended: simple.",
+                ),
+                io.Int.Input(
+                    "steps", default=4, min=1, max=1000, tooltip="Sampling steps. Recommended: 4 with the world model."
+                ),
+            ],
+            outputs=[
+                io.Model.Output(tooltip="The model with routed attention."),
+                io.Sampler.Output(tooltip="The sampling method."),
+                io.Sigmas.Output(tooltip="The noise levels of the steps."),
+            ],
+        )
+
+    @classmethod
+    def execute(
+        cls,
+        model: Any,
+        routing: bool,
+        top_k: int,
+        dense_layers: int,
+        sampler_name: str,
+        scheduler: str,
+        steps: int,
+    ) -> io.NodeOutput:
+        routed = routed_model(model, RoutingOptions(MocSettings(top_k=top_k), dense_layers)) if routing else model
+        sigmas = comfy.samplers.calculate_sigmas(model.get_model_object("model_sampling"), scheduler, steps)
+        return io.NodeOutput(routed, comfy.samplers.sampler_object(sampler_name), sigmas.cpu())

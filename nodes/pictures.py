@@ -1,0 +1,34 @@
+"""Between the host's pictures, float (F, H, W, C) in 0..1, and ours, uint8 (F, H, W, 3)."""
+
+from __future__ import annotations
+
+import comfy.utils
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+
+
+def to_uint8(image: torch.Tensor) -> NDArray[np.uint8]:
+    """IMAGE (F, H, W, C) to pixels (F, H, W, 3)."""
+    return (image[..., :3].cpu().float() * 255).round().clamp(0, 255).to(torch.uint8).numpy()
+
+
+def to_image(pixels: NDArray[np.uint8]) -> torch.Tensor:
+    """Pixels (F, H, W, 3) to IMAGE (F, H, W, 3)."""
+    return torch.from_numpy(np.ascontiguousarray(pixels)).float() / 255
+
+
+def resized(image: torch.Tensor, width: int, height: int) -> NDArray[np.uint8]:
+    """IMAGE scaled and centre-cropped to a size; a side of 0 keeps the image's own."""
+    width, height = width or image.shape[2], height or image.shape[1]
+    if (image.shape[2], image.shape[1]) != (width, height):
+        image = comfy.utils.common_upscale(image.movedim(-1, 1), width, height, "area", "center").movedim(1, -1)
+    return to_uint8(image)
+
+
+def preview_picture(pixels: NDArray[np.uint8], least: int = 384) -> Image.Image:
+    """One frame (H, W, 3) as a picture at least `least` wide, enlarged by whole numbers so that small frames show."""
+    times = max(1, round(least / pixels.shape[1]))
+    picture = Image.fromarray(pixels)
+    return picture.resize((pixels.shape[1] * times, pixels.shape[0] * times), Image.Resampling.BICUBIC)

@@ -1,0 +1,164 @@
+"""Shot Generator: makes a shot along a camera path, segment by segment, remembering each."""
+
+from __future__ import annotations
+
+import uuid
+from pathlib import Path
+from typing import Any
+
+import comfy.utils
+import folder_paths
+import latent_preview
+import torch
+from comfy_api.latest import InputImpl, io, ui
+
+from ..generation.shot import ShotPlan, generate_shot, segment_lengths
+from ..generation.video import write_video
+from ..memory.retrieval.settings import RetrievalSettings
+from ..memory.state import MemoryState
+from ..memory.trajectory import Trajectory
+from .pictures import preview_picture
+from .types import CATEGORY, SceneMemory, SceneRetriever, SceneTrajectory
+
+PREVIEW_SIZE = 512
+
+
+class ShotGenerator(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="SceneMemoryShotGenerator",
+            display_name="Shot Generator",
+            category=CATEGORY,
+            description="Films a shot along a camera path. For each segment it finds the past frames that saw the same "
+            "place, gives them to the model, and keeps the new frames in the bank at once. Cancel keeps every finished "
+            "segment. Chain several by 'memory' to make a film.",
+            search_aliases=["long video", "context as memory", "video sampler", "segment"],
+            inputs=[
+                io.Model.Input("model", tooltip="The video model. Recommended: MODEL of MoC Sparse Sampler."),
+                io.Vae.Input("vae", tooltip="The VAE that goes with the model. Recommended: VAE of Load World Model."),
+                io.Conditioning.Input("positive", tooltip="What to show. Recommended: CLIP Text Encode."),
+                SceneMemory.Input(
+                    "memory", tooltip="What the film remembers so far. Recommended: Memory Bank, or the shot before."
+                ),
+                SceneTrajectory.Input("trajectory", tooltip="Where the camera goes. Recommended: Camera Trajectory."),
+                io.Sampler.Input("sampler", tooltip="The sampling method. Recommended: SAMPLER of MoC Sparse Sampler."),
+                io.Sigmas.Input("sigmas", tooltip="The noise levels. Recommended: SIGMAS of MoC Sparse Sampler."),
+                SceneRetriever.Input(
+                    "retriever",
+                    optional=True,
+                    tooltip="How past frames are found again. Without one the model sees only the newest frames, and "
+                    "forgets. Recommended: FOV Retriever.",
+                ),
+                io.Conditioning.Input(
+                    "negative",
+                    optional=True,
+                    tooltip="What to avoid; matters only with cfg above 1. Recommended: leave it open with the world model.",
+                ),
+                io.Int.Input(
+                    "seed",
+                    default=0,
+                    min=0,
+                    max=0xFFFFFFFFFFFFFFFF,
+                    control_after_generate=True,
+                    tooltip="The same seed, memory and settings make the same shot. Recommended: any.",
+                ),
+                io.Float.Input(
+                    "cfg",
+                    default=1.0,
+                    min=0.0,
+                    max=30.0,
+                    step=0.1,
+                    tooltip="How strictly to follow the prompt. Recommended: 1 with the world model.",
+                ),
+                io.Int.Input(
+                    "segment_frames",
+                    default=0,
+                    min=0,
+                    max=1024,
+                    tooltip="Frames made at a time. 0 takes the model's own length. Recommended: 0.",
+                ),
+                io.Int.Input(
+                    "width",
+                    default=0,
+                    min=0,
+                    max=4096,
+                    step=4,
+                    tooltip="Width in pixels while nothing is remembered. 0 takes the memory's, or the model's own. "
+                    "Recommended: 0.",
+                ),
+                io.Int.Input(
+                    "height",
+                    default=0,
+                    min=0,
+                    max=4096,
+                    step=4,
+                    tooltip="Height in pixels while nothing is remembered. 0 takes the memory's, or the model's own. "
+                    "Recommended: 0.",
+                ),
+            ],
+            outputs=[
+                SceneMemory.Output(display_name="memory", tooltip="The memory with this shot in it."),
+                io.Video.Output(display_name="shot", tooltip="This shot alone."),
+            ],
+            hidden=[io.Hidden.unique_id],
+        )
+
+    @classmethod
+    def execute(
+        cls,
+        model: Any,
+        vae: Any,
+        positive: list[Any],
+        memory: MemoryState,
+        trajectory: Trajectory,
+        sampler: Any,
+        sigmas: torch.Tensor,
+        seed: int,
+        cfg: float,
+        segment_frames: int,
+        width: int,
+        height: int,
+        retriever: RetrievalSettings | None = None,
+        negative: list[Any] | None = None,
+    ) -> io.NodeOutput:
+        plan = ShotPlan(
+            model=model,
+            vae=vae,
+            positive=positive,
+            negative=negative,
+            sampler=sampler,
+            sigmas=sigmas,
+            seed=seed,
+            cfg=cfg,
+            trajectory=trajectory,
+            retriever=retriever,
+            segment_frames=segment_frames,
+            width=width,
+            height=height,
+        )
+        steps = max(1, sigmas.numel() - 1)
+        total = steps * len(segment_lengths(plan))
+        bar = comfy.utils.ProgressBar(total)
+        previewer = latent_preview.get_previewer(model.load_device, model.model.latent_format)
+
+        def on_step(segment: int, step: int, x0: torch.Tensor) -> None:
+            picture = previewer.decode_latent_to_preview_image("JPEG", x0) if previewer else None
+            bar.update_absolute(segment * steps + step + 1, total, picture)
+
+        state = memory
+        for done in generate_shot(memory, plan, on_step):
+            state = done.state
+            newest = preview_picture(state.read_frames([state.frames - 1])[0])
+            bar.update_absolute((done.index + 1) * steps, total, ("JPEG", newest, PREVIEW_SIZE))
+        return cls._result(memory, state)
+
+    @classmethod
+    def _result(cls, before: MemoryState, after: MemoryState) -> io.NodeOutput:
+        file = f"SceneMemory_shot_{uuid.uuid4().hex[:12]}.mp4"
+        path = Path(folder_paths.get_temp_directory()) / file
+        path.parent.mkdir(parents=True, exist_ok=True)
+        assert after.size is not None
+        write_video(after, path, first=before.frames, scale=max(1, PREVIEW_SIZE // after.size[1]))
+        shown = ui.PreviewVideo([ui.SavedResult(file, "", io.FolderType.temp)])
+        return io.NodeOutput(after, InputImpl.VideoFromFile(str(path)), ui=shown)

@@ -1,0 +1,32 @@
+"""What travels on our wires."""
+
+from __future__ import annotations
+
+from comfy_api.latest import io
+
+from ..memory.retrieval.settings import RetrievalSettings
+from ..memory.state import MemoryState
+from ..memory.trajectory import Trajectory
+
+CATEGORY = "SceneMemory"
+
+
+@io.comfytype(io_type="SCENE_MEMORY")
+class SceneMemory(io.ComfyTypeIO):
+    """An immutable memory: every node that adds to it gives a new one."""
+
+    Type = MemoryState
+
+
+@io.comfytype(io_type="SCENE_TRAJECTORY")
+class SceneTrajectory(io.ComfyTypeIO):
+    """A camera path."""
+
+    Type = Trajectory
+
+
+@io.comfytype(io_type="SCENE_RETRIEVER")
+class SceneRetriever(io.ComfyTypeIO):
+    """How past frames are found again."""
+
+    Type = RetrievalSettings

@@ -1,0 +1,69 @@
+"""World Scene: a start picture and its caption from the procedural worlds that the bundled model learned from."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from comfy_api.latest import io
+
+from ..memory.camera import intrinsics_from_fov
+from ..world.render import render
+from ..world.scenes import PLACES, make_scene
+from .types import CATEGORY
+
+SUPERSAMPLE = 3
+
+
+class WorldScene(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="SceneMemoryWorldScene",
+            display_name="World Scene",
+            category=f"{CATEGORY}/world model",
+            description="Draws the first picture of a little world, for the start image of a Memory Bank, with the "
+            "caption that fits it. Only this one picture is drawn; all that the camera finds later is the model's.",
+            search_aliases=["start image", "first frame", "procedural scene"],
+            inputs=[
+                io.Combo.Input(
+                    "place",
+                    options=["any", *PLACES],
+                    default="room",
+                    tooltip="What kind of place to draw. Recommended: room.",
+                ),
+                io.Int.Input(
+                    "seed",
+                    default=7,
+                    min=0,
+                    max=99_999,
+                    control_after_generate=True,
+                    tooltip="Each number is another place. The model has seen none of them while it learned. "
+                    "Recommended: any; try a few.",
+                ),
+                io.Int.Input(
+                    "width", default=96, min=24, max=960, step=12, tooltip="Width in pixels. Recommended: 96."
+                ),
+                io.Int.Input(
+                    "height", default=60, min=24, max=960, step=12, tooltip="Height in pixels. Recommended: 60."
+                ),
+                io.Float.Input(
+                    "fov",
+                    default=70.0,
+                    min=20.0,
+                    max=120.0,
+                    step=1.0,
+                    tooltip="Horizontal field of view in degrees; use the same in Memory Bank. Recommended: 70.",
+                ),
+            ],
+            outputs=[
+                io.Image.Output(display_name="image", tooltip="The picture, for Memory Bank's start_image."),
+                io.String.Output(display_name="caption", tooltip="What is in it, for CLIP Text Encode."),
+            ],
+        )
+
+    @classmethod
+    def execute(cls, place: str, seed: int, width: int, height: int, fov: float) -> io.NodeOutput:
+        scene = make_scene(seed, place)
+        lens = intrinsics_from_fov(fov, width / height)
+        picture = render(scene, np.eye(4)[None], lens[None], width, height, supersample=SUPERSAMPLE)
+        return io.NodeOutput(picture.to(torch.float32) / 255, scene.caption)
