@@ -42,7 +42,8 @@ class Bank:
     @classmethod
     def create(cls, root: Path, name: str) -> Bank:
         """A new, empty bank. Raises ``BankError`` if the name is taken."""
-        bank = cls(Path(root), bank_name(name))
+        bank = cls(Path(root).absolute(), bank_name(name))
+        bank._check_links()
         if bank.head_path.exists():
             raise BankError(f"There is a memory bank {bank.name!r} already. Continue it, or choose another name.")
         try:
@@ -50,7 +51,6 @@ class Bank:
         except OSError as error:
             raise BankError(f"The memory bank {bank.name!r} cannot be made in {bank.root}: {error.strerror or error}. "
                             "Choose another name, or allow writing there.") from error
-        bank._check_links()
         if any(bank.segments_path.glob("*.safetensors")):
             raise BankError(f"The folder {bank.path} has segments but no head.json. Restore head.json from its history "
                             "folder, or choose another name.")
@@ -60,7 +60,7 @@ class Bank:
     @classmethod
     def open(cls, root: Path, name: str) -> Bank:
         """The bank of that name. Raises ``BankError`` that lists the banks there are, if there is none."""
-        bank = cls(Path(root), bank_name(name))
+        bank = cls(Path(root).absolute(), bank_name(name))
         if not bank.head_path.is_file():
             there = ", ".join(bank_names(bank.root)) or "none"
             raise BankError(f"There is no memory bank {bank.name!r}. Banks that exist: {there}. Choose one, or start a "
@@ -203,7 +203,6 @@ class Bank:
             if old is not None and old["id"] == state.id:
                 return
             if old is not None and not _continues(state, old["segments"]):
-                self.history_path.mkdir(exist_ok=True)
                 stay_inside(self.history_path, self.path)
                 write_whole(self.history_path / f"{old['id']}.json", canonical(old).encode("ascii"))
             write_whole(self.head_path, _head_text(state))

@@ -14,9 +14,10 @@ _STALE_SECONDS = 24 * 3600
 
 
 def write_whole(path: Path, data: bytes) -> None:
-    """Writes ``data`` to ``path`` so that a crash at any instant leaves either the old file or the new one."""
+    """Writes ``data`` to ``path``, making its folder, so that a crash leaves either the old file or the new one."""
     part = path.parent / f".{uuid.uuid4().hex}{_PART}"
     try:
+        path.parent.mkdir(exist_ok=True)
         with open(part, "xb") as file:
             file.write(data)
             file.flush()

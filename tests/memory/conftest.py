@@ -23,8 +23,8 @@ settings.load_profile("memory")
 def move() -> Callable[..., Trajectory]:
     """A preset with short defaults: ``move("pan", 12, amount=45)``."""
 
-    def make(name: str = "turn away and come back", frames: int = 24, amount: float = 90.0, **more: float) -> Trajectory:
-        return make_preset(name, frames=frames, fps=8.0, amount=amount, fov=60.0, aspect=1.6, **more)  # type: ignore[arg-type]
+    def make(name: str = "turn away and come back", frames: int = 24, amount: float = 90.0) -> Trajectory:
+        return make_preset(name, frames=frames, fps=8.0, amount=amount, fov=60.0, aspect=1.6)
 
     return make
 
@@ -51,8 +51,10 @@ def filmed(move: Callable[..., Trajectory], pictures: Callable[..., NDArray[np.u
     def make(bank: Bank, segments: int = 3, seed: int = 0) -> MemoryState:
         path, state = move("pan", 4 * segments), bank.load()
         for i in range(segments):
-            state = bank.append(state, frames=pictures(4, 100 * seed + i), trajectory=path[4 * i : 4 * i + 4], shot=i // 2,
-                                prompt=f"segment {i}", info={"seed": seed})
+            state = bank.append(
+                state, frames=pictures(4, 100 * seed + i), trajectory=path[4 * i : 4 * i + 4], shot=i // 2,
+                prompt=f"segment {i}", info={"seed": seed},
+            )
         return state
 
     return make
@@ -65,8 +67,10 @@ def remembered() -> Callable[..., MemoryState]:
     def make(*paths: Trajectory) -> MemoryState:
         state = MemoryState()
         for shot, path in enumerate(paths):
-            record = SegmentRecord(id=f"{shot + 1:064x}", parent=state.id, start=state.frames, frames=len(path), shot=shot,
-                                   prompt="", size=(6, 10), fps=path.fps)
+            record = SegmentRecord(
+                id=f"{shot + 1:064x}", parent=state.id, start=state.frames, frames=len(path), shot=shot, prompt="",
+                size=(6, 10), fps=path.fps,
+            )
             state = state.with_segment(record, path.poses, path.intrinsics)
         return state
 

@@ -60,7 +60,7 @@ def test_what_was_appended_is_loaded_bit_for_bit(bank: Bank, filmed: Filmed, pic
     np.testing.assert_array_equal(loaded.read_frames(range(12)), expected)
 
 
-def test_frames_are_read_in_the_order_asked_for_and_twice_if_asked_twice(bank: Bank, filmed: Filmed, pictures: Callable):
+def test_frames_are_read_in_the_order_asked_for_and_twice_if_asked_twice(bank, filmed, pictures):
     expected = np.concatenate([pictures(4, i) for i in range(3)])
     wanted = [11, 0, 5, 5, 3]
     np.testing.assert_array_equal(filmed(bank).read_frames(wanted), expected[wanted])
@@ -78,13 +78,16 @@ def test_only_the_frames_asked_for_are_decoded(bank: Bank, filmed: Filmed, monke
     assert len(decoded) == 2
 
 
-@pytest.mark.parametrize(("indices", "message"), [([12], "has 12 frames. Ask for 0 to 11"), ([-1], "Frame -1"), ([0.5], "whole numbers")])
+@pytest.mark.parametrize(
+    ("indices", "message"),
+    [([12], "has 12 frames. Ask for 0 to 11"), ([-1], "Frame -1"), ([0.5], "whole numbers")],
+)
 def test_frames_that_do_not_exist_are_refused(bank: Bank, filmed: Filmed, indices: list, message: str):
     with pytest.raises(BankError, match=message):
         filmed(bank).read_frames(indices)
 
 
-def test_two_branches_from_one_memory_both_keep_their_pictures(bank: Bank, filmed: Filmed, move: Callable, pictures: Callable):
+def test_two_branches_from_one_memory_both_keep_their_pictures(bank, filmed, move, pictures):
     trunk = filmed(bank, 1)
     left = bank.append(trunk, frames=pictures(4, 50), trajectory=move("pan", 4), shot=1)
     right = bank.append(trunk, frames=pictures(4, 60), trajectory=move("dolly", 4), shot=1)
@@ -118,8 +121,8 @@ def _path_of(state: MemoryState, begin: int, end: int):
 def test_any_change_changes_the_id(tmp_path: Path, move: Callable, pictures: Callable):
     ids = set()
     for number, (seed, name, shot, prompt, info) in enumerate(
-        [(0, "pan", 0, "", {}), (1, "pan", 0, "", {}), (0, "tilt", 0, "", {}), (0, "pan", 1, "", {}), (0, "pan", 0, "x", {}),
-         (0, "pan", 0, "", {"a": 1})]
+        [(0, "pan", 0, "", {}), (1, "pan", 0, "", {}), (0, "tilt", 0, "", {}), (0, "pan", 1, "", {}),
+         (0, "pan", 0, "x", {}), (0, "pan", 0, "", {"a": 1})]
     ):
         bank = Bank.create(tmp_path, f"bank {number}")
         ids.add(bank.append(bank.empty(), frames=pictures(3, seed), trajectory=move(name, 3), shot=shot, prompt=prompt,
@@ -136,7 +139,8 @@ def test_the_bank_is_readable_with_safetensors_json_and_png_alone(bank: Bank, fi
         offsets = file.get_tensor("offsets")
         png = file.get_slice("frames")[int(offsets[2]) : int(offsets[3])]
     assert metadata["parent"] == head["segments"][0] and metadata["prompt"] == "segment 1"
-    np.testing.assert_array_equal(cv2.cvtColor(cv2.imdecode(png, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB), pictures(4, 1)[2])
+    picture = cv2.cvtColor(cv2.imdecode(png, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
+    np.testing.assert_array_equal(picture, pictures(4, 1)[2])
 
 
 @pytest.mark.parametrize("prompt", ["", "Grüße, 世界 🎬", 'quotes " and \\ and \n', "\ud800 alone"])
