@@ -78,26 +78,29 @@ def overlap(
 ) -> FloatArray:
     """(T, N): the share 0..1 of each target's horizontal view that each past camera also saw.
 
-    ``poses`` (T, 4, 4) and ``intrinsics`` (T, 4) belong to ``targets``.
-    Points at ``depth`` scene units, spread evenly over the angle of the target's fan, count if they lie in the past
-    camera's fan, between ``near`` and ``far`` from it, and are seen from the same side. The same camera gives 1.
+    ``poses`` (T, 4, 4) and ``intrinsics`` (T, 4) belong to ``targets``. Points at ``depth`` scene units, spread evenly
+    over the angle of the target's fan, count if they lie in the past camera's fan, between ``near`` and ``far`` from
+    it, and are seen from the same side. The same camera gives 1.
     """
     left, right = _half_angles(intrinsics)
     steps = (np.arange(SAMPLES) + 0.5) / SAMPLES
     sight = _ray(headings(poses)[:, None] - left[:, None] + (left + right)[:, None] * steps)
-    points = targets.places[:, None] + depth * sight
+    # Products of small matrices instead of a vector for each pair; near the origin, so that they lose no digits.
+    origin = targets.places[0] if len(targets) else np.zeros(2)
+    points = (targets.places[:, None] + depth * sight - origin).reshape(-1, 2)
+    sights = sight.reshape(-1, 2)
 
     def block(part: Fans) -> FloatArray:
-        offset = points[:, :, None] - part.places
-        distance = np.hypot(offset[..., 0], offset[..., 1])
-        seen = (
-            (_cross(part.left, offset) >= 0.0)
-            & (_cross(offset, part.right) >= 0.0)
-            & (distance >= near)
-            & (distance <= far)
-            & ((offset * sight[:, :, None]).sum(axis=-1) > 0.0)
+        places = part.places - origin
+        inward_left = np.stack([part.left[:, 1], -part.left[:, 0]], axis=1)
+        inward_right = np.stack([-part.right[:, 1], part.right[:, 0]], axis=1)
+        square = (points**2).sum(axis=1)[:, None] - 2.0 * points @ places.T + (places**2).sum(axis=1)
+        seen = (points @ inward_left.T >= (places * inward_left).sum(axis=1)) & (
+            points @ inward_right.T >= (places * inward_right).sum(axis=1)
         )
-        return np.asarray(seen.mean(axis=1) * _facing(targets, part))
+        seen &= (square >= near**2) & (square <= far**2)
+        seen &= (points * sights).sum(axis=1)[:, None] > sights @ places.T
+        return np.asarray(seen.reshape(len(targets), SAMPLES, -1).mean(axis=1) * _facing(targets, part))
 
     return _in_blocks(block, past, np.zeros((len(targets), 0)))
 
