@@ -23,14 +23,35 @@ BOTH = pytest.mark.parametrize("implementation", ["portable", "reference"])
 def test_a_change_in_a_later_shot_never_moves_an_earlier_one(
     changed_shot: int, implementation: str, tensors: MakeTensors
 ) -> None:
-    q, k, v = tensors(FILM)
-    before = moc_attention(q, k, v, FILM, MocSettings(2), implementation)
+    first, second = tensors(FILM, dtype=torch.float64), tensors(FILM, dtype=torch.float64, seed=1)
     begin = 5 + changed_shot * 24
-    for x in (q, k, v):
-        x[:, :, begin : begin + 24] = 100 * torch.randn_like(x[:, :, begin : begin + 24])
-    after = moc_attention(q, k, v, FILM, MocSettings(2), implementation)
-    assert torch.equal(after[:, :, :begin], before[:, :, :begin])
-    assert not torch.equal(after[:, :, begin:], before[:, :, begin:])
+    changed = [torch.cat([x[:, :, :begin], 100 * y[:, :, begin:]], dim=2) for x, y in zip(first, second, strict=True)]
+    before = moc_attention(*first, FILM, MocSettings(2), implementation)
+    after = moc_attention(*changed, FILM, MocSettings(2), implementation)
+    torch.testing.assert_close(after[:, :, :begin], before[:, :, :begin], atol=1e-13, rtol=1e-13)
+    assert (after[:, :, begin:] - before[:, :, begin:]).abs().max() > 1
+
+
+@BOTH
+@pytest.mark.parametrize("last_shot", [0, 1, 2])
+def test_an_earlier_shot_has_no_gradient_at_all_in_later_tokens(
+    last_shot: int, implementation: str, tensors: MakeTensors
+) -> None:
+    inputs = [x.requires_grad_() for x in tensors(FILM)]
+    end = 5 + (last_shot + 1) * 24
+    moc_attention(*inputs, FILM, MocSettings(2), implementation)[:, :, :end].square().sum().backward()
+    for x in inputs:
+        assert x.grad is not None and x.grad[:, :, :end].any() and not x.grad[:, :, end:].any()
+
+
+def test_the_choice_of_an_earlier_shot_is_the_same_to_the_bit(tensors: MakeTensors) -> None:
+    q, k, _ = tensors(FILM)
+    before = moc_mask(q, k, FILM, MocSettings(2))
+    later = slice(5 + 3 * 24, None)
+    q[:, :, later], k[:, :, later] = q[:, :, later] * 50 - 1, k[:, :, later] * 50 + 1
+    after = moc_mask(q, k, FILM, MocSettings(2))
+    assert torch.equal(after[:, :, : later.start], before[:, :, : later.start])
+    assert not torch.equal(after, before)
 
 
 @settings(max_examples=40, deadline=None)
