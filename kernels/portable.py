@@ -33,7 +33,7 @@ def moc_attention_portable(
     """MoC attention by shots and chunks; q (B, H, Lq, D), k and v (B, H, Lk, D) -> (B, H, Lq, D) in q's dtype.
 
     Extra memory grows with the number of tokens, not with its square: the choice of chunks, the router's scores of
-    one shot at a time, and one head's output in float32. First derivatives work for q, k and v.
+    one shot at a time, and some heads' output in float32. First derivatives work for q, k and v.
     """
     out: Tensor = _MocAttention.apply(q, k, v, layout, settings, scale)  # type: ignore[no-untyped-call]
     return out

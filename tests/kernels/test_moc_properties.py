@@ -134,3 +134,12 @@ def test_pairs_kept_bounds_the_count_where_chunks_differ_in_size(tensors: MakeTe
     assert report.least < report.kept < report.most
     assert report.least <= count <= report.most
     assert pairs_measured(q, k, layout, settings_).kept == pytest.approx(count)
+
+
+def test_inference_mode_gives_the_same(tensors: MakeTensors) -> None:
+    """ComfyUI samples under inference mode."""
+    given_tensors = tensors(FILM)
+    expected = moc_attention(*given_tensors, FILM, MocSettings(2))
+    with torch.inference_mode():
+        inside = moc_attention(*(x.clone() for x in given_tensors), FILM, MocSettings(2))
+        assert inside.is_inference() and torch.equal(inside, expected)
