@@ -68,7 +68,7 @@ def look_at(position: ArrayLike, target: ArrayLike) -> FloatArray:
     forward = offset / distance
     down = np.array([0.0, 1.0, 0.0])
     right = np.cross(down, forward)
-    if float(np.linalg.norm(right)) < 1e-6:
+    if float(np.linalg.norm(right)) < 1e-12:
         right = np.array([1.0, 0.0, 0.0])
     right = right / np.linalg.norm(right)
     return pose(origin, np.stack([right, np.cross(forward, right), forward], axis=1))

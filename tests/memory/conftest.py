@@ -15,7 +15,7 @@ from scene_memory.memory.presets import make_preset
 from scene_memory.memory.state import MemoryState, SegmentRecord
 from scene_memory.memory.trajectory import Trajectory
 
-settings.register_profile("memory", deadline=None, max_examples=50)
+settings.register_profile("memory", deadline=None, derandomize=True, max_examples=50)
 settings.load_profile("memory")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from scene_memory.memory.camera import (
@@ -57,6 +57,8 @@ def test_intrinsics_give_the_field_of_view_back(fov: float, aspect: float):
 
 
 @given(places, places)
+@example((0.0, 0.0, 0.0), (6e-8, 1.0, 0.0))
+@example((0.0, 0.0, 0.0), (0.0, 1.0, -6e-8))
 def test_a_camera_that_looks_at_a_point_has_it_ahead_and_stays_upright(origin: tuple, target: tuple):
     if np.linalg.norm(np.subtract(origin, target)) < 1e-3:
         return
