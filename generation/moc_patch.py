@@ -27,7 +27,7 @@ class RoutingOptions:
 
 
 def routed_model(model: Any, options: RoutingOptions) -> Any:
-    """A clone of MODEL whose described self-attention is routed; an override that was there before is kept for the rest."""
+    """A clone of MODEL whose described self-attention is routed; an override that was there serves the rest."""
     patched = model.clone()
     host_options = patched.model_options["transformer_options"] = dict(
         patched.model_options.get("transformer_options", {})

@@ -41,8 +41,9 @@ class CameraTrajectory(io.ComfyNode):
                     min=-3600.0,
                     max=3600.0,
                     step=0.5,
-                    tooltip="How far: degrees for pan, tilt, roll, orbit, turn, walk and look around; scene units (about "
-                    "metres) for dolly, truck and pedestal. Minus goes the other way. Recommended: 120 degrees, or 1 unit.",
+                    tooltip="How far: degrees for pan, tilt, roll, orbit, turn, walk and look around; scene units "
+                    "(about metres) for dolly, truck and pedestal. Minus goes the other way. "
+                    "Recommended: 120 degrees, or 1 unit.",
                 ),
                 io.Float.Input(
                     "radius",
@@ -94,8 +95,8 @@ class CameraTrajectory(io.ComfyNode):
                 SceneTrajectory.Input(
                     "before",
                     optional=True,
-                    tooltip="A camera path that comes first; this move is joined to its end. Recommended: leave it open, "
-                    "or chain moves into a long take.",
+                    tooltip="A camera path that comes first; this move is joined to its end. "
+                    "Recommended: leave it open, or chain moves into a long take.",
                 ),
             ],
             outputs=[SceneTrajectory.Output(display_name="trajectory", tooltip="The camera path.")],

@@ -24,8 +24,8 @@ class FovRetriever(io.ComfyNode):
             node_id="SceneMemoryFovRetriever",
             display_name="FOV Retriever",
             category=CATEGORY,
-            description="Chooses the past frames that saw what the camera is about to see, by the overlap of their fields "
-            "of view. Connect a memory and a camera path to see what it would choose, and why.",
+            description="Chooses the past frames that saw what the camera is about to see, by the overlap of their "
+            "fields of view. Connect a memory and a camera path to see what it would choose, and why.",
             search_aliases=["field of view", "retrieval", "context as memory"],
             inputs=[
                 io.Int.Input(
@@ -33,14 +33,15 @@ class FovRetriever(io.ComfyNode):
                     default=defaults.k,
                     min=0,
                     max=1000,
-                    tooltip="Past frames for each segment, the newest one included. Recommended: 20 (the paper's value).",
+                    tooltip="Past frames for each segment, the newest one included. "
+                    "Recommended: 20 (the paper's value).",
                 ),
                 io.Combo.Input(
                     "strategy",
                     options=list(STRATEGIES),
                     default=defaults.strategy,
-                    tooltip="'fov_nonadjacent_far' is the paper's full rule; the others leave parts of it out, or are what "
-                    "it was compared with. Recommended: fov_nonadjacent_far.",
+                    tooltip="'fov_nonadjacent_far' is the paper's full rule; the others leave parts of it out, or are "
+                    "what it was compared with. Recommended: fov_nonadjacent_far.",
                 ),
                 io.Int.Input(
                     "seed",

@@ -16,16 +16,16 @@ class LoadWorldModel(io.ComfyNode):
             node_id="SceneMemoryLoadWorldModel",
             display_name="Load World Model",
             category=f"{CATEGORY}/world model",
-            description="Loads the small world model that comes with SceneMemory. It paints little rooms and landscapes "
-            "from a caption and a camera path, on any computer: for trying, teaching and testing.",
+            description="Loads the small world model that comes with SceneMemory. It paints little rooms and "
+            "landscapes from a caption and a camera path, on any computer: for trying, teaching and testing.",
             search_aliases=["bundled model", "tiny video model", "checkpoint"],
             inputs=[
                 io.Combo.Input(
                     "weights",
                     options=folders.world_models(),
                     default=folders.BUNDLED,
-                    tooltip="Which world model to load. 'bundled' comes with the pack; others are your own trainings in "
-                    "models/scene_memory. Recommended: bundled.",
+                    tooltip="Which world model to load. 'bundled' comes with the pack; others are your own trainings "
+                    "in models/scene_memory. Recommended: bundled.",
                 )
             ],
             outputs=[

@@ -57,7 +57,8 @@ class MemoryBank(io.ComfyNode):
                     min=1.0,
                     max=120.0,
                     step=1.0,
-                    tooltip="Frames a second of the film, if no start_camera says. Recommended: 8 with the world model.",
+                    tooltip="Frames a second of the film, if no start_camera says. "
+                    "Recommended: 8 with the world model.",
                 ),
                 io.Int.Input(
                     "width",

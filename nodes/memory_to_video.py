@@ -23,8 +23,8 @@ class MemoryToVideo(io.ComfyNode):
             node_id="SceneMemoryToVideo",
             display_name="Memory to Video",
             category=CATEGORY,
-            description="Saves everything a memory has shown as one MP4, frame by frame from disk: the length of the film "
-            "does not matter to your RAM. The file carries the workflow; drop it onto ComfyUI to get the graph back.",
+            description="Saves everything a memory has shown as one MP4, frame by frame from disk: a long film needs no "
+            "more RAM than a short one. The file carries the workflow; drop it onto ComfyUI to get the graph back.",
             search_aliases=["save video", "export film", "mp4"],
             inputs=[
                 SceneMemory.Input("memory", tooltip="The film to save. Recommended: the last Shot Generator's memory."),
@@ -62,9 +62,7 @@ class MemoryToVideo(io.ComfyNode):
         )
 
     @classmethod
-    def execute(
-        cls, memory: MemoryState, filename_prefix: str, scale: int, fps: float, quality: int
-    ) -> io.NodeOutput:
+    def execute(cls, memory: MemoryState, filename_prefix: str, scale: int, fps: float, quality: int) -> io.NodeOutput:
         if memory.size is None:
             raise ValueError("The memory is empty: there is nothing to save. Connect the memory of a Shot Generator.")
         height, width = memory.size

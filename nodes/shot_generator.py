@@ -53,7 +53,8 @@ class ShotGenerator(io.ComfyNode):
                 io.Conditioning.Input(
                     "negative",
                     optional=True,
-                    tooltip="What to avoid; matters only with cfg above 1. Recommended: leave it open with the world model.",
+                    tooltip="What to avoid; matters only with cfg above 1. "
+                    "Recommended: leave it open with the world model.",
                 ),
                 io.Int.Input(
                     "seed",

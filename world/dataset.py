@@ -44,7 +44,9 @@ def rendered_walk(seed: int, frames: int, width: int, height: int) -> Walk:
     scene = make_scene(seed)
     poses, intrinsics = random_walk(scene, frames, np.random.default_rng([seed, 1]))
     pictures = render(scene, poses, intrinsics, width, height)
-    return Walk(pictures.numpy(), poses.astype(np.float32), intrinsics.astype(np.float32), np.array(tokenize(scene.caption)))
+    return Walk(
+        pictures.numpy(), poses.astype(np.float32), intrinsics.astype(np.float32), np.array(tokenize(scene.caption))
+    )
 
 
 class WalkStream(IterableDataset):
@@ -97,7 +99,7 @@ def _example(walk: Walk, rng: np.random.Generator, targets: int, contexts: int) 
 
 
 def choose_context(walk: Walk, rng: np.random.Generator, target: np.ndarray, count: int) -> np.ndarray:
-    """Context frames for a segment: mostly those that see what it sees, at times any; nearly always the frame before."""
+    """Context frames for a segment: mostly those that see what it sees, and nearly always the frame before."""
     total = len(walk.frames)
     free = np.setdiff1d(np.arange(total), target)
     before = int(target[0]) - int(np.sign(target[-1] - target[0]) or 1)

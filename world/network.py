@@ -22,6 +22,7 @@ Attention = Callable[..., Tensor]
 KeysValues = list[tuple[Tensor, Tensor]]
 
 PATCH = 12
+PICTURE_VARIANCE = 0.3
 STEM = (32, 64)
 DEFAULTS: dict[str, int] = {"dim": 256, "depth": 6, "heads": 4}
 
@@ -109,7 +110,8 @@ class WorldNet(nn.Module):
         batch, _, count, height, width = noisy.shape
         rows, columns = height // PATCH, width // PATCH
         moved = rays.levelled(poses.float(), poses[:, :1].float())
-        tokens, details = self._tokens(noisy, moved, intrinsics.float(), kind=0)
+        guess = noisy * best_gain(sigma).to(noisy)[:, None, None, None, None]
+        tokens, details = self._tokens(guess, moved, intrinsics.float(), kind=0)
         turn = _turns(rays.rotary_phases(moved, intrinsics.float(), rows, columns)).flatten(1, 2)[:, None]
         modulation = self._modulation(sigma[:, None].float(), tokens)
         for number, block in enumerate(self.blocks):
@@ -125,7 +127,7 @@ class WorldNet(nn.Module):
             options = {**(transformer_options or {}), "block_index": number, "scene_memory_routable": True}
             mixed = self.attention(q, torch.cat(keys, 2), torch.cat(values, 2), self.heads, options)
             tokens = block.finish(tokens, modulation, mixed)
-        return self.painter(tokens, modulation, details, (batch, count, rows, columns))
+        return guess + self.painter(tokens, modulation, details, (batch, count, rows, columns))
 
     def _tokens(self, frames: Tensor, moved: Tensor, intrinsics: Tensor, kind: int) -> tuple[Tensor, list[Tensor]]:
         batch, _, count, height, width = frames.shape
@@ -141,6 +143,12 @@ class WorldNet(nn.Module):
         angles = sigma * 1000.0 * waves
         embedded = torch.cat([angles.sin(), angles.cos()], dim=-1).to(like)
         return second(F.silu(first(embedded))).unflatten(-1, (6, self.dim))
+
+
+def best_gain(sigma: Tensor) -> Tensor:
+    """Makes a noisy picture the best linear guess of the clean one: 1 without noise, 0 with nothing but noise."""
+    signal = (1 - sigma) * PICTURE_VARIANCE
+    return signal / ((1 - sigma) * signal + sigma.square())
 
 
 class Block(nn.Module):
@@ -183,11 +191,15 @@ class Block(nn.Module):
 
 
 class Stem(nn.Module):
-    """Overlapping convolutions from a picture and its rays to tokens, keeping the finer steps for the painter."""
+    """From a picture and its rays to tokens: whole patches for the gist, overlapping convolutions for the detail.
+
+    The finer steps of the convolutions are kept for the painter.
+    """
 
     def __init__(self, dim: int, operations: Any, make: dict[str, Any]) -> None:
         super().__init__()
         fine, middle = STEM
+        self.patch = operations.Conv2d(9, dim, PATCH, stride=PATCH, **make)
         self.first = operations.Conv2d(9, fine, 3, stride=2, padding=1, **make)
         self.second = operations.Conv2d(fine, middle, 3, stride=2, padding=1, **make)
         self.third = operations.Conv2d(middle, dim, 5, stride=3, padding=1, **make)
@@ -195,16 +207,17 @@ class Stem(nn.Module):
     def forward(self, picture: Tensor) -> tuple[Tensor, list[Tensor]]:
         fine = F.silu(self.first(picture))
         middle = F.silu(self.second(fine))
-        return self.third(middle), [picture, fine, middle]
+        return self.patch(picture) + self.third(middle), [picture, fine, middle]
 
 
 class Painter(nn.Module):
-    """From tokens back to a picture: three enlargements, each with the stem's detail at that size."""
+    """From tokens back to a picture: whole patches, and three enlargements with the stem's detail at each size."""
 
     def __init__(self, dim: int, operations: Any, make: dict[str, Any]) -> None:
         super().__init__()
         fine, middle = STEM
         self.modulation = nn.Parameter(torch.zeros(2, dim, **make))
+        self.patch = operations.Conv2d(dim, 3 * PATCH * PATCH, 1, **make)
         self.first = operations.Conv2d(dim, 9 * middle, 1, **make)
         self.second = operations.Conv2d(2 * middle, 4 * fine, 3, padding=1, **make)
         self.third = operations.Conv2d(2 * fine, 4 * 16, 3, padding=1, **make)
@@ -214,13 +227,15 @@ class Painter(nn.Module):
         self, tokens: Tensor, modulation: Tensor, details: list[Tensor], shape: tuple[int, int, int, int]
     ) -> Tensor:
         batch, count, rows, columns = shape
-        shift, scale = ((modulation[:, part] + self.modulation[part].to(modulation)).to(tokens)[:, None] for part in (0, 1))
+        shift, scale = (
+            (modulation[:, part] + self.modulation[part].to(modulation)).to(tokens)[:, None] for part in (0, 1)
+        )
         coarse = (_normed(tokens) * (1 + scale) + shift).reshape(batch * count, rows, columns, -1).permute(0, 3, 1, 2)
         picture, fine, middle = details
         x = F.silu(F.pixel_shuffle(self.first(coarse), 3))
         x = F.silu(F.pixel_shuffle(self.second(torch.cat([x, middle], 1)), 2))
         x = F.silu(F.pixel_shuffle(self.third(torch.cat([x, fine], 1)), 2))
-        x = self.last(torch.cat([x, picture], 1))
+        x = self.last(torch.cat([x, picture], 1)) + F.pixel_shuffle(self.patch(coarse), PATCH)
         return x.unflatten(0, (batch, count)).transpose(1, 2)
 
 

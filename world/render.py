@@ -182,7 +182,9 @@ def _paint_opening(scene: Scene, opening, painted: Vector, across: Tensor, above
         content = tuple(channel * shade for channel in content)
     else:
         frame = _constant((0.25, 0.19, 0.13), u)
-        content = _choose((u - 0.5).abs() + (v - 0.5).abs() < 0.32, _constant(opening.second, u), _constant(opening.colour, u))
+        content = _choose(
+            (u - 0.5).abs() + (v - 0.5).abs() < 0.32, _constant(opening.second, u), _constant(opening.colour, u)
+        )
         content = tuple(channel * shade for channel in _choose(rim, frame, content))
     return _choose(inside, content, painted)  # type: ignore[arg-type]
 
@@ -293,7 +295,9 @@ def _hit_box(prop: Prop, origin: Vector, direction: Vector) -> Hit:
     enter = torch.full_like(ox, -FAR)
     leave = torch.full_like(ox, FAR)
     axis = torch.zeros_like(ox, dtype=torch.long)
-    for number, (o, d, low, high) in enumerate(((ox, dx, -half, half), (oy, dy, top, EYE_HEIGHT), (oz, dz, -half, half))):
+    for number, (o, d, low, high) in enumerate(
+        ((ox, dx, -half, half), (oy, dy, top, EYE_HEIGHT), (oz, dz, -half, half))
+    ):
         safe = torch.where(d.abs() < 1e-6, torch.full_like(d, 1e-6), d)
         first, second = (low - o) / safe, (high - o) / safe
         near, far = torch.minimum(first, second), torch.maximum(first, second)

@@ -157,9 +157,7 @@ def _surface(
 
 def _tinted(surface: Surface, rng: np.random.Generator) -> Surface:
     factor = float(rng.uniform(0.88, 1.06))
-    return Surface(
-        _scaled(surface.colour, factor), _scaled(surface.second, factor), surface.pattern, surface.scale
-    )
+    return Surface(_scaled(surface.colour, factor), _scaled(surface.second, factor), surface.pattern, surface.scale)
 
 
 def _floor(rng: np.random.Generator, patterns: tuple[str, ...]) -> tuple[tuple[str, str], Surface]:
@@ -224,7 +222,9 @@ def _props(rng: np.random.Generator, bounds: tuple[float, ...], place: str) -> t
         if len(found) == wanted:
             break
         kind = str(rng.choice(("box", "pillar", "ball", "cone")))
-        radius = float({"box": rng.uniform(0.25, 0.6), "pillar": rng.uniform(0.12, 0.3)}.get(kind, rng.uniform(0.25, 0.55)))
+        radius = float(
+            {"box": rng.uniform(0.25, 0.6), "pillar": rng.uniform(0.12, 0.3)}.get(kind, rng.uniform(0.25, 0.55))
+        )
         height = float(
             {"box": rng.uniform(0.4, 1.5), "pillar": rng.uniform(1.2, 2.2), "ball": 2 * radius}.get(
                 kind, rng.uniform(0.7, 1.7)

@@ -16,13 +16,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from .dataset import Batch, Pool, Walk, WalkStream, choose_context, collate, example_of, rendered_walk
-from .network import DEFAULTS, TextEncoder, WorldNet
+from .network import TextEncoder, WorldNet
 from .scenes import FIRST_TRAINING_SEED, VALIDATION_SEEDS
 
 log = logging.getLogger("world.train")
@@ -47,13 +46,15 @@ class Trained(nn.Module):
         self.text = TextEncoder()
         for block in self.network.blocks:
             for layer in (block.out, block.narrow):
-                nn.init.normal_(layer.weight, std=0.02 / (2 * DEFAULTS["depth"]) ** 0.5)
+                nn.init.normal_(layer.weight, std=0.02)
 
     def predict(self, batch: Batch, noisy: Tensor, sigma: Tensor, context: Tensor, tokens: Tensor) -> Tensor:
         """The clean target, (B, 3, F, H, W)."""
         kept = None
         if context.shape[2]:
-            kept = self.network.encode_context(context, batch.context_poses, batch.context_intrinsics, batch.poses[:, 0])
+            kept = self.network.encode_context(
+                context, batch.context_poses, batch.context_intrinsics, batch.poses[:, 0]
+            )
         return self.network(noisy, sigma, batch.poses, batch.intrinsics, self.text(tokens), kept)
 
 
@@ -74,11 +75,9 @@ def loss_of(model: Trained, batch: Batch, generator: torch.Generator) -> Tensor:
     silent = torch.rand(size, generator=generator) < 0.15
     tokens[silent.to(device), 1:] = 0
     clean = model.predict(batch, noisy, sigma, context, tokens).float()
-    weight = 1 / sigma.clamp_min(0.1)
+    weight = 1 / sigma.clamp_min(0.3)
     error = (clean - batch.target).square().mean(dim=(1, 2, 3, 4))
-    edges = sum(
-        (clean.diff(dim=axis) - batch.target.diff(dim=axis)).abs().mean(dim=(1, 2, 3, 4)) for axis in (3, 4)
-    )
+    edges = sum((clean.diff(dim=axis) - batch.target.diff(dim=axis)).abs().mean(dim=(1, 2, 3, 4)) for axis in (3, 4))
     return (weight.square() * error + 0.1 * weight * edges).mean()
 
 

@@ -82,7 +82,6 @@ class WorldDiffusion(WorldNet):
         clean = super().forward(x, sigma, poses, intrinsics, context, kept, options)
         return (x.float() - clean.float()) / sigma.clamp_min(1e-3)[:, None, None, None, None]
 
-
     def _layout(self, x: Tensor, text: Tensor | None, kept: list[tuple[Tensor, Tensor]] | None) -> MocLayout:
         """Keys are [caption | context frames | the frames being painted], queries the last of these."""
         frame = (x.shape[-2] // PATCH) * (x.shape[-1] // PATCH)

@@ -1,0 +1,62 @@
+"""Films from a bank to a file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from scene_memory.generation.video import write_video
+from scene_memory.memory.bank import Bank
+from scene_memory.memory.presets import make_preset
+from scene_memory.memory.state import MemoryState
+
+
+@pytest.fixture
+def film(tmp_path: Path) -> MemoryState:
+    """Twenty frames of 30 x 22 whose brightness rises."""
+    path = make_preset("pan", frames=20, fps=8.0, amount=40.0, fov=70.0, aspect=30 / 22)
+    frames = np.broadcast_to(np.arange(20, dtype=np.uint8)[:, None, None, None] * 12, (20, 22, 30, 3))
+    bank = Bank.create(tmp_path, "film")
+    return bank.append(bank.empty(), frames=frames, trajectory=path, shot=0)
+
+
+def decoded(path: Path) -> tuple[list[float], tuple[int, int]]:
+    with av.open(str(path)) as file:
+        frames = [frame.to_ndarray(format="rgb24") for frame in file.decode(video=0)]
+    return [float(frame.mean()) for frame in frames], frames[0].shape[:2]
+
+
+def test_every_frame_is_there_in_order_and_as_bright_as_it_was(film: MemoryState, tmp_path: Path) -> None:
+    assert write_video(film, tmp_path / "film.mp4") == 20
+    brightness, size = decoded(tmp_path / "film.mp4")
+    assert size == (22, 30)
+    assert np.allclose(brightness, np.arange(20) * 12, atol=4)
+
+
+def test_a_part_can_be_saved_enlarged_and_at_another_rate(film: MemoryState, tmp_path: Path) -> None:
+    told: list[tuple[int, int]] = []
+    count = write_video(
+        film, tmp_path / "part.mp4", first=5, last=9, scale=3, fps=4.0, on_frame=lambda *at: told.append(at)
+    )
+    brightness, size = decoded(tmp_path / "part.mp4")
+    assert count == 4 and size == (66, 90) and told == [(1, 4), (2, 4), (3, 4), (4, 4)]
+    assert np.allclose(brightness, np.arange(5, 9) * 12, atol=4)
+    with av.open(str(tmp_path / "part.mp4")) as file:
+        assert file.streams.video[0].average_rate == 4
+
+
+def test_an_odd_size_loses_its_last_line_and_not_the_film(tmp_path: Path) -> None:
+    bank = Bank.create(tmp_path, "odd")
+    path = make_preset("static", frames=3, fps=8.0, amount=0, fov=70.0, aspect=31 / 23)
+    film = bank.append(bank.empty(), frames=np.zeros((3, 23, 31, 3), np.uint8), trajectory=path, shot=0)
+    write_video(film, tmp_path / "odd.mp4")
+    assert decoded(tmp_path / "odd.mp4")[1] == (22, 30)
+
+
+@pytest.mark.parametrize(("first", "last"), [(0, 0), (5, 3), (0, 21), (-1, 2)])
+def test_frames_that_are_not_there_are_refused(film: MemoryState, tmp_path: Path, first: int, last: int) -> None:
+    with pytest.raises(ValueError, match="a memory of 20"):
+        write_video(film, tmp_path / "none.mp4", first=first, last=last)

@@ -1,0 +1,125 @@
+"""Prompts with our nodes, for the tests that run them in the real server."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from dev_tools.server import HostServer
+from scene_memory.memory.bank import Bank
+
+Prompt = dict[str, dict[str, Any]]
+
+
+def node(kind: str, **inputs: Any) -> dict[str, Any]:
+    return {"class_type": kind, "inputs": inputs}
+
+
+def place(bank: str) -> Prompt:
+    """A start picture in a memory, the model, and a sampler: what every film begins with."""
+    return {
+        "load": node("SceneMemoryLoadWorldModel", weights="bundled"),
+        "scene": node("SceneMemoryWorldScene", place="room", seed=7, width=96, height=60, fov=70.0),
+        "text": node("CLIPTextEncode", clip=["load", 1], text=["scene", 1]),
+        "bank": node(
+            "SceneMemoryBank",
+            name=bank,
+            mode="new",
+            fov=70.0,
+            fps=8.0,
+            width=0,
+            height=0,
+            start_image=["scene", 0],
+        ),
+        "moc": node(
+            "SceneMemoryMocSampler",
+            model=["load", 0],
+            routing=True,
+            top_k=5,
+            dense_layers=0,
+            sampler_name="euler",
+            scheduler="simple",
+            steps=2,
+        ),
+    }
+
+
+def camera(memory: list[Any] | None, move: str = "pan", frames: int = 8, amount: float = 30.0) -> dict[str, Any]:
+    inputs = {"move": move, "frames": frames, "amount": amount, "radius": 2.0, "easing": "smooth"}
+    made = node("SceneMemoryCameraTrajectory", **inputs, fov=70.0, fps=8.0, aspect=1.6)
+    if memory is not None:
+        made["inputs"]["memory"] = memory
+    return made
+
+
+def retriever(**changed: Any) -> dict[str, Any]:
+    inputs = {"k": 6, "strategy": "fov_nonadjacent_far", "seed": 0, "depth": 3.0, "near": 0.1, "far": 30.0}
+    return node(
+        "SceneMemoryFovRetriever", **{**inputs, "min_overlap": 0.1, "far_share": 0.25, "preview_frame": 0, **changed}
+    )
+
+
+def shot(memory: list[Any], trajectory: list[Any], seed: int = 1, **changed: Any) -> dict[str, Any]:
+    inputs: dict[str, Any] = {
+        "model": ["moc", 0],
+        "vae": ["load", 2],
+        "positive": ["text", 0],
+        "memory": memory,
+        "trajectory": trajectory,
+        "sampler": ["moc", 1],
+        "sigmas": ["moc", 2],
+        "seed": seed,
+        "cfg": 1.0,
+        "segment_frames": 0,
+        "width": 0,
+        "height": 0,
+    }
+    return node("SceneMemoryShotGenerator", **{**inputs, **changed})
+
+
+def save(memory: list[Any], name: str) -> dict[str, Any]:
+    return node("SceneMemoryToVideo", memory=memory, filename_prefix=f"tests/{name}", scale=2, fps=0.0, quality=23)
+
+
+def film(bank: str, frames: int = 16, **shot_changes: Any) -> Prompt:
+    """One shot from a start picture, saved."""
+    return {
+        **place(bank),
+        "camera": camera(["bank", 0], "turn away and come back", frames),
+        "fov": {**retriever()},
+        "shot": shot(["bank", 0], ["camera", 0], retriever=["fov", 0], **shot_changes),
+        "video": save(["shot", 0], bank),
+    }
+
+
+def changed(prompt: Prompt, where: str, **inputs: Any) -> Prompt:
+    """The prompt with other inputs at one node."""
+    result = copy.deepcopy(prompt)
+    result[where]["inputs"].update(inputs)
+    return result
+
+
+class Kit:
+    """The functions above, for tests that cannot import a neighbour."""
+
+    node, place, camera, retriever = (
+        staticmethod(node),
+        staticmethod(place),
+        staticmethod(camera),
+        staticmethod(retriever),
+    )
+    shot, save, film, changed = staticmethod(shot), staticmethod(save), staticmethod(film), staticmethod(changed)
+
+
+@pytest.fixture
+def kit() -> type[Kit]:
+    return Kit
+
+
+@pytest.fixture
+def open_bank(server: HostServer) -> Callable[[str], Bank]:
+    """Opens a bank that the server has written."""
+    return lambda name: Bank.open(server.output / "scene_memory", name)

@@ -1,0 +1,76 @@
+"""Models of other families beside ours: a tiny Wan with random weights, loaded by the stock loader."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from dev_tools.server import HostServer
+
+SIZES = {"num_heads": 4, "text_dim": 256, "freq_dim": 64}
+NAME = "tiny_wan.safetensors"
+
+
+@pytest.fixture
+def tiny_wan(server: HostServer, comfy: Path) -> str:
+    """The name of a Wan 2.1 text-to-video checkpoint of 0.2 million random weights, for UNETLoader."""
+    import comfy.ops
+    from comfy.ldm.wan.model import WanModel
+
+    folder = server.base / "models" / "diffusion_models"
+    folder.mkdir(parents=True, exist_ok=True)
+    if not (folder / NAME).is_file():
+        model = WanModel(
+            model_type="t2v", dim=64, ffn_dim=128, num_layers=2, operations=comfy.ops.disable_weight_init, **SIZES
+        )
+        random = torch.Generator().manual_seed(0)
+        weights = {
+            name: torch.ones(value.shape)
+            if "norm" in name
+            else 0.1 * torch.randn(value.shape, generator=random) / max(1, value.shape[-1]) ** 0.5
+            for name, value in model.state_dict().items()
+        }
+        save_file(weights, folder / NAME, metadata={"config": json.dumps({"transformer": SIZES})})
+    return NAME
+
+
+def wan_prompt(kit: Any, name: str, routed: bool) -> dict[str, Any]:
+    prompt = kit.place(f"wan {routed}")
+    prompt["wan"] = kit.node("UNETLoader", unet_name=name, weight_dtype="default")
+    prompt["moc"]["inputs"]["model"] = ["wan", 0]
+    prompt["empty"] = kit.node("EmptyHunyuanLatentVideo", width=64, height=64, length=9, batch_size=1)
+    settings = {"seed": 3, "steps": 2, "cfg": 1.0, "sampler_name": "euler", "scheduler": "simple", "denoise": 1.0}
+    conditions = {"positive": ["text", 0], "negative": ["text", 0], "latent_image": ["empty", 0]}
+    model = ["moc", 0] if routed else ["wan", 0]
+    prompt["sampled"] = kit.node("KSampler", model=model, **settings, **conditions)
+    prompt["saved"] = kit.node("SaveLatent", samples=["sampled", 0], filename_prefix=f"wan {routed}")
+    return prompt
+
+
+def test_a_model_that_cannot_be_routed_passes_through_unharmed(server: HostServer, kit: Any, tiny_wan: str) -> None:
+    latents = []
+    for routed in (False, True):
+        run = server.client.queue(wan_prompt(kit, tiny_wan, routed))
+        assert run.ok, run.error
+        (saved,) = run.outputs["saved"]["latents"]
+        latents.append(load_file(server.output / saved["filename"])["latent_tensor"].numpy())
+    assert latents[0].std() > 0
+    assert np.array_equal(latents[0], latents[1])
+
+
+def test_the_shot_generator_refuses_a_model_that_it_does_not_serve_by_name(
+    server: HostServer, kit: Any, tiny_wan: str
+) -> None:
+    prompt = kit.film("wan film")
+    prompt["wan"] = kit.node("UNETLoader", unet_name=tiny_wan, weight_dtype="default")
+    prompt["moc"]["inputs"]["model"] = ["wan", 0]
+    run = server.client.queue(prompt)
+    assert run.error is not None and run.error["node_id"] == "shot"
+    said = run.error["exception_message"]
+    assert "WAN21" in said and "Load World Model" in said

