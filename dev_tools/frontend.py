@@ -21,6 +21,8 @@ FLAGS = [
     "--disable-component-update", "--disable-sync",
 ]  # fmt: skip
 OURS = (PACK_FOLDER, "SceneMemory", "scene_memory", "scene-memory")
+# No template browser over the graph, no map in the corner, and text also on small nodes in the classic canvas.
+SETTINGS = {"Comfy.TutorialCompleted": True, "Comfy.Minimap.Visible": False, "LiteGraph.Canvas.MinFontSizeForLOD": 0}
 START_MS = 90_000
 
 
@@ -42,8 +44,8 @@ class Frontend:
         self.mode = mode
         self.errors: list[str] = []
         self.all_errors: list[str] = []
-        server.client.settings({"Comfy.VueNodes.Enabled": mode == "nodes2", "Comfy.TutorialCompleted": True})
-        self.page: Page = browser.new_page(viewport={"width": 1680, "height": 1000})
+        server.client.settings({"Comfy.VueNodes.Enabled": mode == "nodes2", **SETTINGS})
+        self.page: Page = browser.new_page(viewport={"width": 1920, "height": 1080})
         self.page.on("console", self._console)
         self.page.on("pageerror", self._page_error)
         self.page.goto(server.url, wait_until="domcontentloaded", timeout=START_MS)
