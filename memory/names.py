@@ -10,9 +10,9 @@ from .errors import BankError
 MAX_NAME = 64
 _MAX_BYTES = 200
 _DEVICES = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?", re.IGNORECASE)
-_SIGNS = frozenset(" -_.()")
+_SIGNS = frozenset(" -_.,'()")
 _SCRIPT = ("L", "M", "Nd")
-_CURE = 'Use letters, digits, spaces and - _ . ( ), for example "My film".'
+_CURE = 'Use letters, digits, spaces and - _ . , ( ), for example "My film".'
 
 
 def bank_name(name: str) -> str:

@@ -23,8 +23,8 @@ class MemoryToVideo(io.ComfyNode):
             node_id="SceneMemoryToVideo",
             display_name="Memory to Video",
             category=CATEGORY,
-            description="Saves everything a memory has shown as one MP4, frame by frame from disk: a long film needs no "
-            "more RAM than a short one. The file carries the workflow; drop it onto ComfyUI to get the graph back.",
+            description="Saves everything a memory has shown as one MP4, frame by frame from disk: a long film takes "
+            "no more RAM than a short one. The file carries the workflow; drop it onto ComfyUI to get the graph back.",
             search_aliases=["save video", "export film", "mp4"],
             inputs=[
                 SceneMemory.Input("memory", tooltip="The film to save. Recommended: the last Shot Generator's memory."),

@@ -73,13 +73,13 @@ def test_two_branches_of_one_memory_never_see_each_other(server: HostServer, kit
     assert run.ok, run.error
     bank = open_bank("branches")
     together = {bank.load().id, *(bank.load(head).id for head in bank.history())}
+    again = server.client.queue(kit.changed(prompt, "shot B", seed=33))
+    assert sorted(again.executed) == ["shot B", "video B"]
     alone = set()
     for seed in (11, 22):
         assert server.client.queue(kit.film(f"alone {seed}", seed=seed)).ok
         alone.add(open_bank(f"alone {seed}").load().id)
     assert len(alone) == 2 and alone <= together
-    again = server.client.queue(kit.changed(prompt, "shot B", seed=33))
-    assert sorted(again.executed) == ["shot B", "video B"]
     assert bank.load().segments[0].id == bank.load(sorted(bank.history())[0]).segments[0].id
 
 

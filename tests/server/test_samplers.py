@@ -82,7 +82,7 @@ def test_a_start_picture_goes_through_the_stock_vae_nodes_unharmed(server: HostS
     run = server.client.queue(prompt)
     assert run.ok, run.error
     plain = cv2.imread(str(server.output / run.outputs["saved plain"]["images"][0]["filename"]))
-    assert np.abs(saved_frames(server, run)[0] - plain / 255).max() <= 1 / 255
+    assert np.abs(saved_frames(server, run)[0] - plain / 255).max() < 1.5 / 255
 
 
 def test_routing_that_covers_everything_changes_nothing_and_a_narrow_one_does(
