@@ -19,7 +19,7 @@ from .paths import ROOT
 if TYPE_CHECKING:
     from .client import Client
 
-START_S = 240.0
+START_S = 600.0
 LOCAL = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 

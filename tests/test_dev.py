@@ -96,7 +96,7 @@ def test_what_stopped_pip_is_told(said: str, told: str) -> None:
 
 
 def test_a_comfyui_path_without_comfyui_is_told(tmp_path: Path) -> None:
-    done = run_dev("bench", "moc", COMFYUI_PATH=str(tmp_path))
+    done = run_dev("train", COMFYUI_PATH=str(tmp_path))
     assert done.returncode == 1
     assert f"COMFYUI_PATH is {tmp_path}, where no ComfyUI" in sentence(done.stderr)
 
@@ -115,6 +115,13 @@ def test_an_existing_comfyui_brings_its_own_python_and_what_it_lacks_is_named(co
 def test_an_unknown_benchmark_is_told_with_those_there_are() -> None:
     said = sentence(run_dev("bench", "nothing").stderr)
     assert "There is no benchmark 'nothing': choose one of" in said and "moc" in said
+
+
+@pytest.mark.parametrize("module", ["world.train", "benchmarks.moc"])
+def test_training_and_benchmarks_get_their_arguments(module: str) -> None:
+    program = [sys.executable, "-m", "dev_tools.run", module, "--help"]
+    done = subprocess.run(program, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0 and done.stdout.startswith("usage:"), done.stderr
 
 
 @pytest.fixture
