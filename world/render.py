@@ -33,8 +33,8 @@ def render(
     Returns:
         (F, height, width, 3) uint8.
     """
-    pose = torch.as_tensor(np.asarray(poses), dtype=torch.float32, device=device)
-    lens = torch.as_tensor(np.asarray(intrinsics), dtype=torch.float32, device=device)
+    pose = torch.as_tensor(np.array(poses), dtype=torch.float32, device=device)
+    lens = torch.as_tensor(np.array(intrinsics), dtype=torch.float32, device=device)
     rows, columns = height * supersample, width * supersample
     direction = _ray_directions(pose, lens, columns, rows)
     origin = pose[:, :3, 3].repeat_interleave(rows * columns, dim=0)

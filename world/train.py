@@ -11,6 +11,7 @@ import argparse
 import copy
 import json
 import logging
+import multiprocessing
 import time
 from pathlib import Path
 
@@ -58,11 +59,18 @@ class Trained(nn.Module):
         return self.network(noisy, sigma, batch.poses, batch.intrinsics, self.text(tokens), kept)
 
 
+def noise_levels(size: int, generator: torch.Generator) -> Tensor:
+    """Noise levels in 0..1: mostly high, where the picture is decided; some of all; some with nothing but noise."""
+    high = torch.sigmoid(0.8 + 0.9 * torch.randn(size, generator=generator))
+    every = 0.02 + 0.98 * torch.rand(size, generator=generator)
+    kind = torch.rand(size, generator=generator)
+    return torch.where(kind < 0.15, torch.ones(size), torch.where(kind < 0.5, every, high))
+
+
 def loss_of(model: Trained, batch: Batch, generator: torch.Generator) -> Tensor:
     """Velocity-weighted error of the clean picture, and of its edges."""
     size, device = len(batch.target), batch.target.device
-    sigma = torch.sigmoid(0.8 + 0.9 * torch.randn(size, generator=generator))
-    sigma = torch.where(torch.rand(size, generator=generator) < 0.1, torch.ones(size), sigma).to(device)
+    sigma = noise_levels(size, generator).to(device)
     noise = torch.randn(batch.target.shape, generator=generator).to(device)
     wide = sigma[:, None, None, None, None]
     noisy = (1 - wide) * batch.target + wide * noise
@@ -75,7 +83,7 @@ def loss_of(model: Trained, batch: Batch, generator: torch.Generator) -> Tensor:
     silent = torch.rand(size, generator=generator) < 0.15
     tokens[silent.to(device), 1:] = 0
     clean = model.predict(batch, noisy, sigma, context, tokens).float()
-    weight = 1 / sigma.clamp_min(0.3)
+    weight = 1 / sigma.clamp_min(0.15)
     error = (clean - batch.target).square().mean(dim=(1, 2, 3, 4))
     edges = sum((clean.diff(dim=axis) - batch.target.diff(dim=axis)).abs().mean(dim=(1, 2, 3, 4)) for axis in (3, 4))
     return (weight.square() * error + 0.1 * weight * edges).mean()
@@ -120,7 +128,16 @@ def train(minutes: float, out: Path, workers: int, peak: float, size: int, save_
     walks = [rendered_walk(VALIDATION_SEEDS.start + seed, WALK_FRAMES, WIDTH, HEIGHT) for seed in range(32)]
     stream = WalkStream(FIRST_TRAINING_SEED + scenes, WALK_FRAMES, WIDTH, HEIGHT)
     # A walk is used about ten times; then the renderer is left to wait, and the processor trains.
-    arriving = iter(DataLoader(stream, batch_size=None, num_workers=workers, prefetch_factor=4 if workers else None))
+    method = "fork" if "fork" in multiprocessing.get_all_start_methods() and workers else None
+    arriving = iter(
+        DataLoader(
+            stream,
+            batch_size=None,
+            num_workers=workers if method else 0,
+            prefetch_factor=4 if method else None,
+            multiprocessing_context=method,
+        )
+    )
     pool = Pool(1500)
     while len(pool.walks) < 48:
         pool.add(next(arriving))
@@ -210,7 +227,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--minutes", type=float, default=60, help="training time in all, resumed stretches included")
     parser.add_argument("--out", type=Path, default=Path("train-out"), help="folder for state, log and weights")
-    parser.add_argument("--workers", type=int, default=1, help="processes that render scenes")
+    parser.add_argument("--workers", type=int, default=1, help="processes that render scenes; 0 where the system cannot fork")
     parser.add_argument("--rate", type=float, default=1.2e-3, help="peak learning rate")
     parser.add_argument("--batch", type=int, default=8, help="segments a step, fewer when there is much context")
     options = parser.parse_args()
