@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 import comfy.samplers
 from comfy_api.latest import io
 
+from ..generation.adapters import is_served, model_kind
 from ..generation.moc_patch import RoutingOptions, routed_model
 from ..kernels import MocSettings
 from .types import CATEGORY
+
+log = logging.getLogger(__name__)
 
 
 class MocSampler(io.ComfyNode):
@@ -79,6 +83,8 @@ class MocSampler(io.ComfyNode):
         scheduler: str,
         steps: int,
     ) -> io.NodeOutput:
+        if routing and not is_served(model):
+            log.warning("MoC Sparse Sampler cannot route this model (%s) yet: it stays as it is.", model_kind(model))
         routed = routed_model(model, RoutingOptions(MocSettings(top_k=top_k), dense_layers)) if routing else model
         sigmas = comfy.samplers.calculate_sigmas(model.get_model_object("model_sampling"), scheduler, steps)
         return io.NodeOutput(routed, comfy.samplers.sampler_object(sampler_name), sigmas.cpu())

@@ -227,7 +227,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--minutes", type=float, default=60, help="training time in all, resumed stretches included")
     parser.add_argument("--out", type=Path, default=Path("train-out"), help="folder for state, log and weights")
-    parser.add_argument("--workers", type=int, default=1, help="processes that render scenes; 0 where the system cannot fork")
+    parser.add_argument("--workers", type=int, default=1, help="rendering processes; none without fork")
     parser.add_argument("--rate", type=float, default=1.2e-3, help="peak learning rate")
     parser.add_argument("--batch", type=int, default=8, help="segments a step, fewer when there is much context")
     options = parser.parse_args()

@@ -19,8 +19,17 @@ def adapter_for(model: Any) -> Adapter:
     for adapter in ADAPTERS:
         if adapter.serves(model):
             return adapter()
-    kind = type(model.model).__name__
     raise ValueError(
-        f"Shot Generator cannot give memory to this model ({kind}) yet. "
+        f"Shot Generator cannot give memory to this model ({model_kind(model)}) yet. "
         "Connect the MODEL of Load World Model; it is the one that this version serves."
     )
+
+
+def is_served(model: Any) -> bool:
+    """Whether an adapter serves a MODEL."""
+    return any(adapter.serves(model) for adapter in ADAPTERS)
+
+
+def model_kind(model: Any) -> str:
+    """The host's name for a MODEL's family."""
+    return type(model.model).__name__

@@ -62,6 +62,7 @@ def test_a_model_that_cannot_be_routed_passes_through_unharmed(server: HostServe
         latents.append(load_file(server.output / saved["filename"])["latent_tensor"].numpy())
     assert latents[0].std() > 0
     assert np.array_equal(latents[0], latents[1])
+    assert "cannot route this model (WAN21)" in server.log_text()
 
 
 def test_the_shot_generator_refuses_a_model_that_it_does_not_serve_by_name(
