@@ -1,4 +1,4 @@
-"""SceneMemory on a fresh machine: `python dev.py demo | test | serve | bench NAME | train`, and `--help`."""
+"""SceneMemory on a fresh machine: `python dev.py demo | test | serve | bench NAME | pictures | train`, and `--help`."""
 
 # Up to the check every Python there is can read this file: an old one gets a sentence, not a traceback.
 import sys

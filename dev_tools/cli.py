@@ -48,6 +48,7 @@ def parser() -> argparse.ArgumentParser:
     serve.add_argument("--port", type=int, default=8188, help="default: 8188")
     bench = commands.add_parser("bench", help="run one of the benchmarks/", add_help=False)
     bench.add_argument("name", nargs="?", default="", metavar="NAME")
+    commands.add_parser("pictures", help="make the pictures of the README and the workflows anew")
     commands.add_parser(
         "train", help="train the bundled world model; what follows goes to world/train.py", add_help=False
     )
@@ -102,6 +103,12 @@ def bench(arguments: argparse.Namespace, rest: list[str]) -> int:
     return run_module(prepare(), "dev_tools.run", [f"benchmarks.{arguments.name}", *rest])
 
 
+def pictures(arguments: argparse.Namespace, rest: list[str]) -> int:
+    environment = prepare(tests=True)
+    ensure_browser(environment.python)
+    return run_module(environment, "dev_tools.pictures", [])
+
+
 def train(arguments: argparse.Namespace, rest: list[str]) -> int:
     return run_module(prepare(), "dev_tools.run", ["world.train", *rest])
 
@@ -119,4 +126,4 @@ def run_module(environment: Environment, module: str, arguments: Sequence[str]) 
             continue  # Ctrl-C reaches the child too: it ends in its own way, and we wait for that.
 
 
-COMMANDS = {"demo": demo, "test": test, "serve": serve, "bench": bench, "train": train}
+COMMANDS = {"demo": demo, "test": test, "serve": serve, "bench": bench, "pictures": pictures, "train": train}

@@ -39,7 +39,7 @@ class EmptyWorldLatent(io.ComfyNode):
                 io.Int.Input("frames", default=8, min=1, max=32, tooltip="Length of the clip. Recommended: 8."),
                 io.Int.Input("batch_size", default=1, min=1, max=64, tooltip="Clips at a time. Recommended: 1."),
             ],
-            outputs=[io.Latent.Output()],
+            outputs=[io.Latent.Output(tooltip="An empty clip for a sampler.")],
         )
 
     @classmethod

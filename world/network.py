@@ -22,7 +22,9 @@ Attention = Callable[..., Tensor]
 KeysValues = list[tuple[Tensor, Tensor]]
 
 PATCH = 12
+# What a picture varies by before anything is known of it, and what is left once context and caption have spoken.
 PICTURE_VARIANCE = 0.3
+LEFT_VARIANCE = 0.02
 STEM = (32, 64)
 DEFAULTS: dict[str, int] = {"dim": 256, "depth": 6, "heads": 4}
 
@@ -110,7 +112,8 @@ class WorldNet(nn.Module):
         batch, _, count, height, width = noisy.shape
         rows, columns = height // PATCH, width // PATCH
         moved = rays.levelled(poses.float(), poses[:, :1].float())
-        guess = noisy * best_gain(sigma).to(noisy)[:, None, None, None, None]
+        guess = noisy * best_gain(sigma, PICTURE_VARIANCE).to(noisy)[:, None, None, None, None]
+        known = noisy * best_gain(sigma, LEFT_VARIANCE).to(noisy)[:, None, None, None, None]
         tokens, details = self._tokens(guess, moved, intrinsics.float(), kind=0)
         turn = _turns(rays.rotary_phases(moved, intrinsics.float(), rows, columns)).flatten(1, 2)[:, None]
         modulation = self._modulation(sigma[:, None].float(), tokens)
@@ -127,7 +130,7 @@ class WorldNet(nn.Module):
             options = {**(transformer_options or {}), "block_index": number, "scene_memory_routable": True}
             mixed = self.attention(q, torch.cat(keys, 2), torch.cat(values, 2), self.heads, options)
             tokens = block.finish(tokens, modulation, mixed)
-        return guess + self.painter(tokens, modulation, details, (batch, count, rows, columns))
+        return known + self.painter(tokens, modulation, details, (batch, count, rows, columns))
 
     def _tokens(self, frames: Tensor, moved: Tensor, intrinsics: Tensor, kind: int) -> tuple[Tensor, list[Tensor]]:
         batch, _, count, height, width = frames.shape
@@ -145,9 +148,9 @@ class WorldNet(nn.Module):
         return second(F.silu(first(embedded))).unflatten(-1, (6, self.dim))
 
 
-def best_gain(sigma: Tensor) -> Tensor:
+def best_gain(sigma: Tensor, variance: float) -> Tensor:
     """Makes a noisy picture the best linear guess of the clean one: 1 without noise, 0 with nothing but noise."""
-    signal = (1 - sigma) * PICTURE_VARIANCE
+    signal = (1 - sigma) * variance
     return signal / ((1 - sigma) * signal + sigma.square())
 
 

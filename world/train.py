@@ -13,6 +13,7 @@ import json
 import logging
 import multiprocessing
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -222,7 +223,7 @@ def _save(
     Image.fromarray(picture).save(out / "samples.png")
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--minutes", type=float, default=60, help="training time in all, resumed stretches included")
@@ -230,7 +231,7 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=1, help="rendering processes; none without fork")
     parser.add_argument("--rate", type=float, default=1.2e-3, help="peak learning rate")
     parser.add_argument("--batch", type=int, default=8, help="segments a step, fewer when there is much context")
-    options = parser.parse_args()
+    options = parser.parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     train(options.minutes, options.out, options.workers, options.rate, options.batch)
 

@@ -89,7 +89,7 @@ def test_rotary_yaw_is_the_same_after_a_full_turn() -> None:
 
 
 def test_the_best_guess_is_the_picture_without_noise_and_nothing_with_noise_alone() -> None:
-    gain = best_gain(torch.tensor([0.0, 0.5, 1.0]))
+    gain = best_gain(torch.tensor([0.0, 0.5, 1.0]), 0.3)
     assert gain[0] == pytest.approx(1.0) and gain[2] == 0 and 0 < gain[1] < 1
 
 
