@@ -7,6 +7,7 @@ from comfy_api.latest import io
 from ..memory.presets import EASINGS, PRESETS, make_preset
 from ..memory.state import MemoryState
 from ..memory.trajectory import Trajectory
+from .inputs import field_of_view, frame_rate
 from .types import CATEGORY, SceneMemory, SceneTrajectory
 
 
@@ -60,22 +61,10 @@ class CameraTrajectory(io.ComfyNode):
                     default="smooth",
                     tooltip="'smooth' starts and stops gently, 'even' keeps one speed. Recommended: smooth.",
                 ),
-                io.Float.Input(
-                    "fov",
-                    default=70.0,
-                    min=5.0,
-                    max=150.0,
-                    step=1.0,
-                    tooltip="Horizontal field of view in degrees. Recommended: 70 with the world model.",
-                ),
-                io.Float.Input(
-                    "fps",
-                    default=8.0,
-                    min=1.0,
-                    max=120.0,
-                    step=1.0,
-                    tooltip="Frames a second, while nothing is remembered; after that the memory's own. "
-                    "Recommended: 8 with the world model.",
+                field_of_view("Horizontal field of view in degrees. Recommended: 70 with the world model."),
+                frame_rate(
+                    "Frames a second, while nothing is remembered; after that the memory's own. "
+                    "Recommended: 8 with the world model."
                 ),
                 io.Float.Input(
                     "aspect",

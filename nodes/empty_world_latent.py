@@ -6,7 +6,7 @@ import comfy.model_management
 import torch
 from comfy_api.latest import io
 
-from ..world.network import PATCH
+from .inputs import world_side
 from .types import CATEGORY
 
 
@@ -20,22 +20,8 @@ class EmptyWorldLatent(io.ComfyNode):
             description="An empty clip for the world model in a stock sampler such as KSampler. There it has no memory "
             "and turns slowly to the right; use the Shot Generator for more.",
             inputs=[
-                io.Int.Input(
-                    "width",
-                    default=96,
-                    min=2 * PATCH,
-                    max=960,
-                    step=PATCH,
-                    tooltip=f"Width in pixels, a multiple of {PATCH}. Recommended: 96.",
-                ),
-                io.Int.Input(
-                    "height",
-                    default=60,
-                    min=2 * PATCH,
-                    max=960,
-                    step=PATCH,
-                    tooltip=f"Height in pixels, a multiple of {PATCH}. Recommended: 60.",
-                ),
+                world_side("width", 96),
+                world_side("height", 60),
                 io.Int.Input("frames", default=8, min=1, max=32, tooltip="Length of the clip. Recommended: 8."),
                 io.Int.Input("batch_size", default=1, min=1, max=64, tooltip="Clips at a time. Recommended: 1."),
             ],

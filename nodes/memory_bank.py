@@ -13,6 +13,7 @@ from ..memory.names import bank_name
 from ..memory.state import MemoryState
 from ..memory.trajectory import Trajectory
 from . import folders
+from .inputs import field_of_view, frame_rate, side
 from .pictures import resized
 from .types import CATEGORY, SceneMemory, SceneTrajectory
 
@@ -42,40 +43,20 @@ class MemoryBank(io.ComfyNode):
                     tooltip="'new' begins an empty memory; an older one of the same name stays in the bank's history. "
                     "'continue' goes on after the last frame that was kept, also after a crash. Recommended: new.",
                 ),
-                io.Float.Input(
-                    "fov",
-                    default=70.0,
-                    min=5.0,
-                    max=150.0,
-                    step=1.0,
-                    tooltip="Horizontal field of view of the start image in degrees, if no start_camera says. "
-                    "Recommended: 70.",
+                field_of_view(
+                    "Horizontal field of view of the start image in degrees, if no start_camera says. Recommended: 70."
                 ),
-                io.Float.Input(
-                    "fps",
-                    default=8.0,
-                    min=1.0,
-                    max=120.0,
-                    step=1.0,
-                    tooltip="Frames a second of the film, if no start_camera says. "
-                    "Recommended: 8 with the world model.",
+                frame_rate(
+                    "Frames a second of the film, if no start_camera says. Recommended: 8 with the world model."
                 ),
-                io.Int.Input(
+                side(
                     "width",
-                    default=0,
-                    min=0,
-                    max=4096,
-                    step=4,
-                    tooltip="Width of the film: the start image is scaled and cropped to it. 0 takes the image's. "
+                    "Width of the film: the start image is scaled and cropped to it. 0 takes the image's. "
                     "Recommended: 96 with the world model.",
                 ),
-                io.Int.Input(
+                side(
                     "height",
-                    default=0,
-                    min=0,
-                    max=4096,
-                    step=4,
-                    tooltip="Height of the film: the start image is scaled and cropped to it. 0 takes the image's. "
+                    "Height of the film: the start image is scaled and cropped to it. 0 takes the image's. "
                     "Recommended: 60 with the world model.",
                 ),
                 io.Image.Input(

@@ -17,6 +17,7 @@ from ..generation.video import write_video
 from ..memory.retrieval.settings import RetrievalSettings
 from ..memory.state import MemoryState
 from ..memory.trajectory import Trajectory
+from .inputs import side
 from .pictures import preview_picture
 from .types import CATEGORY, SceneMemory, SceneRetriever, SceneTrajectory
 
@@ -79,22 +80,14 @@ class ShotGenerator(io.ComfyNode):
                     max=1024,
                     tooltip="Frames made at a time. 0 takes the model's own length. Recommended: 0.",
                 ),
-                io.Int.Input(
+                side(
                     "width",
-                    default=0,
-                    min=0,
-                    max=4096,
-                    step=4,
-                    tooltip="Width in pixels while nothing is remembered. 0 takes the memory's, or the model's own. "
+                    "Width in pixels while nothing is remembered. 0 takes the memory's, or the model's own. "
                     "Recommended: 0.",
                 ),
-                io.Int.Input(
+                side(
                     "height",
-                    default=0,
-                    min=0,
-                    max=4096,
-                    step=4,
-                    tooltip="Height in pixels while nothing is remembered. 0 takes the memory's, or the model's own. "
+                    "Height in pixels while nothing is remembered. 0 takes the memory's, or the model's own. "
                     "Recommended: 0.",
                 ),
             ],

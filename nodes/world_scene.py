@@ -9,6 +9,7 @@ from comfy_api.latest import io
 from ..memory.camera import intrinsics_from_fov
 from ..world.render import render
 from ..world.scenes import PLACES, make_scene
+from .inputs import field_of_view, world_side
 from .types import CATEGORY
 
 SUPERSAMPLE = 3
@@ -40,20 +41,9 @@ class WorldScene(io.ComfyNode):
                     tooltip="Each number is another place. The model has seen none of them while it learned. "
                     "Recommended: any; try a few.",
                 ),
-                io.Int.Input(
-                    "width", default=96, min=24, max=960, step=12, tooltip="Width in pixels. Recommended: 96."
-                ),
-                io.Int.Input(
-                    "height", default=60, min=24, max=960, step=12, tooltip="Height in pixels. Recommended: 60."
-                ),
-                io.Float.Input(
-                    "fov",
-                    default=70.0,
-                    min=20.0,
-                    max=120.0,
-                    step=1.0,
-                    tooltip="Horizontal field of view in degrees; use the same in Memory Bank. Recommended: 70.",
-                ),
+                world_side("width", 96),
+                world_side("height", 60),
+                field_of_view("Horizontal field of view in degrees; use the same in Memory Bank. Recommended: 70."),
             ],
             outputs=[
                 io.Image.Output(display_name="image", tooltip="The picture, for Memory Bank's start_image."),
