@@ -42,8 +42,8 @@ def _map(state: MemoryState, targets: Trajectory, retrieval: Retrieval, colours:
     places = np.concatenate([state.poses[shown][:, [0, 2], 3], targets.poses[:, [0, 2], 3]])
     centre = (places.min(axis=0) + places.max(axis=0)) / 2
     extent = max(float(np.ptp(places, axis=0).max()), 1e-9)
-    # Wedges reach a quarter of the map; a camera that only turns still gets a map of a readable size.
-    scale = min(0.45 * MAP_SIDE / extent, 1e6)
+    # Cameras in the middle, so that their wedges, a quarter of the map and the coming ones a little more, fit too.
+    scale = min(0.38 * MAP_SIDE / extent, 1e6)
     reach = 0.25 * MAP_SIDE
 
     def at(pose: FloatArray) -> tuple[int, int]:
