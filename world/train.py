@@ -144,7 +144,7 @@ def train(minutes: float, out: Path, workers: int, peak: float, size: int, save_
         pool.add(next(arriving))
     rng, generator = np.random.default_rng([step, 7]), torch.Generator().manual_seed(step)
     started, last_saved = time.monotonic() - elapsed, time.monotonic()
-    reported, running = 0, 0.0
+    reported, running = step, 0.0
     while (elapsed := time.monotonic() - started) < 60 * minutes:
         contexts = int(rng.choice(CONTEXT_COUNTS, p=CONTEXT_SHARES))
         targets = int(rng.choice((4, 8), p=(0.75, 0.25)))
