@@ -33,7 +33,10 @@ class PromptRejected(Exception):
 
 @dataclass
 class Run:
-    """One prompt's way through the server. Node ids are strings; times are seconds since it was queued."""
+    """One prompt's way through the server. Node ids are strings; times are seconds since it was queued.
+
+    A picture that a node sends while it works is an event "preview" with its bytes.
+    """
 
     prompt_id: str
     events: list[tuple[float, str, Json]] = field(default_factory=list)
@@ -169,6 +172,8 @@ class Client:
                     if message.type == aiohttp.WSMsgType.TEXT:
                         event = json.loads(message.data)
                         self._messages.put((event["type"], event.get("data") or {}))
+                    elif message.type == aiohttp.WSMsgType.BINARY:
+                        self._messages.put(("preview", {"bytes": bytes(message.data)}))
         except asyncio.CancelledError:
             return
         except aiohttp.ClientError:

@@ -142,3 +142,5 @@ def test_progress_and_pictures_come_while_a_shot_is_made(server: HostServer, kit
     server.client.queue(kit.film("progress", frames=24), on_event=lambda kind, data: events.append((kind, data)))
     steps = [data["value"] for kind, data in events if kind == "progress" and data.get("node") == "shot"]
     assert steps == sorted(steps) and len(set(steps)) >= 3 and steps[-1] == 6
+    previews = [data["bytes"] for kind, data in events if kind == "preview"]
+    assert any(b"\xff\xd8\xff" in preview for preview in previews), "no JPEG came while the shot was made"
