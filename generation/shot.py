@@ -176,6 +176,11 @@ def decode(vae: Any, latent: torch.Tensor) -> np.ndarray:
 def _check(state: MemoryState, plan: ShotPlan) -> None:
     if state.bank is None:
         raise ValueError("The memory has no bank to write to. Start from a Memory Bank node.")
+    if plan.cfg != 1 and plan.negative is None:
+        raise ValueError(
+            f"cfg is {plan.cfg:g}, but nothing is connected to 'negative', which it steers away from. "
+            "Connect a CLIP Text Encode there, or use cfg 1."
+        )
     if plan.sigmas.numel() < 2:
         raise ValueError(f"sigmas holds {plan.sigmas.numel()} numbers: one step needs 2. Use 4 steps or more.")
     if state.fps is not None and abs(state.fps - plan.trajectory.fps) > 1e-6:

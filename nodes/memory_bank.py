@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+
 import numpy as np
 import torch
 from comfy_api.latest import io
@@ -86,12 +88,15 @@ class MemoryBank(io.ComfyNode):
         return True
 
     @classmethod
-    def fingerprint_inputs(cls, name: str, mode: str, **_: object) -> str:
+    def fingerprint_inputs(cls, name: str | None, mode: str | None, **_: object) -> object:
         """'continue' runs again when the bank has grown; 'new' gives the same memory every time."""
         if mode == NEW:
             return NEW
+        if name is None:
+            # The name comes over a wire and is not known yet: not-a-number never equals itself, so the node runs.
+            return float("nan")
         head = Bank(folders.banks(), bank_name(name)).head_path
-        return head.read_text(encoding="ascii") if head.is_file() else "none"
+        return hashlib.sha256(head.read_bytes()).hexdigest() if head.is_file() else "none"
 
     @classmethod
     def execute(

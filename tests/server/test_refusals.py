@@ -78,6 +78,11 @@ def test_a_segment_longer_than_the_model_makes(server: HostServer, kit: Any) -> 
     assert "segment_frames is 99" in said and "Use 0" in said
 
 
+def test_guidance_without_a_negative_prompt(server: HostServer, kit: Any) -> None:
+    said = failure(server, kit.film("no negative", cfg=3.0), "shot")
+    assert "cfg is 3" in said and "negative" in said and "use cfg 1" in said
+
+
 def test_a_latent_of_a_size_the_model_cannot_paint(server: HostServer, kit: Any) -> None:
     prompt = kit.place("odd latent")
     prompt["empty"] = kit.node("EmptyLatentImage", width=104, height=64, batch_size=1)
