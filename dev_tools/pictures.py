@@ -44,7 +44,7 @@ def main() -> None:
     with HostServer(Path(sys.executable), comfyui, base=DEMO) as server, launch(browser) as chromium:
         for path in sorted((ROOT / "workflows").glob("*.json")):
             workflow = json.loads(path.read_text(encoding="utf-8"))
-            page = Frontend(chromium, server, "classic")
+            page = Frontend(chromium, server, "nodes2")
             page.page.set_viewport_size(VIEW)
             page.load(workflow)
             say(f"Running {path.stem} in the page ...")

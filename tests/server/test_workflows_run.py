@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,24 +15,36 @@ from scene_memory.memory.bank import Bank
 
 WORKFLOWS = sorted((ROOT / "workflows").glob("*.json"))
 FRAMES = 9
+SHOT = "SceneMemoryShotGenerator"
 
 
 def test_there_are_workflows() -> None:
     assert {path.stem for path in WORKFLOWS} >= {"A minute in one take", "Three shots, one room"}
 
 
+def filmed_moves(prompt: dict[str, Any]) -> int:
+    """How many camera moves the shots of a workflow follow."""
+    waiting = [made["inputs"]["trajectory"][0] for made in prompt.values() if made["class_type"] == SHOT]
+    moves = set(waiting)
+    while waiting:
+        before = prompt[waiting.pop()]["inputs"].get("before")
+        if before is not None:
+            moves.add(before[0])
+            waiting.append(before[0])
+    return len(moves)
+
+
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
 def test_a_workflow_runs_and_saves_its_film(server: HostServer, path: Path) -> None:
     prompt = to_prompt(json.loads(path.read_text(encoding="utf-8")), server.client.object_info())
-    cameras = [made for made in prompt.values() if made["class_type"] == "SceneMemoryCameraTrajectory"]
-    for made in cameras:
-        made["inputs"]["frames"] = FRAMES
     for made in prompt.values():
+        if made["class_type"] == "SceneMemoryCameraTrajectory":
+            made["inputs"]["frames"] = FRAMES
         if made["class_type"] == "SceneMemoryBank":
             made["inputs"]["name"] = f"reduced {path.stem}"
     run = server.client.queue(prompt)
     assert run.ok, run.error
     assert any(file["filename"].endswith(".mp4") for out in run.outputs.values() for file in out.get("images", []))
     state = Bank.open(server.output / "scene_memory", f"reduced {path.stem}").load()
-    assert state.frames == 1 + FRAMES * len(cameras)
+    assert state.frames == 1 + FRAMES * filmed_moves(prompt)
     assert server.client.queue(prompt).executed == []
