@@ -182,7 +182,7 @@ def _check(state: MemoryState, plan: ShotPlan) -> None:
             "Connect a CLIP Text Encode there, or use cfg 1."
         )
     if plan.sigmas.numel() < 2:
-        raise ValueError(f"sigmas holds {plan.sigmas.numel()} numbers: one step needs 2. Use 4 steps or more.")
+        raise ValueError(f"sigmas holds {plan.sigmas.numel()} numbers: one step needs 2. Use 2 steps or more.")
     if state.fps is not None and abs(state.fps - plan.trajectory.fps) > 1e-6:
         raise ValueError(
             f"The camera path runs at {plan.trajectory.fps:g} frames a second, the memory at {state.fps:g}. "

@@ -62,7 +62,7 @@ class MocSampler(io.ComfyNode):
                     tooltip="How the noise falls from step to step. Recommended: simple.",
                 ),
                 io.Int.Input(
-                    "steps", default=4, min=1, max=1000, tooltip="Sampling steps. Recommended: 4 with the world model."
+                    "steps", default=2, min=1, max=1000, tooltip="Sampling steps. Recommended: 2 with the world model."
                 ),
             ],
             outputs=[
