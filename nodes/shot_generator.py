@@ -10,7 +10,7 @@ import comfy.utils
 import folder_paths
 import latent_preview
 import torch
-from comfy_api.latest import InputImpl, io, ui
+from comfy_api.latest import InputImpl, io
 
 from ..generation.shot import ShotPlan, generate_shot, segment_lengths
 from ..generation.video import write_video
@@ -93,9 +93,8 @@ class ShotGenerator(io.ComfyNode):
             ],
             outputs=[
                 SceneMemory.Output(display_name="memory", tooltip="The memory with this shot in it."),
-                io.Video.Output(display_name="shot", tooltip="This shot alone."),
+                io.Video.Output(display_name="shot", tooltip="This shot alone, enlarged if small; for Save Video."),
             ],
-            hidden=[io.Hidden.unique_id],
         )
 
     @classmethod
@@ -145,14 +144,13 @@ class ShotGenerator(io.ComfyNode):
             state = done.state
             newest = preview_picture(state.read_frames([state.frames - 1])[0])
             bar.update_absolute((done.index + 1) * steps, total, ("JPEG", newest, PREVIEW_SIZE))
-        return cls._result(memory, state)
+        return io.NodeOutput(state, InputImpl.VideoFromFile(str(_shot_file(memory, state))))
 
-    @classmethod
-    def _result(cls, before: MemoryState, after: MemoryState) -> io.NodeOutput:
-        file = f"SceneMemory_shot_{uuid.uuid4().hex[:12]}.mp4"
-        path = Path(folder_paths.get_temp_directory()) / file
-        path.parent.mkdir(parents=True, exist_ok=True)
-        assert after.size is not None
-        write_video(after, path, first=before.frames, scale=max(1, PREVIEW_SIZE // after.size[1]))
-        shown = ui.PreviewVideo([ui.SavedResult(file, "", io.FolderType.temp)])
-        return io.NodeOutput(after, InputImpl.VideoFromFile(str(path)), ui=shown)
+
+def _shot_file(before: MemoryState, after: MemoryState) -> Path:
+    """The new frames as a video in the temp folder."""
+    path = Path(folder_paths.get_temp_directory()) / f"SceneMemory_shot_{uuid.uuid4().hex[:12]}.mp4"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    assert after.size is not None
+    write_video(after, path, first=before.frames, scale=max(1, PREVIEW_SIZE // after.size[1]))
+    return path

@@ -39,3 +39,24 @@ def test_a_workflow_opens_with_every_node_and_without_an_error(
     assert frontend.errors == []
     assert to_prompt(workflow, server.client.object_info()) == frontend.to_prompt()
     assert len(frontend.to_workflow()["nodes"]) == len(workflow["nodes"])
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_run_shows_its_film_and_nothing_that_failed_to_load(
+    open_frontend: Callable[[Mode], Frontend], server: HostServer, mode: Mode
+) -> None:
+    workflow = json.loads((FOLDER / "A minute in one take.json").read_text(encoding="utf-8"))
+    for node in workflow["nodes"]:
+        if node["type"] == "SceneMemoryCameraTrajectory":
+            node["widgets_values"][1] = 16 if mode == "classic" else 17
+        if node["type"] == "SceneMemoryBank":
+            node["widgets_values"][0] = f"in the page {mode}"
+    frontend = open_frontend(mode)
+    frontend.load(workflow)
+    frontend.page.evaluate("async () => { await app.queuePrompt(0, 1) }")
+    frontend.page.wait_for_selector("video", timeout=120_000)
+    frontend.page.wait_for_function("document.querySelector('video').readyState >= 2", timeout=30_000)
+    frontend.settle(2000)
+    frontend.screenshot(f"after a run-{mode}")
+    assert frontend.page.get_by_text("failed to load").count() == 0
+    assert frontend.errors == []

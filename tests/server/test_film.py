@@ -34,7 +34,16 @@ def test_a_film_is_made_remembered_and_saved(server: HostServer, kit: Any, open_
         assert sum(1 for _ in file.decode(video=0)) == 17
         assert file.duration is not None and file.duration / av.time_base == pytest.approx(17 / 8, abs=0.01)
         assert set(json.loads(file.metadata["prompt"])) == set(prompt)
-    assert run.outputs["shot"]["images"][0]["filename"].endswith(".mp4")
+
+
+def test_a_shot_alone_goes_to_the_stock_save_video(server: HostServer, kit: Any) -> None:
+    prompt = kit.film("shot alone", frames=16)
+    prompt["saved"] = kit.node("SaveVideo", video=["shot", 1], filename_prefix="alone", format="auto", codec="auto")
+    run = server.client.queue(prompt)
+    assert run.ok, run.error
+    (saved,) = run.outputs["saved"]["images"]
+    with av.open(str(server.output / saved["subfolder"] / saved["filename"])) as file:
+        assert sum(1 for _ in file.decode(video=0)) == 16
 
 
 def test_the_shot_moves_and_is_no_copy_of_its_start(server: HostServer, kit: Any, open_bank: OpenBank) -> None:
