@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,12 +19,11 @@ ROUTABLE_KEY = "scene_memory_routable"
 
 @dataclass(frozen=True, eq=False)
 class ContextFrames:
-    """Past frames, oldest first: pixels (K, H, W, 3) uint8, poses (K, 4, 4) c2w, intrinsics (K, 4), indices (K,)."""
+    """Past frames, oldest first: pixels (K, H, W, 3) uint8, poses (K, 4, 4) c2w, intrinsics (K, 4)."""
 
     pixels: NDArray[np.uint8]
     poses: NDArray[np.float64]
     intrinsics: NDArray[np.float64]
-    indices: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
 
     def __len__(self) -> int:
         return len(self.poses)

@@ -131,7 +131,7 @@ def read_context(state: MemoryState, retrieval: Retrieval | None) -> ContextFram
     if retrieval is None:
         return None
     indices = np.sort(np.asarray(retrieval.indices, dtype=np.int64))
-    return ContextFrames(state.read_frames(indices), state.poses[indices], state.intrinsics[indices], indices)
+    return ContextFrames(state.read_frames(indices), state.poses[indices], state.intrinsics[indices])
 
 
 def segment_seed(seed: int, first_frame: int) -> int:

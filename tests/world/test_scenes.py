@@ -39,8 +39,9 @@ def test_seeds_for_training_validation_and_holding_out_do_not_meet() -> None:
 
 def test_captions_become_tokens_of_one_length_and_unknown_words_are_left_out() -> None:
     tokens = tokenize("A red box, and a dragon")
-    assert len(tokens) == MAX_TOKENS and tokens[5:] == [PAD] * (MAX_TOKENS - 5) + [] if len(tokens) == 5 else True
-    assert tokenize("a red box and a") == tokens[:]
+    assert len(tokens) == MAX_TOKENS
+    assert PAD not in tokens[:6] and tokens[6:] == [PAD] * (MAX_TOKENS - 6), "a start token and five known words"
+    assert tokenize("a red box and a") == tokens
     assert unknown_words("A red dragon and a dragon") == ["dragon"]
     assert len(tokenize("red " * 100)) == MAX_TOKENS
 
