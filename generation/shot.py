@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
@@ -52,13 +51,10 @@ class ShotPlan:
 
 @dataclass(frozen=True)
 class SegmentDone:
-    """One segment that is safe in the bank: the memory after it, what it looked at, and where its time went."""
+    """One segment that is safe in the bank: its number in the shot, and the memory after it."""
 
     state: MemoryState
     index: int
-    retrieval: Retrieval | None
-    seconds: float
-    seconds_sampling: float
 
 
 def segment_lengths(plan: ShotPlan) -> list[int]:
@@ -82,17 +78,14 @@ def generate_shot(state: MemoryState, plan: ShotPlan, on_step: StepCallback | No
     start = 0
     for index, length in enumerate(adapter.segment_lengths(len(plan.trajectory), plan.segment_frames)):
         comfy.model_management.throw_exception_if_processing_interrupted()
-        begun = time.perf_counter()
         path = plan.trajectory[start : start + length]
         retrieval = choose_context(state, path, plan, adapter, index)
         segment = Segment(path, width, height, read_context(state, retrieval))
-        sampled_from = time.perf_counter()
         latent = sample_segment(plan, adapter, segment, state.frames, index, on_step)
         pictures = decode(plan.vae, latent)
-        sampled = time.perf_counter() - sampled_from
         state = _remember(state, plan, path, pictures, shot, retrieval)
         start += length
-        yield SegmentDone(state, index, retrieval, time.perf_counter() - begun, sampled)
+        yield SegmentDone(state, index)
 
 
 def shot_size(state: MemoryState, plan: ShotPlan, adapter: Adapter) -> tuple[int, int]:
