@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
 from ..memory.trajectory import Trajectory
 
@@ -19,11 +20,15 @@ ROUTABLE_KEY = "scene_memory_routable"
 
 @dataclass(frozen=True, eq=False)
 class ContextFrames:
-    """Past frames, oldest first: pixels (K, H, W, 3) uint8, poses (K, 4, 4) c2w, intrinsics (K, 4)."""
+    """Past frames, oldest first: pixels (K, H, W, 3) uint8, poses (K, 4, 4) c2w, intrinsics (K, 4).
+
+    `latents` (1, C, K, h, w) in the VAE's space, for an adapter with `context_latents`.
+    """
 
     pixels: NDArray[np.uint8]
     poses: NDArray[np.float64]
     intrinsics: NDArray[np.float64]
+    latents: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.poses)

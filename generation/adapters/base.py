@@ -26,6 +26,9 @@ class Adapter(ABC):
     """Joins the memory to one family of models."""
 
     name: str
+    version: int
+    """Raised whenever a change makes other pictures of the same inputs: segments of before are then made anew."""
+
     default_segment: int
     """Frames a segment, if the artist does not say."""
 
@@ -39,6 +42,9 @@ class Adapter(ABC):
 
     most_context: int
     """Context frames beyond which the model was never trained."""
+
+    context_latents: bool = False
+    """Whether the model looks at context frames as latents of the VAE. Latents are then kept beside the frames."""
 
     @staticmethod
     @abstractmethod

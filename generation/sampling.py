@@ -1,0 +1,53 @@
+"""One sampling pass with the host's own guider, sampler and VAE."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from typing import Any
+
+import comfy.model_management
+import comfy.sample
+import comfy.samplers
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from .adapters.base import Prepared
+
+StepCallback = Callable[[int, Tensor], None]
+
+
+def segment_seed(seed: int, first_frame: int) -> int:
+    """A seed for the segment that begins at a frame: the same film position and seed give the same noise."""
+    digest = hashlib.sha256(f"{seed}:{first_frame}".encode()).digest()
+    return int.from_bytes(digest[:8], "big")
+
+
+def sample(
+    model: Any, prepared: Prepared, sampler: Any, sigmas: Tensor, *, cfg: float, seed: int, on_step: StepCallback
+) -> Tensor:
+    """The latent of one segment, in the VAE's space. ``on_step(step, x0)`` is called after each step."""
+    guider = comfy.samplers.CFGGuider(model)
+    if prepared.negative is None:
+        guider.inner_set_conds({"positive": prepared.positive})
+    else:
+        guider.set_conds(prepared.positive, prepared.negative)
+    guider.set_cfg(cfg)
+    noise = comfy.sample.prepare_noise(prepared.latent, seed)
+
+    def callback(step: int, x0: Tensor, x: Tensor, total: int) -> None:
+        on_step(step, x0)
+        comfy.model_management.throw_exception_if_processing_interrupted()
+
+    latent = guider.sample(noise, prepared.latent, sampler, sigmas, callback=callback, disable_pbar=True, seed=seed)
+    return latent.to(comfy.model_management.intermediate_device())
+
+
+def decode(vae: Any, latent: Tensor) -> NDArray[np.uint8]:
+    """Pictures (F, H, W, 3) uint8 of a segment's latent."""
+    pictures = vae.decode(latent)
+    if pictures.ndim == 5:
+        pictures = pictures.flatten(0, 1)
+    return (pictures[..., :3] * 255).round().clamp(0, 255).to(torch.uint8).cpu().numpy()
