@@ -1,0 +1,35 @@
+"""Workflows saved with released versions, opened in the real frontend of today: every value is where it was."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from dev_tools.frontend import MODES, Frontend, Mode
+from dev_tools.paths import ROOT
+from dev_tools.server import HostServer
+from dev_tools.workflow_api import to_prompt
+
+SAVED = ROOT / "tests" / "saved"
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("path", sorted(SAVED.glob("*/*.json")), ids=lambda path: f"{path.parent.name} {path.stem}")
+def test_a_workflow_of_a_released_version_opens_with_every_node_link_and_value(
+    open_frontend: Callable[[Mode], Frontend], server: HostServer, path: Path, mode: Mode
+) -> None:
+    workflow = json.loads(path.read_text(encoding="utf-8"))
+    then = json.loads((SAVED / f"{path.parent.name}.definitions.json").read_text(encoding="utf-8"))
+    meant = to_prompt(workflow, {**server.client.object_info(), **then})
+    frontend = open_frontend(mode)
+    frontend.load(workflow)
+    assert frontend.missing_nodes() == []
+    assert frontend.errors == []
+    now = frontend.to_prompt()
+    assert {key: node["class_type"] for key, node in now.items()} == {k: node["class_type"] for k, node in meant.items()}
+    for key, node in meant.items():
+        kept = {name: now[key]["inputs"].get(name) for name in node["inputs"]}
+        assert kept == node["inputs"], node["class_type"]
