@@ -189,6 +189,14 @@ class Bank:
                 result[places[back == which]] = picture
         return result
 
+    def read_latents(self, state: MemoryState, indices: ArrayLike | Sequence[int]) -> list[NDArray[Any] | None]:
+        """For each frame its latent (C, h, w), where one is kept."""
+        return [None] * len(state.checked_indices(indices))
+
+    def read_depth(self, state: MemoryState, segment: int) -> NDArray[np.float16] | None:
+        """Depth (F, h, w) of a segment, where it is kept."""
+        return None
+
     def _extended(self, state: MemoryState, segment_id: str) -> MemoryState:
         path = stay_inside(self._segment_file(segment_id), self.path)
         cameras = read_cameras(path, segment_id, state.frames)

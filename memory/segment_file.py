@@ -56,7 +56,7 @@ def pack_segment(
 ) -> tuple[SegmentRecord, bytes]:
     """The record and the file of a segment from frames (F, H, W, 3) uint8 and their cameras."""
     count, height, width = (int(side) for side in frames.shape[:3])
-    coded = [encode_frame(frame) for frame in frames]
+    coded = [encode_frame(frame, "png") for frame in frames]
     offsets = np.concatenate([[0], np.cumsum([len(data) for data in coded])])
     tensors: dict[str, NDArray[Any]] = {
         "frames": np.frombuffer(b"".join(coded), dtype=np.uint8),
@@ -136,7 +136,7 @@ def read_pictures(path: Path, record: SegmentRecord, indices: Sequence[int]) -> 
             begin, end = int(offsets[index]), int(offsets[index + 1])
             if not 0 <= begin < end <= length:
                 raise damaged(f"{path.name}: picture {index} lies outside the file")
-            yield decode_frame(blob[begin:end].tobytes(), record.size, f"{path.name}, picture {index},")
+            yield decode_frame(blob[begin:end].tobytes(), record.size, f"{path.name}, picture {index},", "png")
 
 
 @contextmanager

@@ -1,124 +1,36 @@
 """What is remembered, as an immutable value.
 
-A ``MemoryState`` is a head: a length and an id over columns that it shares with the states it came from. Appending
-writes behind the end of the columns and returns a new head; if another head has already written there, the columns are
-copied first. So appending costs O(segment), and two branches from one state never see each other.
+A ``MemoryState`` is a head: a length and an id over columns that it shares with the states it came from (``Table``).
+Appending costs O(segment), and two branches from one state never see each other. Pixels, latents and depth stay on the
+disk, in the bank.
 """
 
 from __future__ import annotations
 
-import json
-import threading
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, overload
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .camera import FloatArray, clean_intrinsics, clean_poses
+from .depth import depth_to_keep
+from .edits import Edit, EditEntry, EditLog, FrameFlags, edit_id, edit_text
+from .records import SegmentRecord, Segments
+from .table import Column, Table
 
 if TYPE_CHECKING:
     from .bank import Bank
+    from .index import CameraIndex
+
+__all__ = ["EMPTY_ID", "MemoryState", "SegmentRecord", "Segments"]
 
 EMPTY_ID = "0" * 64
 """Id of a state that remembers nothing, and parent of the first segment."""
 
-_FIRST_CAPACITY = 256
-
-
-@dataclass(frozen=True)
-class SegmentRecord:
-    """One segment of a memory, without its pixels.
-
-    ``id`` and ``parent`` are hex sha256; ``start`` is the index of its first frame in the memory; ``size`` is
-    (height, width); ``info`` holds what the maker of the segment noted, as JSON text.
-    """
-
-    id: str
-    parent: str
-    start: int
-    frames: int
-    shot: int
-    prompt: str
-    size: tuple[int, int]
-    fps: float
-    info_json: str = "{}"
-
-    @property
-    def info(self) -> dict[str, Any]:
-        """A fresh copy of what the maker of the segment noted."""
-        return dict(json.loads(self.info_json))
-
-
-class _Columns:
-    """Growing arrays, one row a frame, and the segment records; only rows behind every head are ever written."""
-
-    def __init__(self, capacity: int) -> None:
-        self.lock = threading.Lock()
-        self.rows = 0
-        self.segments: list[SegmentRecord] = []
-        self.poses = np.empty((capacity, 4, 4), dtype=np.float64)
-        self.intrinsics = np.empty((capacity, 4), dtype=np.float64)
-        self.times = np.empty(capacity, dtype=np.float64)
-        self.shot_ids = np.empty(capacity, dtype=np.int32)
-        self.segment_ids = np.empty(capacity, dtype=np.int32)
-
-    def arrays(self) -> tuple[NDArray[Any], ...]:
-        return (self.poses, self.intrinsics, self.times, self.shot_ids, self.segment_ids)
-
-    def appended(
-        self, rows: int, segments: int, record: SegmentRecord, values: tuple[NDArray[Any] | int, ...]
-    ) -> _Columns:
-        """Columns of my first ``rows`` rows and ``segments`` records, then the new ones: myself if I end there."""
-        added = record.frames
-        with self.lock:
-            target = self
-            if self.rows != rows or len(self.segments) != segments or rows + added > len(self.times):
-                target = self._copy(rows, segments, max(_FIRST_CAPACITY, 2 * (rows + added)))
-            for column, value in zip(target.arrays(), values, strict=True):
-                column[rows : rows + added] = value
-            target.segments.append(record)
-            target.rows = rows + added
-        return target
-
-    def _copy(self, rows: int, segments: int, capacity: int) -> _Columns:
-        result = _Columns(capacity)
-        result.rows = rows
-        result.segments = self.segments[:segments]
-        for column, source in zip(result.arrays(), self.arrays(), strict=True):
-            column[:rows] = source[:rows]
-        return result
-
-
-class Segments(Sequence[SegmentRecord]):
-    """The segments of a state in order, read-only; O(1) to make."""
-
-    def __init__(self, records: list[SegmentRecord], count: int) -> None:
-        self._records = records
-        self._count = count
-
-    def __len__(self) -> int:
-        return self._count
-
-    @overload
-    def __getitem__(self, index: int) -> SegmentRecord: ...
-
-    @overload
-    def __getitem__(self, index: slice) -> tuple[SegmentRecord, ...]: ...
-
-    def __getitem__(self, index: int | slice) -> SegmentRecord | tuple[SegmentRecord, ...]:
-        if isinstance(index, slice):
-            return tuple(self._records[i] for i in range(*index.indices(self._count)))
-        if not -self._count <= index < self._count:
-            raise IndexError(f"Segment {index} of a memory of {self._count} segments.")
-        return self._records[index % self._count]
-
-    def __iter__(self) -> Iterator[SegmentRecord]:
-        return (self._records[i] for i in range(self._count))
-
-    def __repr__(self) -> str:
-        return f"<{self._count} segments>"
+_FRAMES = (Column("pose", (3, 4), "f8"), Column("lens", (), "i4"), Column("time", (), "f8"))
+_LENSES = (Column("lens", (4,), "f8"),)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -127,7 +39,11 @@ class MemoryState:
 
     ``bank`` stores the pixels (None for a memory of cameras only). ``frames`` is N. ``size`` is (height, width) and
     ``fps`` the frame rate, both None before the first segment. ``shots`` is the highest shot number plus 1. ``id`` is a
-    hex sha256 chained over the segments.
+    hex sha256 chained over the segments and edits. ``segments`` are the segments in order. ``depth_size`` is (height,
+    width) of the depth that is kept, None if there is none.
+
+    ``cameras``, ``times_at``, ``segment_at``, ``flags`` and ``depth`` cost O(frames asked for). The whole columns
+    ``poses``, ``intrinsics``, ``times``, ``shot_ids`` and ``segment_ids`` are put together on each call.
     """
 
     bank: Bank | None = None
@@ -136,43 +52,122 @@ class MemoryState:
     fps: float | None = None
     shots: int = 0
     id: str = EMPTY_ID
-    _segments: int = 0
-    _columns: _Columns | None = None
+    segments: Segments = field(default_factory=Segments)
+    depth_size: tuple[int, int] | None = None
+    _frames: Table = field(default_factory=lambda: Table(_FRAMES))
+    _lenses: Table = field(default_factory=lambda: Table(_LENSES))
+    _edits: EditLog = field(default_factory=EditLog)
+    _depths: tuple[tuple[int, NDArray[np.float16]], ...] = ()
+    _index: list[CameraIndex] = field(default_factory=list)
 
     @property
-    def segments(self) -> Segments:
-        """The segments in order."""
-        return Segments(self._columns.segments if self._columns else [], self._segments)
+    def edits(self) -> tuple[Edit, ...]:
+        """The edits in the order they were made; later ones win."""
+        return tuple(entry.edit for entry in self._edits.entries)
+
+    @property
+    def edit_entries(self) -> tuple[EditEntry, ...]:
+        """The edits with their places in the memory's history."""
+        return self._edits.entries
+
+    def cameras(self, indices: ArrayLike | Sequence[int]) -> tuple[FloatArray, FloatArray]:
+        """Poses (n, 4, 4) float64 and intrinsics (n, 4) float64 of the frames ``indices``, in that order."""
+        rows = self.checked_indices(indices)
+        lenses = self._lenses.take("lens", self._frames.take("lens", rows)) if len(rows) else np.empty((0, 4))
+        return _square(self._frames.take("pose", rows) if len(rows) else np.empty((0, 3, 4))), lenses
+
+    def times_at(self, indices: ArrayLike | Sequence[int]) -> FloatArray:
+        """Seconds (n,) since the start of the film at which the frames ``indices`` are shown."""
+        rows = self.checked_indices(indices)
+        return self._frames.take("time", rows) if len(rows) else np.empty(0)
+
+    def segment_at(self, indices: ArrayLike | Sequence[int]) -> NDArray[np.int64]:
+        """Index (n,) into ``segments`` of the frames ``indices``."""
+        return self.segments.of_frames(self.checked_indices(indices))
+
+    def flags(self, indices: ArrayLike | Sequence[int]) -> FrameFlags:
+        """What the edits say about the frames ``indices``."""
+        return self._edits.flags(self.checked_indices(indices))
+
+    def pinned_frames(self) -> NDArray[np.int64]:
+        """The pinned frames that may be used, ascending."""
+        pinned = _frames_of(self._edits.pinned.runs(self.frames))
+        return pinned[self._edits.flags(pinned).usable]
+
+    def unusable_frames(self) -> NDArray[np.int64]:
+        """The frames that must never be given to the model, ascending."""
+        log = self._edits
+        runs = [log.excluded.runs(self.frames), log.superseded.runs(self.frames), log.dropped.runs(self.frames)]
+        weak = replace(log.strength, values=np.asarray(log.strength.values == 0.0, dtype=np.float32))
+        return np.unique(_frames_of(np.concatenate([*runs, weak.runs(self.frames)])))
+
+    @property
+    def has_depth(self) -> bool:
+        """Whether depth is kept for some frames."""
+        return self.depth_size is not None
+
+    def depth(self, indices: ArrayLike | Sequence[int]) -> NDArray[np.float32]:
+        """Depth (n, h, w) float32 along the line of sight in scene units, NaN where it is unknown.
+
+        At most 64 a side. Frames without depth are all NaN; a memory without any gives (n, 1, 1).
+        """
+        rows = self.checked_indices(indices)
+        result = np.full((len(rows), *(self.depth_size or (1, 1))), np.nan, dtype=np.float32)
+        if self.depth_size is None:
+            return result
+        kept, owners = dict(self._depths), self.segments.of_frames(rows)
+        for owner in np.unique(owners):
+            mine = np.flatnonzero(owners == owner)
+            values = kept.get(int(owner))
+            if values is None and self.bank is not None:
+                values = self.bank.read_depth(self, int(owner))
+            if values is not None:
+                result[mine] = values[rows[mine] - int(self.segments.starts(owners[mine[:1]])[0])]
+        return result
+
+    @property
+    def index(self) -> CameraIndex:
+        """The index of the cameras by place; made when it is first asked for, then extended with the memory."""
+        from .index import CameraIndex
+
+        found = self._index[0] if self._index else CameraIndex.empty()
+        start = found.frames
+        if start < self.frames:
+            for begin in range(start, self.frames, 65536):
+                rows = np.arange(begin, min(begin + 65536, self.frames))
+                found = found.extended(*self.cameras(rows), begin)
+            self._index[:] = [found]
+        return found
 
     @property
     def poses(self) -> FloatArray:
-        """(N, 4, 4) float64 camera-to-world, read-only."""
-        return self._view(self._columns.poses) if self._columns else _read_only(np.empty((0, 4, 4)))
+        """(N, 4, 4) float64 camera-to-world, read-only; a copy of all frames."""
+        return _read_only(_square(self._frames.whole("pose")))
 
     @property
     def intrinsics(self) -> FloatArray:
-        """(N, 4) float64 ``fx fy cx cy``, read-only."""
-        return self._view(self._columns.intrinsics) if self._columns else _read_only(np.empty((0, 4)))
+        """(N, 4) float64 ``fx fy cx cy``, read-only; a copy of all frames."""
+        return _read_only(self._lenses.whole("lens")[self._frames.whole("lens")])
 
     @property
     def times(self) -> FloatArray:
-        """(N,) float64 seconds since the start of the film, read-only."""
-        return self._view(self._columns.times) if self._columns else _read_only(np.empty(0))
+        """(N,) float64 seconds since the start of the film, read-only; a copy of all frames."""
+        return _read_only(self._frames.whole("time"))
 
     @property
     def shot_ids(self) -> NDArray[np.int32]:
-        """(N,) int32 shot of each frame, read-only."""
-        return self._view(self._columns.shot_ids) if self._columns else _read_only(np.empty(0, dtype=np.int32))
+        """(N,) int32 shot of each frame, read-only; a copy of all frames."""
+        return _read_only(self.segments.shots(self.segment_ids.astype(np.int64)))
 
     @property
     def segment_ids(self) -> NDArray[np.int32]:
-        """(N,) int32 index into ``segments`` of each frame, read-only."""
-        return self._view(self._columns.segment_ids) if self._columns else _read_only(np.empty(0, dtype=np.int32))
+        """(N,) int32 index into ``segments`` of each frame, read-only; a copy of all frames."""
+        return _read_only(self.segments.of_frames(np.arange(self.frames)).astype(np.int32))
 
     @property
     def last_pose(self) -> FloatArray:
         """(4, 4) pose of the last frame, read-only; the identity in an empty memory."""
-        return self.poses[-1] if self.frames else _read_only(np.eye(4))
+        return _read_only(self.cameras([self.frames - 1])[0][0] if self.frames else np.eye(4))
 
     @property
     def duration(self) -> float:
@@ -182,7 +177,13 @@ class MemoryState:
     @property
     def end_time(self) -> float:
         """Time in seconds at which the next frame starts; 0 in an empty memory."""
-        return float(self.times[-1]) + 1.0 / self.fps if self.frames and self.fps else 0.0
+        return float(self.times_at([self.frames - 1])[0]) + 1.0 / self.fps if self.frames and self.fps else 0.0
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of RAM of the columns, the texts, the edits and the index, so far as it was made."""
+        parts = (self._frames, self._lenses, self.segments, self._edits, *self._index)
+        return sum(int(part.nbytes) for part in parts) + sum(depth.nbytes for _, depth in self._depths)
 
     def with_segment(
         self,
@@ -190,24 +191,16 @@ class MemoryState:
         poses: ArrayLike,
         intrinsics: ArrayLike,
         times: ArrayLike | None = None,
+        depth: ArrayLike | None = None,
     ) -> MemoryState:
         """A new state with one segment more; this one stays as it is.
 
         ``poses`` (F, 4, 4), ``intrinsics`` (F, 4) and ``times`` (F,) in seconds, which follow ``end_time`` at the
-        record's rate if left out. Raises ``ValueError`` if the record does not continue this state.
+        record's rate if left out. ``depth`` (F, h, w) is kept in RAM, for a memory without a bank; a bank keeps it on
+        the disk. Raises ``ValueError`` if the record does not continue this state.
         """
         what = f"Segment {len(self.segments)}"
-        if record.parent != self.id or record.start != self.frames:
-            raise ValueError(f"{what} continues memory {record.parent[:12]} at frame {record.start}, but this is "
-                             f"memory {self.id[:12]} with {self.frames} frames. Make the segment from this memory.")
-        if self.size is not None and record.size != self.size:
-            raise ValueError(f"{what} has frames of {_shown(record.size)}, but the memory holds {_shown(self.size)} "
-                             "(width x height). Use the memory's size, or start a new bank.")
-        if self.fps is not None and record.fps != self.fps:
-            raise ValueError(f"{what} runs at {record.fps:g} frames a second, but the memory at {self.fps:g}. Give the "
-                             "camera path the memory's rate, or start a new bank.")
-        if record.shot < 0:
-            raise ValueError(f"{what} belongs to shot {record.shot}: shots count from 0. Use {self.shots}.")
+        self._check_fit(record, what)
         checked = clean_poses(poses, what)
         if len(checked) != record.frames:
             raise ValueError(f"{what} has {record.frames} frames but {len(checked)} poses. Give one pose a frame.")
@@ -217,25 +210,59 @@ class MemoryState:
         clock = np.asarray(times, dtype=np.float64)
         if clock.shape != (record.frames,) or not np.isfinite(clock).all():
             raise ValueError(f"{what}: times have the shape {clock.shape}, expected ({record.frames},) finite seconds.")
-        columns = (self._columns or _Columns(_FIRST_CAPACITY)).appended(
-            self.frames, self._segments, record, (checked, lenses, clock, record.shot, self._segments)
-        )
-        return MemoryState(
-            bank=self.bank,
+        depths = self._depths
+        if depth is not None:
+            kept = depth_to_keep(depth, record.frames, self.depth_size)
+            record = replace(record, depth_size=(kept.shape[1], kept.shape[2]))
+            depths = (*depths, (len(self.segments), kept))
+        lens_table, lens_rows = _with_lenses(self._lenses, lenses)
+        return replace(
+            self,
             frames=self.frames + record.frames,
             size=record.size,
             fps=record.fps,
             shots=max(self.shots, record.shot + 1),
             id=record.id,
-            _segments=self._segments + 1,
-            _columns=columns,
+            segments=self.segments.appended(record),
+            depth_size=self.depth_size or record.depth_size,
+            _frames=self._frames.appended(checked[:, :3], lens_rows, clock),
+            _lenses=lens_table,
+            _depths=depths,
+            _index=list(self._index),
         )
+
+    def with_edit(self, edit: Edit) -> MemoryState:
+        """A new state in which ``edit`` is in force. Raises ``ValueError`` if it names frames that do not exist."""
+        if edit.stop > self.frames or edit.by >= self.frames:
+            raise ValueError(f"The edit {edit.kind!r} names frame {max(edit.stop - 1, edit.by)}, but the memory has "
+                             f"{self.frames} frames. Name frames from 0 to {self.frames - 1}.")
+        text = edit_text(edit, self.id)
+        entry = EditEntry(edit, edit_id(text), len(self.segments), text)
+        return replace(self, id=entry.id, _edits=self._edits.with_edit(entry), _index=list(self._index))
 
     def read_frames(self, indices: ArrayLike | Sequence[int]) -> NDArray[np.uint8]:
         """Pixels (n, H, W, 3) uint8 of the frames asked for, in that order, from the bank."""
         if self.bank is None:
             raise ValueError("This memory has no bank and so no pictures. Start from a Memory Bank.")
         return self.bank.read_frames(self, indices)
+
+    def read_latents(self, indices: ArrayLike | Sequence[int]) -> list[NDArray[Any] | None]:
+        """For each frame its latent (C, h, w), where the segment keeps one latent a frame; else None."""
+        return self.bank.read_latents(self, indices) if self.bank else [None] * len(self.checked_indices(indices))
+
+    def checked_indices(self, indices: ArrayLike | Sequence[int]) -> NDArray[np.int64]:
+        """``indices`` as int64 (n,). Raises ``ValueError`` if they are no frames of this memory."""
+        wanted = np.asarray(indices)
+        if wanted.size == 0:
+            wanted = wanted.reshape(-1).astype(np.int64)
+        if wanted.ndim != 1 or not np.issubdtype(wanted.dtype, np.integer):
+            raise ValueError(f"Frames were asked for with {wanted.dtype} of the shape {wanted.shape}, expected a list "
+                             "of whole numbers.")
+        if len(wanted) and not 0 <= wanted.min() <= wanted.max() < self.frames:
+            wrong = wanted[(wanted < 0) | (wanted >= self.frames)][0]
+            raise ValueError(f"Frame {wrong} was asked for, but the memory has {self.frames} frames. Ask for 0 to "
+                             f"{self.frames - 1}.")
+        return wanted.astype(np.int64, copy=False)
 
     def __eq__(self, other: object) -> bool:
         return self.id == other.id if isinstance(other, MemoryState) else NotImplemented
@@ -253,8 +280,40 @@ class MemoryState:
         bank = repr(self.bank.name) if self.bank else "no bank"
         return f"<MemoryState {self.id[:12]}: {self.frames} frames, {self.shots} shots, {bank}>"
 
-    def _view(self, column: NDArray[Any]) -> NDArray[Any]:
-        return _read_only(column[: self.frames])
+    def _check_fit(self, record: SegmentRecord, what: str) -> None:
+        if record.parent != self.id or record.start != self.frames:
+            raise ValueError(f"{what} continues memory {record.parent[:12]} at frame {record.start}, but this is "
+                             f"memory {self.id[:12]} with {self.frames} frames. Make the segment from this memory.")
+        if self.size is not None and record.size != self.size:
+            raise ValueError(f"{what} has frames of {_shown(record.size)}, but the memory holds {_shown(self.size)} "
+                             "(width x height). Use the memory's size, or start a new bank.")
+        if self.fps is not None and record.fps != self.fps:
+            raise ValueError(f"{what} runs at {record.fps:g} frames a second, but the memory at {self.fps:g}. Give the "
+                             "camera path the memory's rate, or start a new bank.")
+        if record.shot < 0:
+            raise ValueError(f"{what} belongs to shot {record.shot}: shots count from 0. Use {self.shots}.")
+        if self.depth_size and record.depth_size and record.depth_size != self.depth_size:
+            raise ValueError(f"{what} has depth of {_shown(record.depth_size)}, but the memory keeps "
+                             f"{_shown(self.depth_size)} (width x height). Give depth of that size.")
+
+
+def _with_lenses(table: Table, lenses: FloatArray) -> tuple[Table, NDArray[np.int32]]:
+    """The table with the lenses (F, 4) that differ from the one before, and the row (F,) of each."""
+    last = table.take("lens", np.array([table.rows - 1])) if table.rows else np.full((1, 4), np.nan)
+    changed = (np.concatenate([last, lenses[:-1]]) != lenses).any(axis=1)
+    rows = table.rows - 1 + np.cumsum(changed)
+    return (table.appended(lenses[changed]) if changed.any() else table), rows.astype(np.int32)
+
+
+def _square(poses: NDArray[Any]) -> FloatArray:
+    result = np.empty((len(poses), 4, 4))
+    result[:, :3] = poses
+    result[:, 3] = (0.0, 0.0, 0.0, 1.0)
+    return result
+
+
+def _frames_of(runs: NDArray[np.int64]) -> NDArray[np.int64]:
+    return np.concatenate([np.empty(0, dtype=np.int64), *(np.arange(start, stop) for start, stop in runs)])
 
 
 def _read_only(array: NDArray[Any]) -> NDArray[Any]:

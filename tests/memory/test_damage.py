@@ -187,7 +187,7 @@ def test_a_picture_larger_than_stated_is_refused_before_it_is_decoded(bank, film
     def grow(metadata: dict, tensors: dict) -> None:
         from scene_memory.memory.codec import encode_frame
 
-        coded = [encode_frame(frame) for frame in pictures(4, 1, height=600, width=1000)]
+        coded = [encode_frame(frame, "png") for frame in pictures(4, 1, height=600, width=1000)]
         tensors["frames"] = np.frombuffer(b"".join(coded), np.uint8)
         tensors["offsets"] = np.cumsum([0, *map(len, coded)])
 

@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scene_memory.memory.camera import intrinsics_from_fov
-from scene_memory.memory.state import EMPTY_ID, MemoryState, SegmentRecord, _Columns
+from scene_memory.memory.state import EMPTY_ID, MemoryState, SegmentRecord
+from scene_memory.memory.table import _Tail
 
 LENS = intrinsics_from_fov(60.0, 1.6)
 
@@ -65,7 +66,8 @@ def test_both_branches_hold_the_same_past_in_the_same_memory():
     trunk = grown(MemoryState(), 1)
     left, right = grown(trunk, 2), grown(trunk, 3)
     assert marks(left) == [1, 1, 2, 2] and marks(right) == [1, 1, 3, 3] and marks(trunk) == [1, 1]
-    assert np.shares_memory(left.poses, trunk.poses) and not np.shares_memory(left.poses, right.poses)
+    shared = [next(state._frames.chunks("pose")) for state in (trunk, left, right)]
+    assert np.shares_memory(shared[0], shared[1]) and not np.shares_memory(shared[1], shared[2])
 
 
 def test_nothing_of_a_state_can_be_changed():
@@ -91,12 +93,12 @@ def test_states_are_equal_by_their_content_and_copies_are_free():
 def test_appending_2000_segments_copies_each_frame_at_most_twice(monkeypatch: pytest.MonkeyPatch):
     """Amortised linear: all rows copied are at most twice the rows appended."""
     copied = []
-    real = _Columns._copy
-    monkeypatch.setattr(_Columns, "_copy", lambda self, rows, *more: copied.append(rows) or real(self, rows, *more))
+    real = _Tail._copy
+    monkeypatch.setattr(_Tail, "_copy", lambda self, *more: copied.append((self, more[1])) or real(self, *more))
     state = MemoryState()
     for mark in range(2000):
         state = grown(state, mark + 1, frames=8)
-    assert state.frames == 16_000 and sum(copied) <= 2 * state.frames and len(copied) <= 12
+    assert state.frames == 16_000 and sum(rows for _, rows in copied) <= 2 * state.frames
 
 
 def test_segments_read_like_a_tuple():
