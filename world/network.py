@@ -243,17 +243,23 @@ class Painter(nn.Module):
 
 
 class TextEncoder(nn.Module):
-    """A caption's words, each seeing its neighbours, as (B, MAX_TOKENS, dim). Padding is zero."""
+    """A caption's words, each seeing its neighbours, as (B, MAX_TOKENS, dim). Padding is zero.
 
-    def __init__(self, dim: int = DEFAULTS["dim"], dtype: torch.dtype | None = None) -> None:
+    Words that came into the vocabulary after the weights were trained count as padding.
+    """
+
+    def __init__(
+        self, dim: int = DEFAULTS["dim"], dtype: torch.dtype | None = None, vocabulary: int = VOCABULARY_SIZE
+    ) -> None:
         super().__init__()
-        self.words = nn.Embedding(VOCABULARY_SIZE, dim, dtype=dtype)
+        self.words = nn.Embedding(vocabulary, dim, dtype=dtype)
         self.places = nn.Parameter(torch.zeros(MAX_TOKENS, dim, dtype=dtype))
         self.mix = nn.Conv1d(dim, dim, 5, padding=2, dtype=dtype)
         self.out = nn.Linear(dim, dim, dtype=dtype)
 
     def forward(self, tokens: Tensor) -> Tensor:
         """(B, MAX_TOKENS) token numbers to (B, MAX_TOKENS, dim)."""
+        tokens = torch.where(tokens < self.words.num_embeddings, tokens, PAD)
         kept = (tokens != PAD)[..., None]
         words = (self.words(tokens) + self.places) * kept
         mixed = words + F.silu(self.mix(words.transpose(1, 2)).transpose(1, 2))

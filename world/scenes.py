@@ -6,18 +6,19 @@ is `EYE_HEIGHT` below it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from .vocabulary import COLOURS
 
 EYE_HEIGHT = 1.5
-PLACES = ("room", "courtyard", "landscape")
+PLACES = ("room", "courtyard", "landscape", "rooms")
 
 HELD_OUT_SEEDS = range(0, 100_000)
 VALIDATION_SEEDS = range(100_000, 200_000)
 FIRST_TRAINING_SEED = 1_000_000
+JOINED_SHARE = 0.4
 
 Colour = tuple[float, float, float]
 
@@ -47,8 +48,23 @@ class Opening:
 
 
 @dataclass(frozen=True)
+class Doorway:
+    """A way on from wall number `wall` to the room `leads_to`, in metres along the wall; it starts at the floor."""
+
+    wall: int
+    left: float
+    right: float
+    top: float
+    leads_to: int
+    colour: Colour
+
+
+@dataclass(frozen=True)
 class Prop:
-    """An object on the floor: half width `radius`, `height`, turned by `yaw` radians."""
+    """An object on the floor: half width `radius`, `height`, turned by `yaw` radians.
+
+    One that moves goes round (x, z) at `speed` radians a second, `orbit` away from it.
+    """
 
     kind: str
     x: float
@@ -57,79 +73,168 @@ class Prop:
     height: float
     yaw: float
     surface: Surface
+    speed: float = 0.0
+    orbit: float = 0.0
+
+    def at(self, seconds: float) -> Prop:
+        """Where it stands at a time."""
+        if not self.speed:
+            return self
+        angle = self.yaw + self.speed * seconds
+        x, z = self.x + self.orbit * float(np.sin(angle)), self.z + self.orbit * float(np.cos(angle))
+        return replace(self, x=x, z=z, speed=0.0)
+
+
+@dataclass(frozen=True)
+class Room:
+    """A box: `bounds` is (x0, x1, z0, z1). Walls are numbered z0, z1, x0, x1; without a roof there is sky above."""
+
+    bounds: tuple[float, float, float, float]
+    height: float
+    roofed: bool
+    walls: tuple[Surface, Surface, Surface, Surface]
+    floor: Surface
+    ceiling: Colour
+    openings: tuple[Opening, ...]
+    doorways: tuple[Doorway, ...]
+    caption: str
+
+    def holds(self, x: float, z: float, margin: float = 0.0) -> bool:
+        """Whether a place is inside, at least `margin` from the walls."""
+        x0, x1, z0, z1 = self.bounds
+        return x0 + margin <= x <= x1 - margin and z0 + margin <= z <= z1 - margin
 
 
 @dataclass(frozen=True)
 class Scene:
-    """One little world. `bounds` is (x0, x1, z0, z1) of the walls; a landscape has bounds but no walls."""
+    """One little world: rooms joined by doorways, or one courtyard, or a landscape, whose room has no walls.
+
+    `caption` tells of the first room, in which the camera starts; each room has its own.
+    """
 
     seed: int
     place: str
-    bounds: tuple[float, float, float, float]
-    wall_height: float
-    walls: tuple[Surface, Surface, Surface, Surface]
-    floor: Surface
-    ceiling: Colour
+    rooms: tuple[Room, ...]
     sky_top: Colour
     sky_low: Colour
     hills: tuple[tuple[float, float, float], ...]
     hill_colour: Colour
     sun: tuple[float, float, float]
     ambient: float
-    openings: tuple[Opening, ...]
     props: tuple[Prop, ...]
-    caption: str
+
+    @property
+    def bounds(self) -> tuple[float, float, float, float]:
+        """(x0, x1, z0, z1) of the first room."""
+        return self.rooms[0].bounds
+
+    @property
+    def caption(self) -> str:
+        return self.rooms[0].caption
+
+    def room_at(self, x: float, z: float) -> int:
+        """Number of the room that a place is in, or of the nearest."""
+        if len(self.rooms) == 1:
+            return 0
+
+        def outside(number: int) -> float:
+            x0, x1, z0, z1 = self.rooms[number].bounds
+            return max(x0 - x, x - x1, z0 - z, z - z1)
+
+        return min(range(len(self.rooms)), key=outside)
 
 
 def make_scene(seed: int, place: str = "any") -> Scene:
     """Draw the scene of a seed. `place` is one of PLACES, or "any" to let the seed choose."""
     if place not in (*PLACES, "any"):
         raise ValueError(f"place is {place!r}: expected one of {', '.join(PLACES)} or any.")
+    # Two generators, so that joined rooms came to the worlds without changing those that were there before.
+    if place == "any" and np.random.default_rng([seed, 5]).random() < JOINED_SHARE:
+        place = "rooms"
     rng = np.random.default_rng(seed)
-    drawn = str(rng.choice(PLACES, p=(0.5, 0.2, 0.3)))
+    drawn = str(rng.choice(PLACES[:3], p=(0.5, 0.2, 0.3)))
     place = drawn if place == "any" else place
-    width, depth = rng.uniform(5.5, 10.0, 2)
-    centre = rng.uniform(-1.0, 1.0, 2)
-    bounds = (centre[0] - width / 2, centre[0] + width / 2, centre[1] - depth / 2, centre[1] + depth / 2)
-    wall_height = float(rng.uniform(2.5, 3.3) if place == "room" else rng.uniform(1.9, 2.8))
-
-    wall_name, wall = _surface(rng, ("plain", "striped", "panelled", "brick"), (0.5, 1.1))
-    walls = tuple(_tinted(wall, rng) for _ in range(4))
-    floor_patterns = {
-        "room": ("checkered", "planked", "tiled", "plain"),
-        "courtyard": ("checkered", "tiled", "stone"),
-        "landscape": ("grassy", "sandy", "checkered"),
-    }[place]
-    floor_name, floor = _floor(rng, floor_patterns)
+    bounds = draw_bounds(rng)
+    height = float(rng.uniform(1.9, 2.8) if place == "courtyard" else rng.uniform(2.5, 3.3))
+    looks = draw_looks(rng, place)
     hour = str(rng.choice(("morning", "noon", "evening")))
     sky_top, sky_low = _sky(rng, hour)
     sun = _sun(rng, hour)
-    dim = place == "room" and rng.random() < 0.25
+    dim = place in ("room", "rooms") and rng.random() < 0.25
     hills = tuple(
         (float(rng.integers(2, 9)), float(rng.uniform(0, 2 * np.pi)), float(rng.uniform(0.01, 0.045))) for _ in range(3)
     )
     hill_colour = _vary(rng, (0.30, 0.45, 0.34) if hour != "evening" else (0.42, 0.30, 0.42), 0.08)
-    openings = _openings(rng, bounds, wall_height, place)
-    props = _props(rng, bounds, place)
-    caption = _caption(place, wall_name, floor_name, hour, dim, openings, props)
-    return Scene(
+    openings = draw_openings(rng, bounds, height, place)
+    props = draw_props(rng, bounds, place)
+    first = Room(
+        bounds=bounds,
+        height=height,
+        roofed=place in ("room", "rooms"),
+        walls=looks.walls,
+        floor=looks.floor,
+        ceiling=_vary(rng, (0.88, 0.87, 0.84), 0.05),
+        openings=openings,
+        doorways=(),
+        caption=word_caption(place, looks, hour, dim, props),
+    )
+    scene = Scene(
         seed=seed,
         place=place,
-        bounds=tuple(map(float, bounds)),  # type: ignore[arg-type]
-        wall_height=wall_height,
-        walls=walls,  # type: ignore[arg-type]
-        floor=floor,
-        ceiling=_vary(rng, (0.88, 0.87, 0.84), 0.05),
+        rooms=(first,),
         sky_top=sky_top,
         sky_low=sky_low,
         hills=hills,
         hill_colour=hill_colour,
         sun=sun,
         ambient=0.38 if dim else 0.58,
-        openings=openings,
         props=props,
-        caption=caption,
     )
+    if place == "rooms":
+        from .joined import join_rooms
+
+        scene = join_rooms(scene, hour, dim)
+    return scene
+
+
+def set_moving(scene: Scene, rng: np.random.Generator) -> Scene:
+    """The scene with one of its props going round in a small circle, 0.3 to 1.2 radians a second."""
+    if not scene.props:
+        return scene
+    chosen = int(rng.integers(len(scene.props)))
+    speed = float(rng.choice((-1.0, 1.0)) * rng.uniform(0.3, 1.2))
+    moved = replace(scene.props[chosen], speed=speed, orbit=float(rng.uniform(0.2, 0.5)))
+    return replace(scene, props=(*scene.props[:chosen], moved, *scene.props[chosen + 1 :]))
+
+
+@dataclass(frozen=True)
+class Looks:
+    """Surfaces of a room and their (pattern, colour) in words."""
+
+    wall_name: tuple[str, str]
+    walls: tuple[Surface, Surface, Surface, Surface]
+    floor_name: tuple[str, str]
+    floor: Surface
+
+
+def draw_bounds(rng: np.random.Generator) -> tuple[float, float, float, float]:
+    """Walls of a room around the origin, which is at least 1.5 m from each."""
+    width, depth = rng.uniform(5.5, 10.0, 2)
+    centre = rng.uniform(-1.0, 1.0, 2)
+    bounds = (centre[0] - width / 2, centre[0] + width / 2, centre[1] - depth / 2, centre[1] + depth / 2)
+    return tuple(map(float, bounds))  # type: ignore[return-value]
+
+
+def draw_looks(rng: np.random.Generator, place: str) -> Looks:
+    """Walls of one pattern in slightly different tints, and a floor that suits the place."""
+    wall_name, wall = _surface(rng, ("plain", "striped", "panelled", "brick"), (0.5, 1.1))
+    walls = tuple(_tinted(wall, rng) for _ in range(4))
+    floor_patterns = {
+        "courtyard": ("checkered", "tiled", "stone"),
+        "landscape": ("grassy", "sandy", "checkered"),
+    }.get(place, ("checkered", "planked", "tiled", "plain"))
+    floor_name, floor = _floor(rng, floor_patterns)
+    return Looks(wall_name, walls, floor_name, floor)  # type: ignore[arg-type]
 
 
 def _vary(rng: np.random.Generator, colour: Colour, amount: float) -> Colour:
@@ -189,12 +294,13 @@ def _sun(rng: np.random.Generator, hour: str) -> tuple[float, float, float]:
     return float(np.cos(pitch) * np.sin(yaw)), float(-np.sin(pitch)), float(np.cos(pitch) * np.cos(yaw))
 
 
-def _openings(
+def draw_openings(
     rng: np.random.Generator, bounds: tuple[float, ...], wall_height: float, place: str
 ) -> tuple[Opening, ...]:
+    """Windows, doors and pictures along the four walls."""
     if place == "landscape":
         return ()
-    kinds = ("window", "door", "picture") if place == "room" else ("window", "door")
+    kinds = ("window", "door") if place == "courtyard" else ("window", "door", "picture")
     found = []
     for wall in range(4):
         length = (bounds[1] - bounds[0]) if wall in (0, 1) else (bounds[3] - bounds[2])
@@ -215,7 +321,8 @@ def _openings(
     return tuple(found)
 
 
-def _props(rng: np.random.Generator, bounds: tuple[float, ...], place: str) -> tuple[Prop, ...]:
+def draw_props(rng: np.random.Generator, bounds: tuple[float, ...], place: str) -> tuple[Prop, ...]:
+    """Boxes, pillars, balls and cones that leave the origin free."""
     found: list[Prop] = []
     wanted = int(rng.integers(3, 8))
     for _ in range(60):
@@ -250,20 +357,13 @@ def _nearest_colour(colour: Colour) -> str:
     return min(COLOURS, key=lambda name: sum((a - b) ** 2 for a, b in zip(COLOURS[name], colour, strict=True)))
 
 
-def _caption(
-    place: str,
-    wall: tuple[str, str],
-    floor: tuple[str, str],
-    hour: str,
-    dim: bool,
-    openings: tuple[Opening, ...],
-    props: tuple[Prop, ...],
-) -> str:
+def word_caption(place: str, looks: Looks, hour: str, dim: bool, props: tuple[Prop, ...]) -> str:
     """Word it so that the most visible comes first: captions are cut at MAX_TOKENS."""
-    parts = [f"a {'dim ' if dim else ''}{place} in the {hour}"]
+    parts = [f"{'' if place == 'rooms' else 'a '}{'dim ' if dim else ''}{place} in the {hour}"]
     if place != "landscape":
-        parts.append(f"with {wall[1]} {wall[0]} walls")
-    parts.append(f"{floor[1]} {floor[0]} {'floor' if place != 'landscape' else 'ground'}")
+        parts.append(f"with {looks.wall_name[1]} {looks.wall_name[0]} walls")
+    ground = "ground" if place == "landscape" else "floor"
+    parts.append(f"{looks.floor_name[1]} {looks.floor_name[0]} {ground}")
     ahead = sorted(props, key=lambda prop: abs(np.arctan2(prop.x, prop.z)))[:3]
     parts += [f"a {_nearest_colour(prop.surface.colour)} {prop.kind}" for prop in ahead]
     return ", ".join(parts)

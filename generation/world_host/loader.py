@@ -32,9 +32,11 @@ def load_world_model(path: Path = WEIGHTS) -> tuple[ModelPatcher, WorldCLIP, Wor
     config = WorldConfig({})
     config.set_inference_dtype(torch.float32, None)
     model = config.get_model({}, device=comfy.model_management.unet_offload_device())
-    encoder = TextEncoder()
     network = {name.removeprefix("network."): value for name, value in weights.items() if name.startswith("network.")}
     text = {name.removeprefix("text."): value for name, value in weights.items() if name.startswith("text.")}
+    if "words.weight" not in text:
+        raise WeightsError(f"{path.name} has no caption encoder. {_CURE}")
+    encoder = TextEncoder(vocabulary=len(text["words.weight"]))
     for part, module, values in (("network", model.diffusion_model, network), ("caption encoder", encoder, text)):
         try:
             module.load_state_dict(values)

@@ -31,9 +31,10 @@ def network() -> WorldNet:
 
 @pytest.fixture(scope="module")
 def trained() -> tuple[WorldNet, TextEncoder]:
-    network, text = WorldNet().eval(), TextEncoder().eval()
+    network = WorldNet().eval()
     with safe_open(WEIGHTS, "pt") as file:
         weights = {name: file.get_tensor(name).float() for name in file.keys()}
+    text = TextEncoder(vocabulary=len(weights["text.words.weight"])).eval()
     network.load_state_dict({name[8:]: value for name, value in weights.items() if name.startswith("network.")})
     text.load_state_dict({name[5:]: value for name, value in weights.items() if name.startswith("text.")})
     return network, text
