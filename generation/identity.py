@@ -124,7 +124,7 @@ class Identity:
             elif kind is dict:
                 self._pairs("dict", list(value.items()))
             elif kind in (set, frozenset):
-                self._set(value)
+                self._set(kind.__name__, value)
             else:
                 self._object(value)
         finally:
@@ -199,14 +199,14 @@ class Identity:
     def _attributes(self, attributes: Mapping[str, Any]) -> None:
         self._pairs("attributes", sorted(attributes.items(), key=lambda pair: str(pair[0])))
 
-    def _set(self, values: Any) -> None:
+    def _set(self, tag: str, values: Any) -> None:
         digests = []
         for value in values:
             inner = Identity(self._special)
             inner._path = self._path
             inner._value(value)
             digests.append(inner._hash.digest())
-        self._told(b"set", b"".join(sorted(digests)))
+        self._told(tag.encode(), b"".join(sorted(digests)))
 
     def _array(self, array: np.ndarray[Any, Any]) -> None:
         if array.dtype.hasobject:

@@ -1,0 +1,218 @@
+"""Segment keys: each thing that determines a segment changes its key, and nothing else does."""
+
+from __future__ import annotations
+
+import logging
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from scene_memory.memory.presets import make_preset
+from scene_memory.memory.trajectory import Trajectory
+
+ROOT = Path(__file__).resolve().parents[2]
+PARENT = "a" * 64
+
+
+@pytest.fixture
+def path() -> Trajectory:
+    return make_preset("pan", frames=8, fps=8.0, amount=30.0, fov=70.0, aspect=1.6)
+
+
+@pytest.fixture
+def key_of(comfy: Path, path: Trajectory) -> Callable[..., str | None]:
+    from scene_memory.generation.segment_key import shot_key
+
+    def key(**ingredients: Any) -> str | None:
+        shot = shot_key(**ingredients)
+        return None if shot is None else shot.segment(PARENT, path)
+
+    return key
+
+
+def with_lora(model: Any, amount: float = 1.0, strength: float = 1.0) -> Any:
+    patched = model.clone()
+    name = next(name for name in model.model.state_dict() if name.endswith("weight") and "norm" not in name)
+    patched.add_patches({name: ("diff", (amount * torch.ones_like(model.model.state_dict()[name]),))}, strength)
+    return patched
+
+
+def with_option(model: Any, value: Any) -> Any:
+    patched = model.clone()
+    patched.model_options["transformer_options"]["an option"] = value
+    return patched
+
+
+def with_wrapper(model: Any, amount: float) -> Any:
+    import comfy.patcher_extension
+
+    def wrapper(executor: Any, *args: Any, **kwargs: Any) -> Any:
+        return executor(*args, **kwargs) + amount
+
+    patched = model.clone()
+    patched.add_wrapper(comfy.patcher_extension.WrappersMP.DIFFUSION_MODEL, wrapper)
+    return patched
+
+
+def with_shift(model: Any, shift: float) -> Any:
+    from comfy_extras.nodes_model_advanced import ModelSamplingSD3
+
+    return ModelSamplingSD3().patch(model, shift)[0]
+
+
+def with_routing(model: Any, top_k: int) -> Any:
+    from scene_memory.generation.moc_patch import RoutingOptions, routed_model
+    from scene_memory.kernels import MocSettings
+
+    return routed_model(model, RoutingOptions(MocSettings(top_k=top_k)))
+
+
+def test_every_change_of_a_model_changes_the_key(key_of: Any, load_wan: Any) -> None:
+    model = load_wan(0)
+    variants = {
+        "as it is": model,
+        "other weights": load_wan(1),
+        "LoRA": with_lora(model),
+        "weaker LoRA": with_lora(model, strength=0.5),
+        "other LoRA": with_lora(model, amount=2.0),
+        "two LoRAs": with_lora(with_lora(model)),
+        "option": with_option(model, 1.0),
+        "other option": with_option(model, 2.0),
+        "wrapper": with_wrapper(model, 1.0),
+        "other wrapper": with_wrapper(model, 2.0),
+        "shift": with_shift(model, 3.0),
+        "other shift": with_shift(model, 5.0),
+        "routing": with_routing(model, 5),
+        "other routing": with_routing(model, 4),
+    }
+    keys = {name: key_of(model=variant) for name, variant in variants.items()}
+    assert None not in keys.values() and len(set(keys.values())) == len(keys), keys
+    assert key_of(model=model.clone()) == keys["as it is"] == key_of(model=load_wan(0))
+    assert key_of(model=with_routing(load_wan(0), 5)) == keys["routing"]
+
+
+def test_using_a_model_leaves_its_key(key_of: Any, load_wan: Any) -> None:
+    """The host writes patches over the weights while a model is loaded, and moves what it keeps of them."""
+    import comfy.model_management
+
+    model = load_wan(0)
+    patched = with_shift(with_lora(model), 3.0)
+    before = key_of(model=model), key_of(model=patched)
+    comfy.model_management.load_models_gpu([patched])
+    assert (key_of(model=model), key_of(model=patched)) == before
+    comfy.model_management.load_models_gpu([model])
+    assert (key_of(model=model), key_of(model=patched)) == before
+
+
+def test_vaes_are_told_apart_and_using_one_leaves_its_key(key_of: Any, load_wan_vae: Any, world: Any) -> None:
+    vae = load_wan_vae(0)
+    before = key_of(vae=vae)
+    vae.decode(vae.encode(torch.rand(1, 32, 32, 3)))
+    assert key_of(vae=vae) == before == key_of(vae=load_wan_vae(0))
+    assert len({before, key_of(vae=load_wan_vae(1)), key_of(vae=world[2])}) == 3
+
+
+def test_every_sampler_has_a_key_of_its_own(key_of: Any) -> None:
+    import comfy.samplers
+
+    make = comfy.samplers.sampler_object
+    names = [name for name in comfy.samplers.SAMPLER_NAMES]
+    keys = {name: key_of(sampler=make(name)) for name in names}
+    assert None not in keys.values() and len(set(keys.values())) == len(names)
+    assert key_of(sampler=make("euler")) == keys["euler"]
+    options = [comfy.samplers.ksampler("euler", {"s_churn": churn}) for churn in (0.0, 0.5)]
+    assert len({keys["euler"], *(key_of(sampler=sampler) for sampler in options)}) == 3
+
+
+def test_everything_in_the_conditioning_counts(key_of: Any) -> None:
+    text = torch.arange(24.0).reshape(1, 3, 8)
+    other = text.clone()
+    other[0, 2, 7] += 1e-6 * other[0, 2, 7]
+    variants = [
+        [[text, {}]],
+        [[other, {}]],
+        [[text, {"pooled_output": text[0, 0]}]],
+        [[text, {"pooled_output": other[0, 2]}]],
+        [[text, {"strength": 0.5}]],
+        [[text, {"concat_latent_image": torch.zeros(1, 4, 2, 2)}]],
+        [[text, {"reference_latents": [torch.zeros(1, 4)]}]],
+        [[text, {"start_percent": 0.1}], [text, {}]],
+        [[text, {}], [text, {"start_percent": 0.1}]],
+    ]
+    keys = [key_of(positive=variant) for variant in variants]
+    assert None not in keys and len(set(keys)) == len(variants)
+    assert key_of(positive=[[text.clone(), {}]]) == keys[0]
+
+
+def test_the_past_and_the_cameras_count_and_the_name_of_the_path_does_not(comfy: Path, path: Trajectory) -> None:
+    from scene_memory.generation.segment_key import shot_key
+
+    shot = shot_key(seed=1)
+    assert shot is not None
+    poses, lenses = path.poses.copy(), path.intrinsics.copy()
+    poses[3, 0, 3] += 1e-9
+    lenses[0, 0] += 1e-9
+    depth = np.ones((8, 4, 6), dtype=np.float32)
+    keys = [
+        shot.segment(PARENT, path),
+        shot.segment("b" * 64, path),
+        shot.segment(PARENT, replace(path, poses=poses)),
+        shot.segment(PARENT, replace(path, intrinsics=lenses)),
+        shot.segment(PARENT, replace(path, fps=16.0)),
+        shot.segment(PARENT, path[:7]),
+        shot.segment(PARENT, path, depth),
+        shot.segment(PARENT, path, 2 * depth),
+    ]
+    assert len(set(keys)) == len(keys)
+    assert shot.segment(PARENT, replace(path, name="another name")) == keys[0]
+    assert shot.segment(PARENT, path, depth.copy()) == keys[6]
+
+
+def test_what_has_no_identity_gets_no_key_and_one_line_says_so(key_of: Any, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO):
+        assert key_of(seed=1, conditioning=[[torch.zeros(1), {"control": object()}]]) is None
+    (line,) = [record.getMessage() for record in caplog.records if "scene_memory" in record.name]
+    assert "conditioning.0.1.control" in line and "made anew" in line
+
+
+def test_a_new_process_finds_the_same_keys(comfy: Path) -> None:
+    script = """
+import sys
+sys.path[:0] = [sys.argv[2]]
+sys.path.append(sys.argv[1])
+from comfy.cli_args import args
+args.cpu = True
+from dev_tools.pack import load_pack
+load_pack()
+import comfy.samplers
+from scene_memory.generation.moc_patch import RoutingOptions, routed_model
+from scene_memory.generation.segment_key import shot_key
+from scene_memory.generation.world_host.loader import load_world_model
+from scene_memory.kernels import MocSettings
+from scene_memory.memory.presets import make_preset
+model, clip, vae = load_world_model()
+shot = shot_key(
+    model=routed_model(model, RoutingOptions(MocSettings(5))), vae=vae, sampler=comfy.samplers.sampler_object("ddim"),
+    positive=clip.encode_from_tokens_scheduled(clip.tokenize("a small room")),
+)
+print(shot.segment("0" * 64, make_preset("pan", frames=8, fps=8.0, amount=30.0, fov=70.0, aspect=1.6)))
+"""
+    found = set()
+    for seed in ("1", "2"):
+        done = subprocess.run(
+            [sys.executable, "-c", script, str(ROOT), str(comfy)],
+            env={"PYTHONHASHSEED": seed, "PATH": "", "OMP_NUM_THREADS": "1", "SYSTEMROOT": "C:\\Windows"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        found.add(done.stdout.strip().splitlines()[-1])
+    assert len(found) == 1 and len(found.pop()) == 64
