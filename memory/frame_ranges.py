@@ -36,8 +36,8 @@ def frame_runs(text: str, state: MemoryState, field: str = "frames") -> Runs:
     if len(parts) > _MOST_PARTS:
         raise ValueError(f"{field} has {len(parts)} parts: at most {_MOST_PARTS} fit. Join neighbours, as in 24-40.")
     if state.frames == 0:
-        raise ValueError(f'{field} is "{parts[0][:40]}", but the memory is empty. Connect the memory of a Shot Generator '
-                         "or of a Memory Bank with a start image.")
+        raise ValueError(f'{field} is "{parts[0][:40]}", but the memory is empty. Connect that of a Shot Generator'
+                         " or of a Memory Bank with a start image.")
     return joined(run for part in parts for run in _part(part, state, field))
 
 
