@@ -78,7 +78,9 @@ def _map(state: MemoryState, colours: dict[int, Colour]) -> Pixels:
 
 
 def _scale_bar(picture: Pixels, plan: Plan) -> None:
-    units = 10.0 ** np.floor(np.log10(max(90 / plan.scale, 1e-9)))
+    room = max(100 / plan.scale, 1e-9)
+    decade = 10.0 ** np.floor(np.log10(room))
+    units = decade * max(step for step in (1, 2, 5) if step * decade <= room)
     right, y = MAP_SIDE - 2 * MARGIN, 2 * MARGIN
     length = round(units * plan.scale)
     if not 2 <= length <= MAP_SIDE // 2:
