@@ -48,8 +48,8 @@ class Coding:
     decode: Callable[[bytes, Size], NDArray[np.uint8]]
 
 
-def encode_frame(frame: NDArray[np.uint8], coding: str = "png") -> bytes:
-    """Bytes of one RGB frame (H, W, 3) uint8 in ``coding``, one of ``CODINGS``.
+def encode_frame(frame: NDArray[np.uint8], coding: str | None = None) -> bytes:
+    """Bytes of one RGB frame (H, W, 3) uint8 in ``coding``, one of ``CODINGS``; ``DEFAULT_CODING`` if left out.
 
     Raises ``BankError`` if the frame is too large to be kept.
     """
@@ -57,7 +57,7 @@ def encode_frame(frame: NDArray[np.uint8], coding: str = "png") -> bytes:
     if not 1 <= height * width <= MAX_PIXELS:
         raise BankError(f"A frame of {width} x {height} cannot be kept: {MAX_PIXELS} pixels fit, such as 8192 x 8192. "
                         "Make the pictures smaller.")
-    return CODINGS[coding].encode(frame)
+    return CODINGS[coding or DEFAULT_CODING].encode(frame)
 
 
 def decode_frame(data: bytes, size: Size, what: str, coding: str = "png") -> NDArray[np.uint8]:
