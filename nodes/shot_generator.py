@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import uuid
-from pathlib import Path
 from typing import Any
 
 import comfy.utils
-import folder_paths
 import latent_preview
 import torch
-from comfy_api.latest import InputImpl, io
+from comfy_api.latest import io
 
 from ..generation.shot import ShotPlan, generate_shot, segment_lengths
-from ..generation.video import write_video
 from ..memory.retrieval.settings import RetrievalSettings
 from ..memory.state import MemoryState
 from ..memory.trajectory import Trajectory
 from .inputs import side
 from .pictures import preview_picture
+from .shot_video import ShotVideo
 from .types import CATEGORY, SceneMemory, SceneRetriever, SceneTrajectory
 
 PREVIEW_SIZE = 512
@@ -144,13 +141,4 @@ class ShotGenerator(io.ComfyNode):
             state = done.state
             newest = preview_picture(state.read_frames([state.frames - 1])[0])
             bar.update_absolute((done.index + 1) * steps, total, ("JPEG", newest, PREVIEW_SIZE))
-        return io.NodeOutput(state, InputImpl.VideoFromFile(str(_shot_file(memory, state))))
-
-
-def _shot_file(before: MemoryState, after: MemoryState) -> Path:
-    """The new frames as a video in the temp folder."""
-    path = Path(folder_paths.get_temp_directory()) / f"SceneMemory_shot_{uuid.uuid4().hex[:12]}.mp4"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    assert after.size is not None
-    write_video(after, path, first=before.frames, scale=max(1, PREVIEW_SIZE // after.size[1]))
-    return path
+        return io.NodeOutput(state, ShotVideo(state, memory.frames))
