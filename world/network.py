@@ -9,24 +9,39 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from . import rays
+from . import rays, reproject
+from .paint import PATCH, Painter, Stem, Weaver, normed
 from .vocabulary import MAX_TOKENS, PAD, VOCABULARY_SIZE
 
 Attention = Callable[..., Tensor]
 KeysValues = list[tuple[Tensor, Tensor]]
 
-PATCH = 12
 # What a picture varies by before anything is known of it, and what is left once context and caption have spoken.
 PICTURE_VARIANCE = 0.3
 LEFT_VARIANCE = 0.02
-STEM = (32, 64)
 DEFAULTS: dict[str, int] = {"dim": 256, "depth": 6, "heads": 4}
+# Nearness is one over depth; the sky is not nearer than FARTHEST.
+FARTHEST, CLOSEST = 50.0, 0.2
+
+
+@dataclass(frozen=True)
+class Remembered:
+    """What the context frames give to a segment: keys and values of every layer, and what they show of its views.
+
+    `woven` is (B, F, reproject.CHANNELS, H, W), None in a network that does not weave; `nearness` (B, K, H, W) is what
+    the network takes the context frames' own to be.
+    """
+
+    kept: KeysValues
+    woven: Tensor | None = None
+    nearness: Tensor | None = None
 
 
 def plain_attention(q: Tensor, k: Tensor, v: Tensor, heads: int, transformer_options: dict[str, Any]) -> Tensor:
@@ -39,6 +54,8 @@ class WorldNet(nn.Module):
 
     Args:
         dim, depth, heads: size; dim / heads must be 64 (one rotary phase for each pair of numbers).
+        weave: "depth": pixels of context frames are moved to the new views by a depth the network reads from them, and
+            offered to be copied; "turn": the same as if all were infinitely far; "": not at all.
         operations: where layers come from (torch.nn, or a host's own casting versions).
         attention: called as attention(q, k, v, heads, transformer_options), see `plain_attention`.
     """
@@ -48,6 +65,7 @@ class WorldNet(nn.Module):
         dim: int = DEFAULTS["dim"],
         depth: int = DEFAULTS["depth"],
         heads: int = DEFAULTS["heads"],
+        weave: str = "",
         dtype: torch.dtype | None = None,
         device: torch.device | None = None,
         operations: Any = nn,
@@ -57,13 +75,43 @@ class WorldNet(nn.Module):
         if dim // heads != 2 * rays.PHASES:
             raise ValueError(f"dim {dim} over {heads} heads is {dim // heads}: expected {2 * rays.PHASES} a head.")
         make = {"dtype": dtype, "device": device}
-        self.dim, self.depth, self.heads, self.dtype = dim, depth, heads, dtype
+        if weave not in ("", "turn", "depth"):
+            raise ValueError(f"weave is {weave!r}: expected depth, turn or nothing.")
+        self.dim, self.depth, self.heads, self.dtype, self.weave = dim, depth, heads, dtype, weave
         self.attention = attention
-        self.stem = Stem(dim, operations, make)
+        extra = reproject.CHANNELS if weave else 0
+        self.stem = Stem(dim, 9 + extra, operations, make)
         self.kind = nn.Parameter(torch.zeros(2, dim, **make))
         self.time = nn.ModuleList([operations.Linear(256, dim, **make), operations.Linear(dim, 6 * dim, **make)])
         self.blocks = nn.ModuleList([Block(dim, heads, operations, make) for _ in range(depth)])
-        self.painter = Painter(dim, operations, make)
+        self.painter = Painter(dim, 3, 9 + extra, operations, make)
+        self.weaver = Weaver(16 + 9 + extra, operations, make) if weave else None
+        self.depth_reader = Painter(dim, 1, 9 + extra, operations, make) if weave == "depth" else None
+
+    def remember(
+        self,
+        frames: Tensor,
+        poses: Tensor,
+        intrinsics: Tensor,
+        target_poses: Tensor,
+        target_intrinsics: Tensor,
+        known: Tensor | None = None,
+    ) -> Remembered:
+        """All that context frames give to a segment. It does not depend on the noise: once a segment is enough.
+
+        Args:
+            frames, poses, intrinsics: as `encode_context`.
+            target_poses, target_intrinsics: (B, F, 4, 4) and (B, F, 4) cameras of the frames to be painted.
+            known: (B, K, H, W) nearness of the context frames where it is known; NaN elsewhere.
+        """
+        kept, nearness = self._encoded(frames, poses, intrinsics, target_poses[:, 0])
+        if not self.weave:
+            return Remembered(kept)
+        used = torch.full_like(frames[:, 0], 1 / FARTHEST, dtype=torch.float32) if nearness is None else nearness
+        if known is not None:
+            used = torch.where(known.isnan(), used, known)
+        cameras = (poses.float(), intrinsics.float(), target_poses.float(), target_intrinsics.float())
+        return Remembered(kept, reproject.reproject(frames.float(), used.detach(), *cameras), nearness)
 
     def encode_context(self, frames: Tensor, poses: Tensor, intrinsics: Tensor, reference: Tensor) -> KeysValues:
         """Keys and values of context frames for every layer.
@@ -75,10 +123,15 @@ class WorldNet(nn.Module):
         Returns:
             one (keys, values) a layer, each (B, heads, K * tokens, 64), frame after frame.
         """
+        return self._encoded(frames, poses, intrinsics, reference)[0]
+
+    def _encoded(
+        self, frames: Tensor, poses: Tensor, intrinsics: Tensor, reference: Tensor
+    ) -> tuple[KeysValues, Tensor | None]:
         batch, _, count, height, width = frames.shape
         rows, columns = height // PATCH, width // PATCH
         moved = rays.levelled(poses.float(), reference[:, None].float())
-        tokens, _ = self._tokens(frames, moved, intrinsics.float(), kind=1)
+        tokens, details = self._tokens(frames, moved, intrinsics.float(), kind=1)
         tokens = tokens.reshape(batch * count, rows * columns, self.dim)
         turn = _turns(rays.rotary_phases(moved, intrinsics.float(), rows, columns)).flatten(0, 1)[:, None]
         modulation = self._modulation(torch.zeros(batch * count, 1, device=tokens.device), tokens)
@@ -88,7 +141,11 @@ class WorldNet(nn.Module):
             kept.append(tuple(_frames_joined(part, batch) for part in (k, v)))  # type: ignore[arg-type]
             if block is not self.blocks[-1]:
                 tokens = block.finish(tokens, modulation, self.attention(q, k, v, self.heads, {}))
-        return kept
+        if self.depth_reader is None:
+            return kept, None
+        read, _ = self.depth_reader(tokens, modulation, details, (batch * count, 1, rows, columns))
+        nearness = read.float().clamp(-math.log(FARTHEST) - 0.5, -math.log(CLOSEST) + 0.5).exp()
+        return kept, nearness.reshape(batch, count, height, width)
 
     def forward(
         self,
@@ -99,6 +156,7 @@ class WorldNet(nn.Module):
         text: Tensor | None = None,
         context: Sequence[tuple[Tensor, Tensor]] | None = None,
         transformer_options: dict[str, Any] | None = None,
+        woven: Tensor | None = None,
     ) -> Tensor:
         """The clean picture, (B, 3, F, H, W).
 
@@ -107,14 +165,14 @@ class WorldNet(nn.Module):
             sigma: (B,) in 0..1.
             poses, intrinsics: (B, F, 4, 4) and (B, F, 4).
             text: (B, L, dim) from TextEncoder, rows of zeros being padding.
-            context: from `encode_context`.
+            context, woven: from `remember`.
         """
         batch, _, count, height, width = noisy.shape
         rows, columns = height // PATCH, width // PATCH
         moved = rays.levelled(poses.float(), poses[:, :1].float())
         guess = noisy * best_gain(sigma, PICTURE_VARIANCE).to(noisy)[:, None, None, None, None]
         known = noisy * best_gain(sigma, LEFT_VARIANCE).to(noisy)[:, None, None, None, None]
-        tokens, details = self._tokens(guess, moved, intrinsics.float(), kind=0)
+        tokens, details = self._tokens(guess, moved, intrinsics.float(), kind=0, woven=woven)
         turn = _turns(rays.rotary_phases(moved, intrinsics.float(), rows, columns)).flatten(1, 2)[:, None]
         modulation = self._modulation(sigma[:, None].float(), tokens)
         for number, block in enumerate(self.blocks):
@@ -130,12 +188,22 @@ class WorldNet(nn.Module):
             options = {**(transformer_options or {}), "block_index": number, "scene_memory_routable": True}
             mixed = self.attention(q, torch.cat(keys, 2), torch.cat(values, 2), self.heads, options)
             tokens = block.finish(tokens, modulation, mixed)
-        return known + self.painter(tokens, modulation, details, (batch, count, rows, columns))
+        painted, fine = self.painter(tokens, modulation, details, (batch, count, rows, columns))
+        painted = known + painted
+        if self.weaver is None:
+            return painted
+        return self.weaver(painted, fine, details[0][:, 9:])
 
-    def _tokens(self, frames: Tensor, moved: Tensor, intrinsics: Tensor, kind: int) -> tuple[Tensor, list[Tensor]]:
+    def _tokens(
+        self, frames: Tensor, moved: Tensor, intrinsics: Tensor, kind: int, woven: Tensor | None = None
+    ) -> tuple[Tensor, list[Tensor]]:
         batch, _, count, height, width = frames.shape
         maps = rays.plucker_maps(moved, intrinsics, height, width).to(frames)
-        picture = torch.cat([frames.transpose(1, 2), maps], dim=2).flatten(0, 1)
+        layers = [frames.transpose(1, 2), maps]
+        if self.weave:
+            empty = frames.new_zeros(batch, count, reproject.CHANNELS, height, width)
+            layers.append(empty if woven is None else woven.to(frames))
+        picture = torch.cat(layers, dim=2).flatten(0, 1)
         coarse, details = self.stem(picture)
         tokens = coarse.flatten(2).transpose(1, 2).reshape(batch, -1, self.dim)
         return tokens + self.kind[kind].to(tokens), details
@@ -171,7 +239,7 @@ class Block(nn.Module):
     def project(self, tokens: Tensor, modulation: Tensor, turn: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Turned queries and keys, and values, each (B, heads, L, 64)."""
         shift, scale = self._part(modulation, 0, tokens), self._part(modulation, 1, tokens)
-        q, k, v = self.qkv(_normed(tokens) * (1 + scale) + shift).chunk(3, dim=-1)
+        q, k, v = self.qkv(normed(tokens) * (1 + scale) + shift).chunk(3, dim=-1)
         q, k, v = (part.unflatten(-1, (self.heads, -1)).transpose(1, 2) for part in (q, k, v))
         gain = self.scale.to(tokens)
         return _turned(_unit(q) * gain[0], turn), _turned(_unit(k) * gain[1], turn), v
@@ -186,60 +254,11 @@ class Block(nn.Module):
         """Residuals of attention and perceptron."""
         gate, shift, scale, end = (self._part(modulation, part, tokens) for part in (2, 3, 4, 5))
         tokens = tokens + (1 + gate) * self.out(mixed)
-        hidden = self.widen(_normed(tokens) * (1 + scale) + shift)
+        hidden = self.widen(normed(tokens) * (1 + scale) + shift)
         return tokens + (1 + end) * self.narrow(F.gelu(hidden, approximate="tanh"))
 
     def _part(self, modulation: Tensor, part: int, like: Tensor) -> Tensor:
         return (modulation[:, part] + self.modulation[part].to(modulation)).to(like)[:, None]
-
-
-class Stem(nn.Module):
-    """From a picture and its rays to tokens: whole patches for the gist, overlapping convolutions for the detail.
-
-    The finer steps of the convolutions are kept for the painter.
-    """
-
-    def __init__(self, dim: int, operations: Any, make: dict[str, Any]) -> None:
-        super().__init__()
-        fine, middle = STEM
-        self.patch = operations.Conv2d(9, dim, PATCH, stride=PATCH, **make)
-        self.first = operations.Conv2d(9, fine, 3, stride=2, padding=1, **make)
-        self.second = operations.Conv2d(fine, middle, 3, stride=2, padding=1, **make)
-        self.third = operations.Conv2d(middle, dim, 5, stride=3, padding=1, **make)
-
-    def forward(self, picture: Tensor) -> tuple[Tensor, list[Tensor]]:
-        fine = F.silu(self.first(picture))
-        middle = F.silu(self.second(fine))
-        return self.patch(picture) + self.third(middle), [picture, fine, middle]
-
-
-class Painter(nn.Module):
-    """From tokens back to a picture: whole patches, and three enlargements with the stem's detail at each size."""
-
-    def __init__(self, dim: int, operations: Any, make: dict[str, Any]) -> None:
-        super().__init__()
-        fine, middle = STEM
-        self.modulation = nn.Parameter(torch.zeros(2, dim, **make))
-        self.patch = operations.Conv2d(dim, 3 * PATCH * PATCH, 1, **make)
-        self.first = operations.Conv2d(dim, 9 * middle, 1, **make)
-        self.second = operations.Conv2d(2 * middle, 4 * fine, 3, padding=1, **make)
-        self.third = operations.Conv2d(2 * fine, 4 * 16, 3, padding=1, **make)
-        self.last = operations.Conv2d(16 + 9, 3, 3, padding=1, **make)
-
-    def forward(
-        self, tokens: Tensor, modulation: Tensor, details: list[Tensor], shape: tuple[int, int, int, int]
-    ) -> Tensor:
-        batch, count, rows, columns = shape
-        shift, scale = (
-            (modulation[:, part] + self.modulation[part].to(modulation)).to(tokens)[:, None] for part in (0, 1)
-        )
-        coarse = (_normed(tokens) * (1 + scale) + shift).reshape(batch * count, rows, columns, -1).permute(0, 3, 1, 2)
-        picture, fine, middle = details
-        x = F.silu(F.pixel_shuffle(self.first(coarse), 3))
-        x = F.silu(F.pixel_shuffle(self.second(torch.cat([x, middle], 1)), 2))
-        x = F.silu(F.pixel_shuffle(self.third(torch.cat([x, fine], 1)), 2))
-        x = self.last(torch.cat([x, picture], 1)) + F.pixel_shuffle(self.patch(coarse), PATCH)
-        return x.unflatten(0, (batch, count)).transpose(1, 2)
 
 
 class TextEncoder(nn.Module):
@@ -263,11 +282,7 @@ class TextEncoder(nn.Module):
         kept = (tokens != PAD)[..., None]
         words = (self.words(tokens) + self.places) * kept
         mixed = words + F.silu(self.mix(words.transpose(1, 2)).transpose(1, 2))
-        return self.out(_normed(mixed)) * kept
-
-
-def _normed(x: Tensor) -> Tensor:
-    return F.layer_norm(x, x.shape[-1:])
+        return self.out(normed(mixed)) * kept
 
 
 def _unit(x: Tensor) -> Tensor:
