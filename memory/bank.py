@@ -1,73 +1,82 @@
-"""The memory on disk: a folder of content-addressed segment files and one head that is replaced atomically."""
+"""The memory on disk: a folder of content-addressed files and one small head that is replaced atomically."""
 
 from __future__ import annotations
 
 import logging
-import re
-import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .errors import BankError, DamageError, damaged
-from .format import FORMAT_VERSION, Document, canonical, parse
+from .edits import Edit
+from .errors import BankError
+from .head import ID, Head, head_of, read_head, replace_head
+from .keys import check_key, read_key, write_key
+from .loading import load_state, with_file
+from .locking import head_lock
 from .names import bank_name
-from .segment_file import MAX_SIDE, pack_segment, read_cameras, read_pictures
-from .state import EMPTY_ID, MemoryState
-from .storage import remove_stale_parts, stay_inside, write_whole
+from .packs import packed
+from .pixels import kept_frames, read_pixels
+from .segment_file import describe_segment, encode_segment, is_sound, read_extra
+from .segment_text import MAX_SEGMENT_FRAMES, MAX_SIDE, MAX_TEXT_BYTES
+from .state import Batch, MemoryState
+from .storage import bytes_in, names_in, no_link, read_small, remove_stale_parts, stay_inside, write_whole
 from .trajectory import Trajectory
 
-KIND = "scene-memory bank"
-MAX_HEAD_BYTES = 64 * 1024 * 1024
+_FOLDERS = ("segments", "edits", "packs", "keys", "history")
 
 _log = logging.getLogger(__name__)
-_ID = re.compile(r"[0-9a-f]{64}")
-_head_lock = threading.Lock()
 
 
 @dataclass(frozen=True)
 class Bank:
     """A memory bank ``name`` in the folder ``root``; make one with ``Bank.create`` or ``Bank.open``.
 
+    ``max_bytes`` bounds its size on disk: when it is passed, the pictures that are least useful are dropped.
     Every method that touches the disk raises ``BankError`` with the file's name and the cure.
     """
 
     root: Path
     name: str
+    max_bytes: int | None = None
 
     @classmethod
-    def create(cls, root: Path, name: str) -> Bank:
+    def create(cls, root: Path, name: str, max_bytes: int | None = None) -> Bank:
         """A new, empty bank. Raises ``BankError`` if the name is taken."""
-        bank = cls(Path(root).absolute(), bank_name(name))
+        bank = cls(Path(root).absolute(), bank_name(name), max_bytes)
         bank._check_links()
+        taken = BankError(f"There is a memory bank {bank.name!r} already. Continue it, or choose another name.")
         if bank.head_path.exists():
-            raise BankError(f"There is a memory bank {bank.name!r} already. Continue it, or choose another name.")
+            raise taken
         try:
             bank.segments_path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise BankError(f"The memory bank {bank.name!r} cannot be made in {bank.root}: {error.strerror or error}. "
                             "Choose another name, or allow writing there.") from error
-        if any(bank.segments_path.glob("*.safetensors")):
+        if names_in(bank.segments_path, ".safetensors"):
             raise BankError(f"The folder {bank.path} has segments but no head.json. Restore head.json from its history "
                             "folder, or choose another name.")
-        write_whole(bank.head_path, _head_text(bank.empty()))
+        with head_lock(bank.path):
+            if bank.head_path.exists():
+                raise taken
+            write_whole(bank.head_path, head_of(bank.empty()).text)
         return bank
 
     @classmethod
-    def open(cls, root: Path, name: str) -> Bank:
+    def open(cls, root: Path, name: str, max_bytes: int | None = None) -> Bank:
         """The bank of that name. Raises ``BankError`` that lists the banks there are, if there is none."""
-        bank = cls(Path(root).absolute(), bank_name(name))
+        bank = cls(Path(root).absolute(), bank_name(name), max_bytes)
         if not bank.head_path.is_file():
             there = ", ".join(bank_names(bank.root)) or "none"
             raise BankError(f"There is no memory bank {bank.name!r}. Banks that exist: {there}. Choose one, or start a "
                             "new bank.")
         bank._check_links()
-        remove_stale_parts(bank.segments_path)
-        remove_stale_parts(bank.path)
+        for folder in (bank.path, *(bank.path / part for part in _FOLDERS)):
+            remove_stale_parts(folder)
         return bank
 
     @classmethod
@@ -82,7 +91,7 @@ class Bank:
 
     @property
     def head_path(self) -> Path:
-        """The file that says which segments, in order, are the memory."""
+        """The file that says which memory the bank holds."""
         return self.path / "head.json"
 
     @property
@@ -101,29 +110,15 @@ class Bank:
 
     def history(self) -> list[str]:
         """Ids of the earlier memories that ``load`` can bring back."""
-        return sorted(path.stem for path in self.history_path.glob("*.json") if _ID.fullmatch(path.stem))
+        return sorted(name for name in names_in(self.history_path, ".json") if ID.fullmatch(name))
 
     def load(self, head: str | None = None) -> MemoryState:
         """The memory as it was last written, or the earlier one with the id ``head``.
 
-        Every segment is checked: format version, hashes, shapes, bounds. If one is damaged, the good segments before it
-        are used and a warning names it; if none is left, ``DamageError``.
+        Format version, hashes, shapes, bounds and cameras are checked; a picture is checked when it is read. If a
+        segment is damaged, those before it are used and a warning names it; if none is left, ``DamageError``.
         """
-        path = self.head_path if head is None else self._history_file(head)
-        document = self._head(path)
-        ids = document["segments"]
-        state = self.empty()
-        for position, segment_id in enumerate(ids):
-            try:
-                state = self._extended(state, segment_id)
-            except (DamageError, OSError) as error:
-                if position == 0:
-                    raise DamageError(f"The memory bank {self.name!r} cannot be used: its first segment is damaged. "
-                                      f"{error}") from error
-                _log.warning("Memory bank %r: segment %d of %d is damaged, the %d before it are used. %s",
-                             self.name, position + 1, len(ids), position, error)
-                break
-        return state
+        return load_state(self.path, self._head(head), self.empty())
 
     def append(
         self,
@@ -134,117 +129,149 @@ class Bank:
         shot: int,
         prompt: str = "",
         info: Mapping[str, Any] | None = None,
+        latents: ArrayLike | None = None,
+        latent_space: str = "",
+        depth: ArrayLike | None = None,
+        key: str | None = None,
     ) -> MemoryState:
         """Writes a segment after ``state`` and returns the new memory; ``state`` stays as it is.
 
         ``frames`` (F, H, W, 3) uint8 RGB, ``trajectory`` of F frames at the memory's rate, ``shot`` counted from 0,
-        ``info`` anything that JSON can hold. The same content gives the same id and is not written twice. The segment
-        is on the disk before the head names it, so a crash at any instant leaves the last good memory.
+        ``info`` anything that JSON can hold, ``latents`` (C, T, h, w) float16 or float32 in the space called
+        ``latent_space``, ``depth`` (F, h, w) along the line of sight in scene units, ``key`` under which ``recall``
+        finds the segment again. The same content gives the same id and is not written twice. The segment is on the
+        disk before the head names it, so a crash at any instant leaves the last good memory.
         """
-        pictures = _checked_frames(frames, trajectory)
-        if state.bank is None and state.frames == 0:
-            state = replace(state, bank=self)
-        if state.bank is None or state.bank.path.resolve() != self.path.resolve():
-            other = f"the bank {state.bank.name!r}" if state.bank else "no bank"
-            raise BankError(f"This memory lies in {other}, not in {self.name!r}. Append to the memory's own bank.")
-        if not isinstance(shot, int | np.integer) or not 0 <= shot < 2**31:
+        state = self._own(state)
+        pictures, kept_latents = _checked_frames(frames, trajectory), _checked_latents(latents)
+        if not isinstance(shot, int | np.integer) or isinstance(shot, bool) or not 0 <= shot < 2**31:
             raise BankError(f"The shot is {shot!r}: shots are whole numbers from 0. Use {state.shots}.")
-        times = state.end_time + np.arange(len(trajectory)) / trajectory.fps
         try:
-            record, data = pack_segment(
-                pictures, trajectory, times, parent=state.id, start=state.frames, shot=int(shot), prompt=prompt,
-                info=info or {},
+            record, tensors = describe_segment(
+                pictures, trajectory, parent=state.id, start=state.frames, time=state.end_time, shot=int(shot),
+                prompt=prompt, info=info or {}, latents=kept_latents, latent_space=latent_space,
+                depth=None if depth is None else np.asarray(depth), depth_size=state.depth_size,
             )
         except (TypeError, ValueError) as error:
             raise BankError(f"The segment cannot be coded: {error}. Its info must hold plain numbers, texts, lists and "
                             "dicts.") from error
-        result = state.with_segment(record, trajectory.poses, trajectory.intrinsics, times)
-        path = stay_inside(self._segment_file(record.id), self.path)
-        if not (path.is_file() and path.stat().st_size == len(data) and path.read_bytes() == data):
-            write_whole(path, data)
-        self._replace_head(result)
-        return result
+        if len(record.text) > MAX_TEXT_BYTES:
+            raise BankError(f"The prompt and info of the segment take {len(record.text)} bytes: at most "
+                            f"{MAX_TEXT_BYTES} fit. Shorten them.")
+        state.check_fit(record)
+        path = no_link(self._segment_file(record.id))
+        if not (path.is_file() and is_sound(path, record)):
+            write_whole(path, *encode_segment(record, tensors, pictures), folder=False)
+        if key is not None:
+            write_key(self.path / "keys", check_key(key), state.id, record.id)
+        times = state.end_time + np.arange(record.frames) / record.fps
+        result = state.with_batch(Batch(
+            [record.id], [state.frames], [record.shot], [record.text], record.size, record.fps, record.depth_size,
+            trajectory.poses[:, :3], trajectory.intrinsics, times,
+        ))
+        return self._become(result)
 
-    def read_frames(self, state: MemoryState, indices: ArrayLike | Sequence[int]) -> NDArray[np.uint8]:
-        """Pixels (n, H, W, 3) uint8 of the frames ``indices`` of ``state``, in that order; nothing else is decoded."""
-        wanted = np.asarray(indices)
-        if wanted.size == 0:
-            wanted = wanted.astype(np.int64)
-        if wanted.ndim != 1 or not np.issubdtype(wanted.dtype, np.integer):
-            raise BankError(f"Frames were asked for with {wanted.dtype} of the shape {wanted.shape}, expected a list "
-                            "of whole numbers.")
-        outside = (wanted < 0) | (wanted >= state.frames)
-        if outside.any():
-            raise BankError(f"Frame {wanted[outside][0]} was asked for, but the memory has {state.frames} frames. Ask "
-                            f"for 0 to {state.frames - 1}.")
-        height, width = state.size or (0, 0)
-        result = np.empty((len(wanted), height, width, 3), dtype=np.uint8)
-        owners = state.segment_ids[wanted]
-        for owner in np.unique(owners):
-            record = state.segments[int(owner)]
-            places = np.flatnonzero(owners == owner)
-            local, back = np.unique(wanted[places] - record.start, return_inverse=True)
-            path = stay_inside(self._segment_file(record.id), self.path)
-            for which, picture in enumerate(read_pictures(path, record, local.tolist())):
-                result[places[back == which]] = picture
-        return result
+    def edit(self, state: MemoryState, edit: Edit) -> MemoryState:
+        """Writes ``edit`` of ``state`` and returns the memory in which it is in force."""
+        state = self._own(state)
+        result = state.with_edit(edit)
+        entry = result.edit_entries[-1]
+        path = no_link(self.path / "edits" / f"{entry.id}.json")
+        if not (path.is_file() and read_small(path, len(entry.text), path.name) == entry.text.encode("ascii")):
+            write_whole(path, entry.text.encode("ascii"), folder=False)
+        return self._become(result)
+
+    def recall(self, state: MemoryState, key: str) -> MemoryState | None:
+        """The memory with the segment that was made with ``key`` after exactly this ``state``, and now the bank's head.
+
+        None if there is no such segment, or it is damaged, which is logged: then it is to be made again.
+        """
+        state = self._own(state)
+        try:
+            segment = read_key(self.path / "keys", key, state.id)
+            if segment is None:
+                return None
+            result = with_file(self.path, state, segment)
+            if not is_sound(no_link(self._segment_file(segment)), result.segments[-1]):
+                raise BankError(f"{segment}.safetensors does not hold all of its pictures.")
+        except BankError as problem:
+            _log.warning("Memory bank %r: a segment that was made before is made again. %s", self.name, problem)
+            return None
+        return self._become(result)
+
+    def read_frames(
+        self, state: MemoryState, indices: ArrayLike | Sequence[int], nearest: bool = False
+    ) -> NDArray[np.uint8]:
+        """Pixels (n, H, W, 3) uint8 of the frames ``indices`` of ``state``, in that order; nothing else is decoded.
+
+        A frame whose pixels were dropped is refused, or with ``nearest`` stands in the kept frame next to it.
+        """
+        return read_pixels(self.path, state, state.checked_indices(indices), nearest)
+
+    def kept(self, state: MemoryState, indices: ArrayLike | Sequence[int]) -> NDArray[np.bool_]:
+        """(n,) whether the pixels of the frames ``indices`` are still on the disk."""
+        return kept_frames(self.path, state, state.checked_indices(indices))
 
     def read_latents(self, state: MemoryState, indices: ArrayLike | Sequence[int]) -> list[NDArray[Any] | None]:
-        """For each frame its latent (C, h, w), where one is kept."""
-        return [None] * len(state.checked_indices(indices))
+        """For each frame its latent (C, h, w), where its segment keeps one latent a frame; else None."""
+        wanted = state.checked_indices(indices)
+        result: list[NDArray[Any] | None] = [None] * len(wanted)
+        owners = state.segment_at(wanted)
+        for owner in np.unique(owners):
+            latents, record = self.segment_latents(state, int(owner)), state.segments[int(owner)]
+            if latents is not None and latents.shape[1] == record.frames:
+                for place in np.flatnonzero(owners == owner):
+                    result[place] = latents[:, wanted[place] - record.start]
+        return result
+
+    def segment_latents(self, state: MemoryState, segment: int) -> NDArray[Any] | None:
+        """Latents (C, T, h, w) of a segment as they were given, None if none are kept."""
+        entry = state.segments.id_of(segment)
+        return read_extra(no_link(self._segment_file(entry)), entry, "latents")
 
     def read_depth(self, state: MemoryState, segment: int) -> NDArray[np.float16] | None:
-        """Depth (F, h, w) of a segment, where it is kept."""
-        return None
+        """Depth (F, h, w) of a segment, None if none is kept. The last ones read stay in RAM."""
+        entry = state.segments.id_of(segment)
+        return _depth(self._segment_file(entry), entry)
 
-    def _extended(self, state: MemoryState, segment_id: str) -> MemoryState:
-        path = stay_inside(self._segment_file(segment_id), self.path)
-        cameras = read_cameras(path, segment_id, state.frames)
-        try:
-            return state.with_segment(cameras.record, cameras.poses, cameras.intrinsics, cameras.times)
-        except ValueError as error:
-            raise DamageError(f"{path.name} does not fit into the memory: {error}") from error
+    def size_bytes(self) -> int:
+        """Bytes of all files of the bank."""
+        return bytes_in(self.path)
 
-    def _replace_head(self, state: MemoryState) -> None:
-        with _head_lock:
-            old = self._head(self.head_path) if self.head_path.exists() else None
-            if old is not None and old["id"] == state.id:
-                return
-            if old is not None and not _continues(state, old["segments"]):
-                stay_inside(self.history_path, self.path)
-                write_whole(self.history_path / f"{old['id']}.json", canonical(old).encode("ascii"))
-            write_whole(self.head_path, _head_text(state))
+    def _become(self, state: MemoryState) -> MemoryState:
+        """Makes ``state`` the bank's memory, within its size."""
+        state = packed(self.path / "packs", state)
+        replace_head(self.path, state)
+        if self.max_bytes is not None:
+            from .bounds import keep_within
 
-    def _head(self, path: Path) -> Document:
-        stay_inside(path, self.path)
-        what = f"{path.name} of the memory bank {self.name!r}"
-        try:
-            if path.stat().st_size > MAX_HEAD_BYTES:
-                raise damaged(f"{what} is larger than {MAX_HEAD_BYTES} bytes")
-            document = parse(path.read_bytes(), KIND, what)
-        except OSError as error:
-            raise damaged(f"{what} cannot be read: {error.strerror or error}") from error
-        ids = document.get("segments")
-        if not isinstance(ids, list) or not all(isinstance(one, str) and _ID.fullmatch(one) for one in ids):
-            raise damaged(f"{what} does not list its segments by their ids")
-        if document.get("id") != (ids[-1] if ids else EMPTY_ID):
-            raise damaged(f"{what} does not end with the segment that it names")
-        return document
+            state = keep_within(self, state, self.max_bytes)
+        return state
 
-    def _history_file(self, head: str) -> Path:
+    def _own(self, state: MemoryState) -> MemoryState:
+        if state.bank is None and state.frames == 0:
+            state = replace(state, bank=self)
+        if state.bank is None or (state.bank.path != self.path and state.bank.path.resolve() != self.path.resolve()):
+            other = f"the bank {state.bank.name!r}" if state.bank else "no bank"
+            raise BankError(f"This memory lies in {other}, not in {self.name!r}. Append to the memory's own bank.")
+        return state
+
+    def _head(self, head: str | None) -> Head:
+        if head is None:
+            return read_head(self.head_path, f"head.json of the memory bank {self.name!r}")
         path = self.history_path / f"{head}.json"
-        if not _ID.fullmatch(head) or not path.is_file():
+        if not ID.fullmatch(head) or not path.is_file():
             raise BankError(f"The memory bank {self.name!r} has no earlier memory {head!r}. It has: "
                             f"{', '.join(self.history()) or 'none'}.")
-        return path
+        return read_head(path, f"{path.name} of the memory bank {self.name!r}")
 
     def _segment_file(self, segment_id: str) -> Path:
         return self.segments_path / f"{segment_id}.safetensors"
 
     def _check_links(self) -> None:
         stay_inside(self.path, self.root)
-        for path in (self.segments_path, self.head_path, self.history_path):
-            stay_inside(path, self.path)
+        for part in (*_FOLDERS, "head.json", "head.lock"):
+            stay_inside(self.path / part, self.path)
 
 
 def bank_names(root: Path) -> list[str]:
@@ -252,23 +279,9 @@ def bank_names(root: Path) -> list[str]:
     return sorted(path.parent.name for path in Path(root).glob("*/head.json") if path.is_file())
 
 
-def _continues(state: MemoryState, earlier: Sequence[str]) -> bool:
-    return not earlier or (len(state.segments) >= len(earlier) and state.segments[len(earlier) - 1].id == earlier[-1])
-
-
-def _head_text(state: MemoryState) -> bytes:
-    height, width = state.size or (None, None)
-    document = {
-        "format": KIND,
-        "version": FORMAT_VERSION,
-        "id": state.id,
-        "frames": state.frames,
-        "height": height,
-        "width": width,
-        "fps": state.fps,
-        "segments": [record.id for record in state.segments],
-    }
-    return canonical(document).encode("ascii")
+@lru_cache(maxsize=128)
+def _depth(path: Path, entry: str) -> NDArray[np.float16] | None:
+    return read_extra(no_link(path), entry, "depth")
 
 
 def _checked_frames(frames: ArrayLike, trajectory: Trajectory) -> NDArray[np.uint8]:
@@ -279,6 +292,18 @@ def _checked_frames(frames: ArrayLike, trajectory: Trajectory) -> NDArray[np.uin
     if len(pictures) != len(trajectory):
         raise BankError(f"The segment has {len(pictures)} frames, but its camera path has {len(trajectory)}. Give one "
                         "camera for each frame.")
+    if len(pictures) > MAX_SEGMENT_FRAMES:
+        raise BankError(f"The segment has {len(pictures)} frames: at most {MAX_SEGMENT_FRAMES} fit. Make it shorter.")
     if not (1 <= pictures.shape[1] <= MAX_SIDE and 1 <= pictures.shape[2] <= MAX_SIDE):
         raise BankError(f"Frames are {pictures.shape[2]} x {pictures.shape[1]}: sides of 1 to {MAX_SIDE} fit.")
     return pictures
+
+
+def _checked_latents(latents: ArrayLike | None) -> NDArray[Any] | None:
+    if latents is None:
+        return None
+    given = np.asarray(latents)
+    if given.dtype not in (np.float16, np.float32) or given.ndim != 4 or 0 in given.shape:
+        raise BankError(f"Latents are {given.dtype} of the shape {given.shape}, expected float16 or float32 (channels, "
+                        "frames, height, width).")
+    return given

@@ -19,6 +19,7 @@ from .format import FORMAT_VERSION, canonical, parse
 
 EDIT_KIND = "scene-memory edit"
 MAX_RUNS = 65536
+MAX_EDIT_BYTES = 4 * 1024 * 1024
 MAX_STRENGTH = 10.0
 _LIMIT = 2**31
 

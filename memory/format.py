@@ -1,4 +1,4 @@
-"""The version of what a bank writes, and the way from older versions. FORMAT.md describes version 1."""
+"""The version of what a bank writes, and the way from older versions. FORMAT.md describes version 2."""
 
 from __future__ import annotations
 
@@ -8,18 +8,28 @@ from typing import Any
 
 from .errors import BankError, damaged
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 
 Document = dict[str, Any]
 Migration = Callable[[Document], Document]
-
-MIGRATIONS: Mapping[int, Migration] = {}
-"""For each older version, the function that turns its document into the next version's."""
 
 
 def canonical(document: Mapping[str, Any]) -> str:
     """JSON text with sorted keys, no spaces and ASCII only: equal documents give equal bytes."""
     return json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+
+
+def _from_version_1(document: Document) -> Document:
+    """Version 1 listed all segments in the head, stored times, and hashed the pictures as they were coded."""
+    if document.get("format") == "scene-memory bank":
+        ids = document.get("segments")
+        count = len(ids) if isinstance(ids, list) else None
+        return {**document, "version": 2, "segments": count, "edits": 0, "recent": ids, "pack": None}
+    return {**document, "version": 2, "time": None, "latent_space": ""}
+
+
+MIGRATIONS: Mapping[int, Migration] = {1: _from_version_1}
+"""For each older version, the function that turns its document into the next version's."""
 
 
 def parse(text: str | bytes, kind: str, what: str, migrations: Mapping[int, Migration] = MIGRATIONS) -> Document:

@@ -128,10 +128,6 @@ class Segments(Sequence[SegmentRecord]):
         self._table = table or Table(_COLUMNS)
         self._texts = texts or _Texts()
 
-    def appended(self, record: SegmentRecord) -> Segments:
-        """These segments and one more."""
-        return self.extended([record.id], [record.start], [record.shot], [record.to_text()])
-
     def extended(self, ids: list[str], starts: list[int], shots: list[int], texts: list[str]) -> Segments:
         """These segments and more, from their ids, first frames, shots and metadata texts, which were checked."""
         raw = np.frombuffer(bytes.fromhex("".join(ids)), dtype=np.uint8).reshape(-1, 32)

@@ -7,7 +7,7 @@ disk, in the bank.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 from .camera import FloatArray, clean_intrinsics, clean_poses
 from .depth import depth_to_keep
 from .edits import Edit, EditEntry, EditLog, FrameFlags, edit_id, edit_text
+from .errors import BankError
 from .records import SegmentRecord, Segments
 from .table import Column, Table
 
@@ -29,6 +30,39 @@ __all__ = ["EMPTY_ID", "MemoryState", "SegmentRecord", "Segments"]
 EMPTY_ID = "0" * 64
 """Id of a state that remembers nothing, and parent of the first segment."""
 
+
+@dataclass(frozen=True)
+class Batch:
+    """Segments of one memory in a row, checked: what the state keeps of them.
+
+    For each segment its id, first frame, shot and metadata text; for all frames poses (n, 3, 4), intrinsics (n, 4) and
+    times (n,).
+    """
+
+    ids: list[str]
+    starts: list[int]
+    shots: list[int]
+    texts: list[str]
+    size: tuple[int, int]
+    fps: float
+    depth_size: tuple[int, int] | None
+    poses: FloatArray
+    lenses: FloatArray
+    times: FloatArray
+
+
+@dataclass(frozen=True)
+class PackRef:
+    """A file of the bank that holds the cameras of many segments: how many segments, edits and frames the memory has
+    up to its end, and the id of the memory there."""
+
+    id: str
+    segments: int
+    edits: int
+    frames: int
+    last: str
+
+
 _FRAMES = (Column("pose", (3, 4), "f8"), Column("lens", (), "i4"), Column("time", (), "f8"))
 _LENSES = (Column("lens", (4,), "f8"),)
 
@@ -40,7 +74,7 @@ class MemoryState:
     ``bank`` stores the pixels (None for a memory of cameras only). ``frames`` is N. ``size`` is (height, width) and
     ``fps`` the frame rate, both None before the first segment. ``shots`` is the highest shot number plus 1. ``id`` is a
     hex sha256 chained over the segments and edits. ``segments`` are the segments in order. ``depth_size`` is (height,
-    width) of the depth that is kept, None if there is none.
+    width) of the depth that is kept, None if there is none. ``packs`` are the bank's affair.
 
     ``cameras``, ``times_at``, ``segment_at``, ``flags`` and ``depth`` cost O(frames asked for). The whole columns
     ``poses``, ``intrinsics``, ``times``, ``shot_ids`` and ``segment_ids`` are put together on each call.
@@ -54,6 +88,7 @@ class MemoryState:
     id: str = EMPTY_ID
     segments: Segments = field(default_factory=Segments)
     depth_size: tuple[int, int] | None = None
+    packs: tuple[PackRef, ...] = ()
     _frames: Table = field(default_factory=lambda: Table(_FRAMES))
     _lenses: Table = field(default_factory=lambda: Table(_LENSES))
     _edits: EditLog = field(default_factory=EditLog)
@@ -182,8 +217,8 @@ class MemoryState:
     @property
     def nbytes(self) -> int:
         """Bytes of RAM of the columns, the texts, the edits and the index, so far as it was made."""
-        parts = (self._frames, self._lenses, self.segments, self._edits, *self._index)
-        return sum(int(part.nbytes) for part in parts) + sum(depth.nbytes for _, depth in self._depths)
+        columns = self._frames.nbytes + self._lenses.nbytes + self.segments.nbytes + self._edits.nbytes
+        return columns + sum(one.nbytes for one in self._index) + sum(depth.nbytes for _, depth in self._depths)
 
     def with_segment(
         self,
@@ -200,7 +235,7 @@ class MemoryState:
         the disk. Raises ``ValueError`` if the record does not continue this state.
         """
         what = f"Segment {len(self.segments)}"
-        self._check_fit(record, what)
+        self.check_fit(record)
         checked = clean_poses(poses, what)
         if len(checked) != record.frames:
             raise ValueError(f"{what} has {record.frames} frames but {len(checked)} poses. Give one pose a frame.")
@@ -215,21 +250,39 @@ class MemoryState:
             kept = depth_to_keep(depth, record.frames, self.depth_size)
             record = replace(record, depth_size=(kept.shape[1], kept.shape[2]))
             depths = (*depths, (len(self.segments), kept))
-        lens_table, lens_rows = _with_lenses(self._lenses, lenses)
+        batch = Batch([record.id], [record.start], [record.shot], [record.to_text()], record.size, record.fps,
+                      record.depth_size, checked[:, :3], lenses, clock)
+        return replace(self.with_batch(batch), _depths=depths)
+
+    def with_batch(self, batch: Batch) -> MemoryState:
+        """A new state with the segments of ``batch``, of which everything was checked."""
+        lens_table, lens_rows = _with_lenses(self._lenses, batch.lenses)
         return replace(
             self,
-            frames=self.frames + record.frames,
-            size=record.size,
-            fps=record.fps,
-            shots=max(self.shots, record.shot + 1),
-            id=record.id,
-            segments=self.segments.appended(record),
-            depth_size=self.depth_size or record.depth_size,
-            _frames=self._frames.appended(checked[:, :3], lens_rows, clock),
+            frames=self.frames + len(batch.poses),
+            size=batch.size,
+            fps=batch.fps,
+            shots=max(self.shots, max(batch.shots) + 1),
+            id=batch.ids[-1],
+            segments=self.segments.extended(batch.ids, batch.starts, batch.shots, batch.texts),
+            depth_size=self.depth_size or batch.depth_size,
+            _frames=self._frames.appended(batch.poses, lens_rows, batch.times),
             _lenses=lens_table,
-            _depths=depths,
             _index=list(self._index),
         )
+
+    def entries_since(self, segments: int, edits: int) -> Iterator[tuple[str, str]]:
+        """Ids and texts of the segments and edits after the first ``segments`` and ``edits``, in order."""
+        for entry in self.edit_entries[edits:]:
+            yield from ((self.segments.id_of(i), self.segments.text_of(i)) for i in range(segments, entry.segments))
+            yield entry.id, entry.text
+            segments = entry.segments
+        yield from ((self.segments.id_of(i), self.segments.text_of(i)) for i in range(segments, len(self.segments)))
+
+    def camera_rows(self, start: int, stop: int) -> tuple[FloatArray, FloatArray]:
+        """Poses (n, 3, 4) and intrinsics (n, 4) of the frames ``start`` to ``stop``, as a bank stores them."""
+        rows = np.arange(start, stop)
+        return self._frames.take("pose", rows), self._lenses.take("lens", self._frames.take("lens", rows))
 
     def with_edit(self, edit: Edit) -> MemoryState:
         """A new state in which ``edit`` is in force. Raises ``ValueError`` if it names frames that do not exist."""
@@ -240,27 +293,30 @@ class MemoryState:
         entry = EditEntry(edit, edit_id(text), len(self.segments), text)
         return replace(self, id=entry.id, _edits=self._edits.with_edit(entry), _index=list(self._index))
 
-    def read_frames(self, indices: ArrayLike | Sequence[int]) -> NDArray[np.uint8]:
-        """Pixels (n, H, W, 3) uint8 of the frames asked for, in that order, from the bank."""
+    def read_frames(self, indices: ArrayLike | Sequence[int], nearest: bool = False) -> NDArray[np.uint8]:
+        """Pixels (n, H, W, 3) uint8 of the frames asked for, in that order, from the bank.
+
+        With ``nearest`` a frame whose pixels were dropped is shown as the kept one next to it, instead of refused.
+        """
         if self.bank is None:
             raise ValueError("This memory has no bank and so no pictures. Start from a Memory Bank.")
-        return self.bank.read_frames(self, indices)
+        return self.bank.read_frames(self, indices, nearest)
 
     def read_latents(self, indices: ArrayLike | Sequence[int]) -> list[NDArray[Any] | None]:
         """For each frame its latent (C, h, w), where the segment keeps one latent a frame; else None."""
         return self.bank.read_latents(self, indices) if self.bank else [None] * len(self.checked_indices(indices))
 
     def checked_indices(self, indices: ArrayLike | Sequence[int]) -> NDArray[np.int64]:
-        """``indices`` as int64 (n,). Raises ``ValueError`` if they are no frames of this memory."""
+        """``indices`` as int64 (n,). Raises ``BankError`` if they are no frames of this memory."""
         wanted = np.asarray(indices)
         if wanted.size == 0:
             wanted = wanted.reshape(-1).astype(np.int64)
         if wanted.ndim != 1 or not np.issubdtype(wanted.dtype, np.integer):
-            raise ValueError(f"Frames were asked for with {wanted.dtype} of the shape {wanted.shape}, expected a list "
+            raise BankError(f"Frames were asked for with {wanted.dtype} of the shape {wanted.shape}, expected a list "
                              "of whole numbers.")
         if len(wanted) and not 0 <= wanted.min() <= wanted.max() < self.frames:
             wrong = wanted[(wanted < 0) | (wanted >= self.frames)][0]
-            raise ValueError(f"Frame {wrong} was asked for, but the memory has {self.frames} frames. Ask for 0 to "
+            raise BankError(f"Frame {wrong} was asked for, but the memory has {self.frames} frames. Ask for 0 to "
                              f"{self.frames - 1}.")
         return wanted.astype(np.int64, copy=False)
 
@@ -280,7 +336,9 @@ class MemoryState:
         bank = repr(self.bank.name) if self.bank else "no bank"
         return f"<MemoryState {self.id[:12]}: {self.frames} frames, {self.shots} shots, {bank}>"
 
-    def _check_fit(self, record: SegmentRecord, what: str) -> None:
+    def check_fit(self, record: SegmentRecord) -> None:
+        """Raises ``ValueError`` that says why, if a segment with this record cannot follow this state."""
+        what = f"Segment {len(self.segments)}"
         if record.parent != self.id or record.start != self.frames:
             raise ValueError(f"{what} continues memory {record.parent[:12]} at frame {record.start}, but this is "
                              f"memory {self.id[:12]} with {self.frames} frames. Make the segment from this memory.")
