@@ -48,7 +48,7 @@ class Walk:
 
 @dataclass(frozen=True)
 class Batch:
-    """What one training step sees. Pictures are (B, 3, F, H, W) in [-1, 1], nearness (B, F, H, W), at least 1 / FARTHEST."""
+    """What one training step sees: pictures (B, 3, F, H, W) in [-1, 1], nearness (B, F, H, W) from 1 / FARTHEST up."""
 
     target: Tensor
     nearness: Tensor
@@ -211,7 +211,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Fill a store: `python -m world.dataset --store FOLDER --walks N`."""
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("--store", type=Path, required=True)
-    parser.add_argument("--walks", type=int, default=3000, help="how many walks to render, those there already included")
+    parser.add_argument("--walks", type=int, default=3000, help="how many walks to render, those there already among them")
     parser.add_argument("--capacity", type=int, default=3000, help="how many of the newest are kept; 1 MB each")
     options = parser.parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(message)s")

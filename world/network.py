@@ -78,7 +78,7 @@ class WorldNet(nn.Module):
         if weave not in ("", "turn", "depth"):
             raise ValueError(f"weave is {weave!r}: expected depth, turn or nothing.")
         self.dim, self.depth, self.heads, self.dtype, self.weave = dim, depth, heads, dtype, weave
-        self.attention = attention
+        self.attention, self.patch = attention, PATCH
         extra = reproject.CHANNELS if weave else 0
         self.stem = Stem(dim, 9 + extra, operations, make)
         self.kind = nn.Parameter(torch.zeros(2, dim, **make))
@@ -129,7 +129,7 @@ class WorldNet(nn.Module):
         self, frames: Tensor, poses: Tensor, intrinsics: Tensor, reference: Tensor
     ) -> tuple[KeysValues, Tensor | None]:
         batch, _, count, height, width = frames.shape
-        rows, columns = height // PATCH, width // PATCH
+        rows, columns = height // self.patch, width // self.patch
         moved = rays.levelled(poses.float(), reference[:, None].float())
         tokens, details = self._tokens(frames, moved, intrinsics.float(), kind=1)
         tokens = tokens.reshape(batch * count, rows * columns, self.dim)
@@ -168,7 +168,7 @@ class WorldNet(nn.Module):
             context, woven: from `remember`.
         """
         batch, _, count, height, width = noisy.shape
-        rows, columns = height // PATCH, width // PATCH
+        rows, columns = height // self.patch, width // self.patch
         moved = rays.levelled(poses.float(), poses[:, :1].float())
         guess = noisy * best_gain(sigma, PICTURE_VARIANCE).to(noisy)[:, None, None, None, None]
         known = noisy * best_gain(sigma, LEFT_VARIANCE).to(noisy)[:, None, None, None, None]

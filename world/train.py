@@ -23,7 +23,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from .dataset import Store, draw_batch, rendered_walk
+from .dataset import Batch, Store, draw_batch, rendered_walk
 from .dataset import main as fill_store
 from .learning import Lessons, Trained, adopt, examine, loss_of
 from .scenes import VALIDATION_SEEDS
@@ -65,6 +65,7 @@ class Run:
         settings.out.mkdir(parents=True, exist_ok=True)
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.model = Trained(settings.weave).to(self.device)
+        self.loss_of: Callable[..., Tensor] = loss_of
         self.elapsed, self.step, self.samples = 0.0, 0, 0
         if settings.start is not None and not self._saved.exists():
             with torch.no_grad():
@@ -112,11 +113,11 @@ class Run:
             found = self._report(running / (self.step - reported_step), known, unseen)
         return found
 
-    def _learn(self, batch: object, generator: torch.Generator, speed: float) -> float:
+    def _learn(self, batch: Batch, generator: torch.Generator, speed: float) -> float:
         for group in self.optimiser.param_groups:
             group["lr"] = speed
         with torch.autocast(self.device.type, torch.bfloat16):
-            loss = loss_of(self.model, batch, generator, self.settings.lessons)  # type: ignore[arg-type]
+            loss = self.loss_of(self.model, batch, generator, self.settings.lessons)
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
         nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)

@@ -17,7 +17,8 @@ from torch import Tensor
 from ...kernels import MocLayout
 from ...memory.presets import make_preset
 from ...memory.trajectory import Trajectory
-from ...world.network import PATCH, WorldNet
+from ...world.network import Remembered, WorldNet
+from ...world.paint import PATCH
 from ..segment import CONDITION_KEY, LAYOUT_KEY, ContextFrames, Segment
 
 DEFAULT_FOV = 70.0
@@ -71,6 +72,7 @@ class WorldDiffusion(WorldNet):
         transformer_options: dict[str, Any] | None = None,
         scene_segment: Segment | None = None,
         scene_context: list[Tensor] | None = None,
+        scene_woven: Tensor | None = None,
         **_: Any,
     ) -> Tensor:
         sigma = timestep.float() / 1000.0
@@ -79,7 +81,7 @@ class WorldDiffusion(WorldNet):
         poses, intrinsics = (_on(part, x, len(x)) for part in _cameras(scene_segment.trajectory))
         kept = list(zip(scene_context[::2], scene_context[1::2], strict=True)) if scene_context else None
         options = {**(transformer_options or {}), LAYOUT_KEY: self._layout(x, context, kept)}
-        clean = super().forward(x, sigma, poses, intrinsics, context, kept, options)
+        clean = super().forward(x, sigma, poses, intrinsics, context, kept, options, scene_woven)
         return (x.float() - clean.float()) / sigma.clamp_min(1e-3)[:, None, None, None, None]
 
     def _layout(self, x: Tensor, text: Tensor | None, kept: list[tuple[Tensor, Tensor]] | None) -> MocLayout:
@@ -114,15 +116,17 @@ class WorldModel(comfy.model_base.BaseModel):
             )
         out["scene_segment"] = comfy.conds.CONDConstant(segment)
         if segment.context is not None and len(segment.context):
-            kept = self._context(segment.context, segment.trajectory, noise, kwargs["device"])
-            out["scene_context"] = comfy.conds.CONDList(kept)
+            remembered = self._remember(segment.context, segment.trajectory, noise, kwargs["device"])
+            out["scene_context"] = comfy.conds.CONDList([part for layer in remembered.kept for part in layer])
+            if remembered.woven is not None:
+                out["scene_woven"] = comfy.conds.CONDRegular(remembered.woven)
         return out
 
     @torch.no_grad()
-    def _context(
+    def _remember(
         self, context: ContextFrames, trajectory: Trajectory, noise: Tensor, device: torch.device
-    ) -> list[Tensor]:
-        """Keys and values of every layer, once for the segment: they do not depend on the noise level."""
+    ) -> Remembered:
+        """What the context gives, once for the segment: it does not depend on the noise level."""
         like = torch.zeros((), device=device, dtype=self.get_dtype_inference())
         if context.pixels.shape[1:3] != tuple(noise.shape[-2:]):
             raise ValueError(
@@ -131,9 +135,8 @@ class WorldModel(comfy.model_base.BaseModel):
             )
         pixels = torch.from_numpy(context.pixels).permute(3, 0, 1, 2)[None].to(like) / 127.5 - 1
         poses, intrinsics = (_on(torch.from_numpy(part)[None], like) for part in (context.poses, context.intrinsics))
-        first = _on(torch.from_numpy(trajectory.poses[:1].copy()), like)
-        layers = self.diffusion_model.encode_context(pixels, poses, intrinsics, first)
-        return [part for layer in layers for part in layer]
+        targets = (_on(part, like) for part in _cameras(trajectory))
+        return self.diffusion_model.remember(pixels, poses, intrinsics, *targets)
 
 
 class WorldConfig(comfy.supported_models_base.BASE):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import comfy.model_management
@@ -28,8 +29,8 @@ def load_world_model(path: Path = WEIGHTS) -> tuple[ModelPatcher, WorldCLIP, Wor
     Raises:
         WeightsError: the file is missing, damaged or of another model.
     """
-    weights = read_weights(path)
-    config = WorldConfig({})
+    weights, options = read_weights(path)
+    config = WorldConfig(options)
     config.set_inference_dtype(torch.float32, None)
     model = config.get_model({}, device=comfy.model_management.unet_offload_device())
     network = {name.removeprefix("network."): value for name, value in weights.items() if name.startswith("network.")}
@@ -50,17 +51,18 @@ def load_world_model(path: Path = WEIGHTS) -> tuple[ModelPatcher, WorldCLIP, Wor
     return patcher, WorldCLIP(encoder.eval().requires_grad_(False)), WorldVAE()
 
 
-def read_weights(path: Path) -> dict[str, torch.Tensor]:
-    """Float32 tensors of a world model's file, checked for its format name."""
+def read_weights(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
+    """Float32 tensors of a world model's file, checked for its format name, and the network's options in it."""
     if not path.is_file():
         raise WeightsError(f"The world model's weights are missing: there is no {path.name} in {path.parent}. {_CURE}")
     try:
         with safe_open(path, framework="pt") as file:
-            found = (file.metadata() or {}).get("format")
-            if found != FORMAT:
+            notes = file.metadata() or {}
+            if (found := notes.get("format")) != FORMAT:
                 raise WeightsError(f"{path.name} is of the format {found!r}, expected {FORMAT!r}. {_CURE}")
-            return {name: file.get_tensor(name).float() for name in file.keys()}
-    except (SafetensorError, OSError) as error:
+            options = {"weave": str(json.loads(notes.get("config", "{}")).get("weave", ""))}
+            return {name: file.get_tensor(name).float() for name in file.keys()}, options
+    except (SafetensorError, OSError, json.JSONDecodeError) as error:
         raise WeightsError(f"{path.name} is damaged: {error}. {_CURE}") from error
 
 
