@@ -120,6 +120,11 @@ class Bank:
         """
         return load_state(self.path, self._head(head), self.empty())
 
+    def keep(self, state: MemoryState) -> None:
+        """Puts ``state`` among the earlier memories, so that ``load`` brings it back also when the film has gone on."""
+        state = self._own(state)
+        write_whole(no_link(self.history_path / f"{state.id}.json"), head_of(state).text)
+
     def append(
         self,
         state: MemoryState,
