@@ -15,7 +15,7 @@ from .portable import moc_attention_portable
 from .reference import moc_attention_reference
 from .settings import MocSettings
 
-Implementation = Callable[[Tensor, Tensor, Tensor, MocLayout, MocSettings, float], Tensor]
+Implementation = Callable[[Tensor, Tensor, Tensor, MocLayout, MocSettings, float, torch.Generator | None], Tensor]
 
 IMPLEMENTATIONS: dict[str, Implementation] = {
     "reference": moc_attention_reference,
@@ -32,6 +32,7 @@ def moc_attention(
     implementation: str = "auto",
     *,
     scale: float | None = None,
+    generator: torch.Generator | None = None,
 ) -> Tensor:
     """Mixture-of-Contexts attention (Mixture of Contexts, section 3).
 
@@ -43,6 +44,7 @@ def moc_attention(
     settings: MocSettings() if not given.
     implementation: "auto", "portable" (any device, differentiable once) or "reference" (explicit mask, for tests).
     scale: factor on q k^T; 1 / sqrt(D) if not given. It does not change the routing.
+    generator: where drop-off and drop-in take their random numbers from; the same state gives the same choice.
     Returns (B, H, Lq, D) in q's dtype. Raises ValueError where sizes do not fit the layout.
     """
     _check_tensors(q, k, v)
@@ -52,7 +54,7 @@ def moc_attention(
         raise ValueError(f"implementation is {implementation!r}: choose one of auto, {', '.join(IMPLEMENTATIONS)}.")
     scale = 1 / math.sqrt(q.shape[-1]) if scale is None else float(scale)
     with _no_autocast(q.device.type):
-        return IMPLEMENTATIONS[name](q, k, v, layout, settings or MocSettings(), scale)
+        return IMPLEMENTATIONS[name](q, k, v, layout, settings or MocSettings(), scale, generator)
 
 
 def _no_autocast(device: str) -> AbstractContextManager[None]:

@@ -1,4 +1,9 @@
-"""Queries sorted by the chunk they chose, so that all who look into a chunk meet it in one dense attention."""
+"""Queries sorted by the chunk they chose, so that all who look into a chunk meet it in one dense attention.
+
+Queries are taken a block at a time, so that the results waiting to be merged stay small. In a block, a *group* is all
+queries of one head that chose one chunk. Groups of nearly the same size share one batched call, a *batch*: hundreds of
+small calls cost more than their arithmetic.
+"""
 
 from __future__ import annotations
 
@@ -7,60 +12,130 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.nn.utils.rnn import pad_sequence
 
 from .layout import MocLayout
-from .plan import Span
-from .routing import Route
+from .routing import NOTHING
 
-ROWS_TOGETHER = 1024
-"""Heads share a call until about this many query rows are in it: smaller calls cost more than their arithmetic."""
+FILLING = 0.12
+"""Largest share of rows in a batch that may be filling, beside a few rows for each group."""
 
 
 @dataclass(frozen=True)
-class Group:
-    """Queries of some neighbouring heads that chose the same chunk.
+class Block:
+    """Queries worked on together: some neighbouring heads of one batch row, and a span of their tokens."""
 
-    keys: the span of the chunk. heads: places in the range of heads that was asked for.
-    rows: (heads, m) int64, head * Lq + query. Heads with fewer queries are filled up with the number one past the
-    last query of the last head asked for; a group of one head has no filling.
+    batch: int
+    heads: range
+    tokens: range
+
+    @property
+    def here(self) -> tuple[int, slice, slice]:
+        """Index of the block in (B, H, L, ...)."""
+        return self.batch, slice(self.heads.start, self.heads.stop), slice(self.tokens.start, self.tokens.stop)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Groups whose chunks have the same size, each filled up to as many queries as the largest of them has.
+
+    rows: (g, m) int64, query of the group counted in the block, head by head; filling repeats a row of another group.
+    counts: (g,) int64, how many of these rows are the group's own.
+    heads, starts: (g,) int64, the head counted in the block, and the first key of the chunk; size: keys of the chunk.
+    slots: where the results of the batch stand among those of the block.
     """
 
-    keys: Span
-    heads: slice
     rows: Tensor
+    counts: Tensor
+    heads: Tensor
+    starts: Tensor
+    size: int
+    slots: slice
+
+    def filling(self) -> Tensor:
+        """(g, m) bool, True where a row is not the group's own."""
+        return torch.arange(self.rows.shape[1], device=self.rows.device) >= self.counts.unsqueeze(1)
 
 
-def heads_together(routes: list[Route], layout: MocLayout) -> int:
-    """How many heads to group at once so that small chunks, or few queries, still make calls of a useful size."""
-    choices = sum(route.chunks.shape[2] * route.chunks.shape[3] for route in routes)
-    heads = routes[0].chunks.shape[1] if routes else 1
-    return min(heads, max(1, ROWS_TOGETHER * layout.chunks // max(1, choices)))
+@dataclass(frozen=True)
+class Sorted:
+    """The choices of a block, sorted into batches.
+
+    places: (heads, tokens, width) int64, the slot of each choice; made: the same, bool, False where nothing was chosen.
+    """
+
+    places: Tensor
+    made: Tensor | None
+    slots: int
+    batches: list[Batch]
 
 
-def groups(routes: list[Route], layout: MocLayout, batch: int, heads: range) -> Iterator[Group]:
-    """All groups of some neighbouring heads of one batch row, over all shots; every query is in top-k of them."""
-    if not routes:
-        return
-    width = len(heads)
-    chosen = torch.zeros(layout.chunks, width, layout.queries, dtype=torch.bool, device=routes[0].chunks.device)
-    for route in routes:
-        chunks = route.chunks[batch, heads.start : heads.stop].permute(2, 0, 1)
-        begin = 0
-        for first, last in route.plan.queries:
-            end = begin + last - first
-            chosen[:, :, first:last].scatter_(0, chunks[:, :, begin:end], True)
-            begin = end
-    counts = chosen.sum(dim=2).tolist()
-    rows = chosen.flatten().nonzero().squeeze(1).remainder_(width * layout.queries)
-    of_chunk = torch.split(rows, [sum(count) for count in counts])
-    for chunk, count in enumerate(counts):
-        keys = (layout.key_starts[chunk], layout.key_starts[chunk + 1])
-        members = list(torch.split(of_chunk[chunk], count))
-        if width > 1 and 0 < max(count) * width <= max(2 * sum(count), ROWS_TOGETHER):
-            padded = pad_sequence(members, batch_first=True, padding_value=width * layout.queries)
-            yield Group(keys, slice(0, width), padded)
-            continue
-        for head in range(width):
-            if count[head]:
-                yield Group(keys, slice(head, head + 1), members[head].unsqueeze(0))
+def blocks(shape: torch.Size, most_rows: int) -> Iterator[Block]:
+    """Blocks of at most about `most_rows` choices for choices of shape (B, H, L, width), in order."""
+    batch, heads, tokens, width = shape
+    queries = max(1, most_rows // width)
+    together = max(1, min(heads, queries // tokens))
+    pieces = -(-tokens // queries) if together == 1 else 1
+    for b in range(batch):
+        for h in range(0, heads, together):
+            for piece in range(pieces):
+                span = range(tokens * piece // pieces, tokens * (piece + 1) // pieces)
+                yield Block(b, range(h, min(h + together, heads)), span)
+
+
+def sort_block(choices: Tensor, layout: MocLayout, batch_rows: int) -> Sorted:
+    """Sort the choices (heads, tokens, width) of a block; no batch has many more than `batch_rows` rows of q, k or v.
+
+    The sort is stable and nothing depends on the order of parallel work, so the same input gives the same bits.
+    """
+    heads, tokens, width = choices.shape
+    device = choices.device
+    of_head = torch.arange(heads, device=device, dtype=torch.int32).mul_(layout.chunks).view(heads, 1, 1)
+    missing = choices == NOTHING
+    keys = (choices + of_head).masked_fill_(missing, heads * layout.chunks).flatten()
+    order = (keys.to(torch.int16) if heads * layout.chunks < 32767 else keys).sort(stable=True).indices
+    counts = torch.bincount(keys, minlength=heads * layout.chunks + 1).tolist()
+    absent = counts.pop()
+    batches, first_slots, slots = _batches(counts, order, layout, width, batch_rows)
+    made = order[: len(order) - absent] if absent else order
+    # Slot of the i-th sorted choice: the first slot of its group, and its place in the group.
+    starts = torch.tensor(counts, device=device).cumsum(0).roll(1)
+    starts[:1] = 0
+    shift = (torch.tensor(first_slots, device=device) - starts).repeat_interleave(torch.tensor(counts, device=device))
+    places = torch.zeros_like(order)
+    places[made] = torch.arange(len(made), device=device) + shift
+    return Sorted(places.view(choices.shape), ~missing if absent else None, slots, batches)
+
+
+def _batches(
+    counts: list[int], order: Tensor, layout: MocLayout, width: int, batch_rows: int
+) -> tuple[list[Batch], list[int], int]:
+    """All batches, the first slot of every group, and the number of slots."""
+    ends = torch.tensor(counts).cumsum(0).tolist()
+    groups = sorted(
+        (-layout.chunk_size(group % layout.chunks), -count, group) for group, count in enumerate(counts) if count
+    )
+    first_slots, slots, batches = [0] * len(counts), 0, []
+    place = 0
+    while place < len(groups):
+        size, longest = -groups[place][0], -groups[place][1]
+        most = max(1, min(batch_rows // longest, batch_rows // (2 * size)))
+        least = longest - 4 - int(FILLING * longest)
+        end = place + 1
+        while end < len(groups) and end - place < most and -groups[end][0] == size and -groups[end][1] >= least:
+            end += 1
+        members = [group for _, _, group in groups[place:end]]
+        for number, group in enumerate(members):
+            first_slots[group] = slots + number * longest
+        begins = torch.tensor([ends[group] - counts[group] for group in members], device=order.device)
+        inside = (begins.unsqueeze(1) + torch.arange(longest, device=order.device)).clamp_(max=len(order) - 1)
+        batches.append(Batch(
+            rows=order[inside].div_(width, rounding_mode="floor"),
+            counts=torch.tensor([counts[group] for group in members], device=order.device),
+            heads=torch.tensor([group // layout.chunks for group in members], device=order.device),
+            starts=torch.tensor([layout.key_starts[group % layout.chunks] for group in members], device=order.device),
+            size=size,
+            slots=slice(slots, slots + len(members) * longest),
+        ))
+        slots += len(members) * longest
+        place = end
+    return batches, first_slots, slots

@@ -52,12 +52,15 @@ def pairs_kept(layout: MocLayout, settings: MocSettings) -> PairsKept:
     return PairsKept(layout.queries * layout.keys, kept, least, most)
 
 
-def pairs_measured(q: Tensor, k: Tensor, layout: MocLayout, settings: MocSettings) -> PairsKept:
+def pairs_measured(
+    q: Tensor, k: Tensor, layout: MocLayout, settings: MocSettings, generator: torch.Generator | None = None
+) -> PairsKept:
     """Pairs that the router keeps for this very input, the mean over batch and heads."""
     kept = float(sum(_length(plan.queries) * _length(plan.dense) for plan in plan_shots(layout, settings)))
     sizes = torch.tensor([layout.chunk_size(chunk) for chunk in range(layout.chunks)], device=q.device)
-    for routed in route(q, k, layout, settings):
-        kept += sizes[routed.chunks].sum().item() / (q.shape[0] * q.shape[1])
+    chosen = route(q, k, layout, settings, generator)
+    if chosen is not None:
+        kept += sizes[chosen.long()].masked_fill_(chosen < 0, 0).sum().item() / (q.shape[0] * q.shape[1])
     bounds = pairs_kept(layout, settings)
     return PairsKept(bounds.total, kept, bounds.least, bounds.most)
 
