@@ -177,9 +177,7 @@ def measure(design: Design, minutes: float, store: Path, folder: Path) -> dict[s
         run.model = LatentTrained()
         train_autoencoder(run.model, Store(store), minutes * AUTOENCODER_SHARE)
         run.average = train.copy.deepcopy(run.model).requires_grad_(False)
-        run.optimiser = torch.optim.AdamW(
-            [value for value in run.model.parameters() if value.requires_grad], lr=1.2e-3, betas=(0.9, 0.97)
-        )
+        run.optimiser = train.optimiser_of(run.model, run.settings.rate)
         run.loss_of = latent_loss  # type: ignore[method-assign, assignment]
     found = run.train()
     return {"design": design.name, "minutes": minutes, **found}

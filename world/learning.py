@@ -88,7 +88,7 @@ class Lessons:
 
     edges: float = 0.3
     true_depth: float = 0.2
-    depth: float = 0.3
+    depth: float = 1.0
 
 
 def loss_of(model: Trained, batch: Batch, generator: torch.Generator, lessons: Lessons) -> Tensor:

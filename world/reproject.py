@@ -16,7 +16,7 @@ WOVEN = 2
 
 CHANNELS = 4 * WOVEN + 1
 NEAREST = 8.0
-TOLERANCE = 0.06
+TOLERANCE, FAR_TOLERANCE = 0.08, 0.02
 
 
 @torch.no_grad()
@@ -85,11 +85,19 @@ def _nearest(points: Tensor, pose: Tensor, lens: Tensor, size: torch.Size) -> Te
 
 
 def _filled(seen: Tensor) -> Tensor:
-    """Close pinholes: an empty pixel takes the mean of its known neighbours where it has at least three."""
-    known = (seen > 0).float()[None, None]
-    sums = F.avg_pool2d(seen[None, None], 3, 1, 1) * 9
-    count = F.avg_pool2d(known, 3, 1, 1) * 9
-    return torch.where((known == 0) & (count > 2.5), sums / count.clamp_min(1), seen[None, None])[0, 0]
+    """Close gaps that open where the camera has come nearer: pixels that are empty, or that show what lies behind.
+
+    A pixel in the middle of nearer ones takes their mean; three of them are a straight edge, which stays where it is.
+    """
+    for _ in range(2):
+        around = F.unfold(seen[None, None], 3, padding=1)[0]
+        nearest = around.amax(0).view_as(seen)
+        same = around > 0.85 * nearest.flatten()
+        count = same.sum(0).view_as(seen)
+        mean = ((around * same).sum(0) / same.sum(0).clamp_min(1)).view_as(seen)
+        gap = (seen <= 0.85 * nearest) & (count >= torch.where(seen == 0, 3, 4))
+        seen = torch.where(gap, mean, seen)
+    return seen
 
 
 def _looked_up(
@@ -108,7 +116,7 @@ def _looked_up(
     found = F.grid_sample(layers, grid, mode="bilinear", padding_mode="border", align_corners=False)
     inside = (local[:, 2] > 0.05) & (x > 0) & (x < 1) & (y > 0) & (y < 1) & (seen.flatten() > 0)
     wanted = (1 / depth).view(count, height, width)
-    misfit = (found[:, 3] - wanted) / (wanted + 0.02) / TOLERANCE
+    misfit = (found[:, 3] - wanted) / (TOLERANCE * wanted + FAR_TOLERANCE)
     sure = torch.exp(-misfit.square()) * inside.view(count, height, width)
     # The camera that stood nearest shows it sharpest.
     away = (pose[:, :3, 3] - view[:3, 3]).norm(dim=1) + (1 - pose[:, :3, 2] @ view[:3, 2])
