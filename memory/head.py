@@ -34,7 +34,7 @@ class Head:
 def head_of(state: MemoryState) -> Head:
     """The head that names ``state``."""
     segments, edits = (state.packs[-1].segments, state.packs[-1].edits) if state.packs else (0, 0)
-    recent = tuple(entry for entry, _ in state.entries_since(segments, edits))
+    recent = tuple(state.entry_ids(segments, edits))
     height, width = state.size or (None, None)
     pack = state.packs[-1].id if state.packs else None
     document = {

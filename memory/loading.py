@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .camera import ROTATION_TOLERANCE, FloatArray
 from .edits import MAX_EDIT_BYTES, parse_edit
@@ -15,7 +16,6 @@ from .errors import DamageError, damaged
 from .format import Document
 from .head import Head
 from .packs import Pack, PackLabel, is_edit, read_label, read_pack
-from .records import SegmentRecord
 from .segment_file import read_cameras, read_parent
 from .segment_text import check_cameras, digest, lens_rows, parse_segment
 from .state import EMPTY_ID, Batch, MemoryState, PackRef
@@ -130,11 +130,15 @@ class _Batches:
         self._id = state.id
         self._time = state.end_time
         self._begin = 0
-        self._documents: list[Document] = []
+        self._counts: list[int] = []
+        self._shots: list[int] = []
+        self._depth_size = state.depth_size
+        self._kind = (state.size, state.fps) if state.frames else None
         self._ids: list[str] = []
         self._texts: list[bytes] = []
         self._times: list[float] = []
-        self._lenses: list[FloatArray] = []
+        self._first_lens = 0
+        self._lens_rows: list[int] = []
 
     def add_segment(self, text: bytes, entry: str) -> None:
         document = parse_segment(text, entry, entry)
@@ -144,11 +148,13 @@ class _Batches:
         if document["parent"] != self._id or len(poses) != frames or len(lenses) != rows:
             raise damaged(f"A pack does not hold what segment {entry} says")
         check_cameras(document, poses, lenses, self._time, entry)
-        self._documents.append(document)
+        self._check_kind(document, entry)
+        self._counts.append(frames)
+        self._shots.append(document["shot"])
         self._ids.append(entry)
         self._texts.append(text)
         self._times.append(self._time)
-        self._lenses.append(np.broadcast_to(lenses, (frames, 4)))
+        self._lens_rows.append(rows)
         fps = float(document["fps"])
         self._time = self._time + (frames - 1) / fps + 1.0 / fps
         self.frame, self.lens, self._id = self.frame + frames, self.lens + rows, entry
@@ -160,30 +166,34 @@ class _Batches:
     def finished(self) -> MemoryState:
         if self._ids:
             self.state = self.state.with_batch(self._batch())
-            self._begin = self.frame
-            self._documents, self._ids, self._texts, self._times, self._lenses = [], [], [], [], []
+            self._begin, self._first_lens = self.frame, self.lens
+            self._counts, self._shots, self._ids, self._texts, self._times, self._lens_rows = [], [], [], [], [], []
         return self.state
 
+    def _check_kind(self, document: Document, entry: str) -> None:
+        kind = ((document["height"], document["width"]), float(document["fps"]))
+        depth = document["tensors"].get("depth")
+        size = (depth["shape"][1], depth["shape"][2]) if depth else self._depth_size
+        self._kind, self._depth_size = self._kind or kind, self._depth_size or size
+        if kind != self._kind or size != self._depth_size:
+            raise damaged(f"Segment {entry} is of another size or rate than the memory")
+
     def _batch(self) -> Batch:
-        first = SegmentRecord.from_text(self._ids[0], self.state.frames, self._texts[0].decode("ascii"))
-        counts = np.array([document["frames"] for document in self._documents])
+        assert self._kind is not None
+        size, fps = self._kind
+        assert size is not None and fps is not None
+        counts = np.array(self._counts)
         starts = self.state.frames + np.cumsum(counts) - counts
-        depth_size = self.state.depth_size
-        for entry, document in zip(self._ids, self._documents, strict=True):
-            depth = document["tensors"].get("depth")
-            size = (depth["shape"][1], depth["shape"][2]) if depth else None
-            alike = ((document["height"], document["width"]), float(document["fps"])) == (
-                self.state.size or first.size, self.state.fps or first.fps)
-            if not alike or (size and depth_size and size != depth_size):
-                raise damaged(f"Segment {entry} is of another size or rate than the memory")
-            depth_size = depth_size or size
         within = np.arange(counts.sum()) - np.repeat(starts - self.state.frames, counts)
-        return Batch(
-            self._ids, starts.tolist(), [document["shot"] for document in self._documents],
-            [text.decode("ascii") for text in self._texts], first.size, first.fps, depth_size,
-            self.pack.poses[self._begin : self.frame], np.concatenate(self._lenses),
-            np.repeat(self._times, counts) + within / first.fps,
-        )
+        times = np.repeat(self._times, counts) + within / fps
+        return Batch(self._ids, starts.tolist(), self._shots, [text.decode("ascii") for text in self._texts], size, fps,
+                     self._depth_size, self.pack.poses[self._begin : self.frame], self._spread_lenses(counts), times)
+
+    def _spread_lenses(self, counts: NDArray[np.int64]) -> FloatArray:
+        """One lens a frame (n, 4), where a segment may store one for all of its frames."""
+        rows = np.array(self._lens_rows)
+        repeats = np.repeat(np.where(rows == 1, counts, 1), rows)
+        return np.repeat(self.pack.lenses[self._first_lens : self.lens], repeats, axis=0)
 
 
 def _by_files(folder: Path, state: MemoryState, last: str) -> MemoryState:

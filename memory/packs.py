@@ -101,7 +101,8 @@ def _with_pack(folder: Path, state: MemoryState, before: tuple[PackRef, ...]) ->
     texts: list[bytes] = []
     lenses: list[FloatArray] = []
     segments, edits, frames, room, last = done.segments, done.edits, done.frames, MOST_TEXT, done.last
-    for entry, text in state.entries_since(done.segments, done.edits):
+    ids, since = state.entry_ids(done.segments, done.edits), state.entry_texts(done.segments, done.edits)
+    for entry, text in zip(ids, since, strict=True):
         if len(texts) == LARGE or frames - done.frames >= MOST_FRAMES or room < 0:
             break
         if is_edit(data := text.encode("ascii")):

@@ -160,6 +160,10 @@ class Segments(Sequence[SegmentRecord]):
         """Id of one segment, without the rest of its record."""
         return bytes(self._table.take("id", np.array([self._row(index)]))[0]).hex()
 
+    def ids(self, start: int, stop: int) -> list[str]:
+        """Ids of the segments ``start`` to ``stop``."""
+        return [bytes(row).hex() for row in self._table.take("id", np.arange(start, stop))] if start < stop else []
+
     def text_of(self, index: int) -> str:
         """Metadata text of one segment."""
         return self._texts[self._row(index)]

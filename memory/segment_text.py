@@ -24,13 +24,12 @@ MAX_SIDE = 16384
 MAX_SEGMENT_FRAMES = 65536
 MAX_TEXT_BYTES = 1024 * 1024
 
-_WHOLE = {"shot": (0, 2**31 - 1), "frames": (1, MAX_SEGMENT_FRAMES), "height": (1, MAX_SIDE), "width": (1, MAX_SIDE)}
+_WHOLE = (("shot", 0, 2**31 - 1), ("frames", 1, MAX_SEGMENT_FRAMES), ("height", 1, MAX_SIDE), ("width", 1, MAX_SIDE))
 
 
 def digest(value: NDArray[Any] | bytes) -> str:
     """Hex sha256 of bytes, or of an array row by row, little endian."""
-    data = value if isinstance(value, bytes) else np.ascontiguousarray(value).data
-    return hashlib.sha256(data).hexdigest()
+    return hashlib.sha256(value if isinstance(value, bytes) else np.ascontiguousarray(value).data).hexdigest()
 
 
 def segment_text(
@@ -67,10 +66,10 @@ def segment_text(
 def parse_segment(text: str | bytes, segment_id: str, what: str) -> Document:
     """The metadata in ``text``, which must have the id ``segment_id``; ``DamageError`` that names ``what``."""
     data = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text
-    if len(data) > MAX_TEXT_BYTES:
-        raise damaged(f"{what} has metadata of more than {MAX_TEXT_BYTES} bytes")
-    document = parse(data, SEGMENT_KIND, what)
-    if hashlib.sha256(data).hexdigest() != segment_id or not data.isascii():
+    if len(data) > MAX_TEXT_BYTES or not data.isascii():
+        raise damaged(f"{what} has metadata that is not ASCII, or more than {MAX_TEXT_BYTES} bytes")
+    document = parse(data.decode("ascii"), SEGMENT_KIND, what)
+    if hashlib.sha256(data).hexdigest() != segment_id:
         raise damaged(f"{what} does not hold what its name says: its metadata was changed")
     if not (_good_numbers(document) and _good_tensors(document)):
         raise damaged(f"{what} has metadata that this format does not allow")
@@ -107,12 +106,15 @@ def check_cameras(document: Document, poses: FloatArray, lenses: FloatArray, tim
 
 
 def _good_numbers(document: Document) -> bool:
-    time = document.get("time")
+    time, fps = document.get("time"), document.get("fps")
+    for key, low, high in _WHOLE:
+        value = document.get(key)
+        if type(value) is not int or not low <= value <= high:
+            return False
     return (
-        all(type(document.get(key)) is int and low <= document[key] <= high for key, (low, high) in _WHOLE.items())
-        and type(document.get("fps")) in (int, float)
-        and 0.0 < document["fps"] < math.inf
-        and (type(time) is float or time is None)
+        isinstance(fps, int | float)
+        and 0.0 < fps < math.inf
+        and (time is None or (type(time) is float and abs(time) < math.inf))
         and isinstance(document.get("parent"), str)
         and isinstance(document.get("prompt"), str)
         and isinstance(document.get("info"), dict)
@@ -124,10 +126,17 @@ def _good_tensors(document: Document) -> bool:
     tensors, frames = document.get("tensors"), document["frames"]
     if not isinstance(tensors, dict):
         return False
-    for value in tensors.values():
-        if not (isinstance(value, dict) and isinstance(value.get("sha256"), str) and _good_shape(value.get("shape"))):
+    shapes: dict[str, list[int]] = {}
+    for name, value in tensors.items():
+        if not (isinstance(value, dict) and isinstance(value.get("sha256"), str)):
             return False
-    shapes = {name: value["shape"] for name, value in tensors.items()}
+        shape = value.get("shape")
+        if not isinstance(shape, list):
+            return False
+        for side in shape:
+            if type(side) is not int or not 0 <= side < 2**48:
+                return False
+        shapes[name] = shape
     if "frames" in shapes:
         return (
             document.get("coding") == "png"
@@ -151,7 +160,3 @@ def _good_tensors(document: Document) -> bool:
         and len(latents) == 4
         and min(latents) >= 1
     )
-
-
-def _good_shape(shape: object) -> bool:
-    return isinstance(shape, list) and all(type(side) is int and 0 <= side < 2**48 for side in shape)

@@ -271,13 +271,21 @@ class MemoryState:
             _index=list(self._index),
         )
 
-    def entries_since(self, segments: int, edits: int) -> Iterator[tuple[str, str]]:
-        """Ids and texts of the segments and edits after the first ``segments`` and ``edits``, in order."""
+    def entry_ids(self, segments: int = 0, edits: int = 0) -> list[str]:
+        """Ids of the segments and edits after the first ``segments`` and ``edits``, in order."""
+        result: list[str] = []
         for entry in self.edit_entries[edits:]:
-            yield from ((self.segments.id_of(i), self.segments.text_of(i)) for i in range(segments, entry.segments))
-            yield entry.id, entry.text
+            result += [*self.segments.ids(segments, entry.segments), entry.id]
             segments = entry.segments
-        yield from ((self.segments.id_of(i), self.segments.text_of(i)) for i in range(segments, len(self.segments)))
+        return result + self.segments.ids(segments, len(self.segments))
+
+    def entry_texts(self, segments: int = 0, edits: int = 0) -> Iterator[str]:
+        """The texts of those segments and edits."""
+        for entry in self.edit_entries[edits:]:
+            yield from (self.segments.text_of(i) for i in range(segments, entry.segments))
+            yield entry.text
+            segments = entry.segments
+        yield from (self.segments.text_of(i) for i in range(segments, len(self.segments)))
 
     def camera_rows(self, start: int, stop: int) -> tuple[FloatArray, FloatArray]:
         """Poses (n, 3, 4) and intrinsics (n, 4) of the frames ``start`` to ``stop``, as a bank stores them."""
