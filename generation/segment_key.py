@@ -11,8 +11,8 @@ import logging
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from ..memory.camera import FloatArray
 from ..memory.format import FORMAT_VERSION
 from ..memory.trajectory import Trajectory
 from .identity import NoIdentity
@@ -30,7 +30,7 @@ class ShotKey:
     def __init__(self, shared: str) -> None:
         self._shared = shared
 
-    def segment(self, parent: str, path: Trajectory, depth: FloatArray | None = None) -> str:
+    def segment(self, parent: str, path: Trajectory, depth: NDArray[np.floating[Any]] | None = None) -> str:
         """The key (64 hex digits) of the segment that follows the memory with the id ``parent`` along ``path``."""
         parts = [self._shared.encode(), parent.encode(), repr((len(path), path.fps)).encode()]
         parts += [np.ascontiguousarray(part).tobytes() for part in (path.poses, path.intrinsics)]

@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import comfy.model_management
-import comfy.sample
-import comfy.samplers
-import comfy.utils
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
-from ..memory.retrieval.retrieve import Retrieval, retrieve
+from ..memory.camera import FloatArray
+from ..memory.depth import depth_to_keep
+from ..memory.retrieval.retrieve import Retrieval
 from ..memory.retrieval.settings import RetrievalSettings
 from ..memory.state import MemoryState
 from ..memory.trajectory import Trajectory
 from .adapters import adapter_for
 from .adapters.base import Adapter, Conditioning
-from .segment import ContextFrames, Segment
+from .context import ContextReader, choose_context
+from .latents import ContextLatents
+from .sampling import decode, sample, segment_seed
+from .segment import Segment
+from .segment_key import ShotKey, shot_key
 
 log = logging.getLogger(__name__)
 
@@ -31,7 +34,8 @@ StepCallback = Callable[[int, int, torch.Tensor], None]
 @dataclass(frozen=True)
 class ShotPlan:
     """Everything that determines a shot. `retriever` None looks at the newest frames only; `segment_frames` 0 lets the
-    model choose; `width` and `height` 0 take the memory's size, or the model's own."""
+    model choose; `width` and `height` 0 take the memory's size, or the model's own. `depth` (F, h, w) is the distance
+    along the line of sight in scene units of what the frames will show, NaN where unknown: it is kept for retrieval."""
 
     model: Any
     vae: Any
@@ -47,14 +51,31 @@ class ShotPlan:
     width: int = 0
     height: int = 0
     prompt: str = ""
+    depth: FloatArray | None = None
 
 
 @dataclass(frozen=True)
 class SegmentDone:
-    """One segment that is safe in the bank: its number in the shot, and the memory after it."""
+    """One segment that is safe in the bank: its number in the shot, the memory after it, and whether it was made now
+    or was there already."""
 
     state: MemoryState
     index: int
+    made: bool = True
+
+
+@dataclass(frozen=True)
+class _Shot:
+    """What stays the same from segment to segment."""
+
+    plan: ShotPlan
+    adapter: Adapter
+    settings: RetrievalSettings
+    size: tuple[int, int]
+    number: int
+    latents: ContextLatents | None
+    reader: ContextReader
+    key: ShotKey | None
 
 
 def segment_lengths(plan: ShotPlan) -> list[int]:
@@ -65,6 +86,8 @@ def segment_lengths(plan: ShotPlan) -> list[int]:
 def generate_shot(state: MemoryState, plan: ShotPlan, on_step: StepCallback | None = None) -> Iterator[SegmentDone]:
     """Make a shot segment by segment; each is written to the bank before it is yielded.
 
+    A segment that the bank has from an earlier run of the same plan after the same memory is taken from there.
+
     Args:
         on_step: called as on_step(segment, step, x0) after every sampling step, x0 being the model's latent.
 
@@ -72,20 +95,25 @@ def generate_shot(state: MemoryState, plan: ShotPlan, on_step: StepCallback | No
         ValueError: the model, size, length or frame rate do not fit, in words that name the field.
     """
     adapter = adapter_for(plan.model)
-    width, height = shot_size(state, plan, adapter)
+    size = shot_size(state, plan, adapter)
     _check(state, plan)
-    shot = state.shots
-    start = 0
-    for index, length in enumerate(adapter.segment_lengths(len(plan.trajectory), plan.segment_frames)):
-        comfy.model_management.throw_exception_if_processing_interrupted()
-        path = plan.trajectory[start : start + length]
-        retrieval = choose_context(state, path, plan, adapter, index)
-        segment = Segment(path, width, height, read_context(state, retrieval))
-        latent = sample_segment(plan, adapter, segment, state.frames, index, on_step)
-        pictures = decode(plan.vae, latent)
-        state = _remember(state, plan, path, pictures, shot, retrieval)
-        start += length
-        yield SegmentDone(state, index)
+    shot = _begin(state, plan, adapter, size)
+    lengths = adapter.segment_lengths(len(plan.trajectory), plan.segment_frames)
+    start = there = 0
+    try:
+        for index, length in enumerate(lengths):
+            comfy.model_management.throw_exception_if_processing_interrupted()
+            part = slice(start, start + length)
+            path, depth = plan.trajectory[part], _depth(state, plan, part)
+            key = shot.key.segment(state.id, path, depth) if shot.key else None
+            known = _recalled(state, key)
+            state = known or _made(state, shot, path, depth, key, index, on_step)
+            there += known is not None
+            start += length
+            yield SegmentDone(state, index, made=known is None)
+    finally:
+        if there:
+            log.info("%d of %d segments of this shot were in the bank already.", there, len(lengths))
 
 
 def shot_size(state: MemoryState, plan: ShotPlan, adapter: Adapter) -> tuple[int, int]:
@@ -105,65 +133,88 @@ def shot_size(state: MemoryState, plan: ShotPlan, adapter: Adapter) -> tuple[int
     return size
 
 
-def choose_context(
-    state: MemoryState, path: Trajectory, plan: ShotPlan, adapter: Adapter, index: int
-) -> Retrieval | None:
-    """Which past frames the segment may look at; None while nothing is remembered."""
-    if not state.frames:
-        return None
+def _begin(state: MemoryState, plan: ShotPlan, adapter: Adapter, size: tuple[int, int]) -> _Shot:
     settings = plan.retriever or RetrievalSettings(strategy="recent", k=adapter.context_without_retriever)
-    found = retrieve(state, path, settings)
-    if len(found.indices) > adapter.most_context and index == 0:
-        log.info("%s looks at %d of the %d frames found.", adapter.name, adapter.most_context, len(found.indices))
-    kept = found.indices[: adapter.most_context]
-    return replace(found, indices=kept, reasons=found.reasons[: adapter.most_context])
-
-
-def read_context(state: MemoryState, retrieval: Retrieval | None) -> ContextFrames | None:
-    """The chosen frames from the bank, oldest first."""
-    if retrieval is None:
-        return None
-    indices = np.sort(np.asarray(retrieval.indices, dtype=np.int64))
-    return ContextFrames(state.read_frames(indices), state.poses[indices], state.intrinsics[indices])
-
-
-def segment_seed(seed: int, first_frame: int) -> int:
-    """A seed for the segment that begins at a frame: the same film position and seed give the same noise."""
-    digest = hashlib.sha256(f"{seed}:{first_frame}".encode()).digest()
-    return int.from_bytes(digest[:8], "big")
-
-
-def sample_segment(
-    plan: ShotPlan, adapter: Adapter, segment: Segment, first_frame: int, index: int, on_step: StepCallback | None
-) -> torch.Tensor:
-    """One pass of the stock guider and sampler; gives the latent in the VAE's space."""
-    prepared = adapter.prepare(plan.model, plan.positive, plan.negative, segment)
-    seed = segment_seed(plan.seed, first_frame)
-    guider = comfy.samplers.CFGGuider(plan.model)
-    if prepared.negative is None:
-        guider.inner_set_conds({"positive": prepared.positive})
-    else:
-        guider.set_conds(prepared.positive, prepared.negative)
-    guider.set_cfg(plan.cfg)
-    noise = comfy.sample.prepare_noise(prepared.latent, seed)
-
-    def callback(step: int, x0: torch.Tensor, x: torch.Tensor, total: int) -> None:
-        if on_step is not None:
-            on_step(index, step, x0)
-        comfy.model_management.throw_exception_if_processing_interrupted()
-
-    latent = guider.sample(
-        noise, prepared.latent, plan.sampler, plan.sigmas, callback=callback, disable_pbar=True, seed=seed
+    if settings.k > adapter.most_context:
+        log.info("%s looks at no more than %d frames of those found.", adapter.name, adapter.most_context)
+    latents = ContextLatents(plan.vae) if adapter.context_latents else None
+    key = shot_key(
+        adapter=(type(adapter), adapter.version, adapter.most_context, adapter.context_latents),
+        model=plan.model,
+        vae=plan.vae,
+        conditioning=(plan.positive, plan.negative),
+        sampler=plan.sampler,
+        sigmas=plan.sigmas,
+        numbers=(plan.seed, plan.cfg, size, state.shots),
+        retrieval=settings,
+        retriever=plan.retriever is not None,
+        prompt=plan.prompt,
     )
-    return latent.to(comfy.model_management.intermediate_device())
+    return _Shot(plan, adapter, settings, size, state.shots, latents, ContextReader(latents), key)
 
 
-def decode(vae: Any, latent: torch.Tensor) -> np.ndarray:
-    """Pictures (F, H, W, 3) uint8 of a segment's latent."""
-    pictures = vae.decode(latent)
-    if pictures.ndim == 5:
-        pictures = pictures.flatten(0, 1)
-    return (pictures[..., :3] * 255).round().clamp(0, 255).to(torch.uint8).cpu().numpy()
+def _recalled(state: MemoryState, key: str | None) -> MemoryState | None:
+    assert state.bank is not None
+    return state.bank.recall(state, key) if key is not None else None
+
+
+def _made(
+    state: MemoryState,
+    shot: _Shot,
+    path: Trajectory,
+    depth: NDArray[np.float16] | None,
+    key: str | None,
+    index: int,
+    on_step: StepCallback | None,
+) -> MemoryState:
+    plan, bank = shot.plan, state.bank
+    assert bank is not None
+    retrieval = choose_context(state, path, shot.settings, shot.adapter)
+    segment = Segment(path, *shot.size, shot.reader.read(state, retrieval))
+    latent = sample(
+        plan.model,
+        shot.adapter.prepare(plan.model, plan.positive, plan.negative, segment),
+        plan.sampler,
+        plan.sigmas,
+        cfg=plan.cfg,
+        seed=segment_seed(plan.seed, state.frames),
+        on_step=lambda step, x0: on_step(index, step, x0) if on_step else None,
+    )
+    pictures = decode(plan.vae, latent)
+    kept = shot.latents.kept(latent) if shot.latents else None
+    result = bank.append(
+        state,
+        frames=pictures,
+        trajectory=path,
+        shot=shot.number,
+        prompt=plan.prompt,
+        info=_notes(shot, retrieval),
+        latents=kept,
+        latent_space=shot.latents.space if shot.latents and kept is not None else "",
+        depth=depth,
+        key=key,
+    )
+    shot.reader.made(state.frames, pictures)
+    return result
+
+
+def _notes(shot: _Shot, retrieval: Retrieval | None) -> dict[str, Any]:
+    """What is written down beside a segment, for whoever looks at the bank."""
+    plan = shot.plan
+    return {
+        "seed": plan.seed,
+        "cfg": plan.cfg,
+        "sigmas": [round(float(sigma), 6) for sigma in plan.sigmas],
+        "strategy": shot.settings.strategy,
+        "context": [int(index) for index in retrieval.indices] if retrieval else [],
+    }
+
+
+def _depth(state: MemoryState, plan: ShotPlan, part: slice) -> NDArray[np.float16] | None:
+    if plan.depth is None:
+        return None
+    maps = plan.depth[part]
+    return depth_to_keep(maps, len(maps), state.depth_size)
 
 
 def _check(state: MemoryState, plan: ShotPlan) -> None:
@@ -181,17 +232,8 @@ def _check(state: MemoryState, plan: ShotPlan) -> None:
             f"The camera path runs at {plan.trajectory.fps:g} frames a second, the memory at {state.fps:g}. "
             "Connect the memory to Camera Trajectory, or set the same fps."
         )
-
-
-def _remember(
-    state: MemoryState, plan: ShotPlan, path: Trajectory, pictures: np.ndarray, shot: int, retrieval: Retrieval | None
-) -> MemoryState:
-    assert state.bank is not None
-    info = {
-        "seed": plan.seed,
-        "cfg": plan.cfg,
-        "sigmas": [round(float(sigma), 6) for sigma in plan.sigmas],
-        "strategy": plan.retriever.strategy if plan.retriever else "recent",
-        "context": [int(index) for index in retrieval.indices] if retrieval else [],
-    }
-    return state.bank.append(state, frames=pictures, trajectory=path, shot=shot, prompt=plan.prompt, info=info)
+    if plan.depth is not None and len(plan.depth) != len(plan.trajectory):
+        raise ValueError(
+            f"There are {len(plan.depth)} depth maps for a camera path of {len(plan.trajectory)} frames. "
+            "Connect one for each frame, or leave 'depth' open."
+        )

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from scene_memory.generation.identity import Identity, NoIdentity
@@ -86,13 +86,15 @@ def test_values_that_differ_are_told_apart() -> None:
     assert [(DIFFERENT[a], DIFFERENT[b]) for a, b in doubles] == []
 
 
+Texts = st.text(max_size=8)
 Values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.binary(),
-    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner) | st.tuples(inner, inner),
-    max_leaves=12,
+    st.none() | st.booleans() | st.integers() | st.floats() | Texts | st.binary(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(Texts, inner, max_size=3) | st.tuples(inner, inner),
+    max_leaves=8,
 )
 
 
+@settings(deadline=None, derandomize=True, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 @given(Values)
 def test_a_copy_is_the_same_value(value: Any) -> None:
     def copied(value: Any) -> Any:

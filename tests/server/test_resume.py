@@ -1,0 +1,183 @@
+"""Work is never lost: what is in the bank is taken from there, and what is made is what would have been made anyway."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dev_tools.server import HostServer
+from scene_memory.memory.bank import Bank
+
+OpenBank = Callable[[str], Bank]
+STEPS, SEGMENT = 2, 8
+
+
+@contextmanager
+def said(server: HostServer) -> Iterator[list[str]]:
+    """The log lines about segments that were there already, while the block ran."""
+    before, lines = len(server.log_text()), []
+    yield lines
+    lines += [line for line in server.log_text()[before:].splitlines() if "were in the bank already" in line]
+
+
+def whole(bank: Bank) -> dict[str, bytes]:
+    """Every file of a bank that says what the memory is."""
+    return {
+        path.relative_to(bank.path).as_posix(): path.read_bytes()
+        for path in sorted(bank.path.rglob("*"))
+        if path.is_file() and path.suffix in (".json", ".safetensors") and path.parent.name != "history"
+    }
+
+
+def five_shots(kit: Any, bank: str) -> dict[str, Any]:
+    prompt = kit.film(bank, frames=SEGMENT)
+    for number in range(2, 6):
+        before = "shot" if number == 2 else f"shot{number - 1}"
+        prompt[f"camera{number}"] = kit.camera([before, 0], frames=SEGMENT)
+        prompt[f"shot{number}"] = kit.shot([before, 0], [f"camera{number}", 0], seed=number, retriever=["fov", 0])
+    prompt["video"]["inputs"]["memory"] = ["shot5", 0]
+    return prompt
+
+
+@pytest.mark.parametrize("steps", [1, 3 * STEPS + 1, 5 * STEPS], ids=["first segment", "middle", "last segment"])
+def test_a_film_whose_server_was_killed_goes_on_and_ends_as_if_nothing_had_happened(
+    server: HostServer, kit: Any, open_bank: OpenBank, steps: int
+) -> None:
+    frames, name = 6 * SEGMENT, f"killed {steps}"
+    assert server.client.queue(kit.film("never killed", frames=frames)).ok
+
+    def kill(kind: str, data: dict[str, Any]) -> None:
+        if kind == "progress" and data.get("node") == "shot" and data["value"] >= steps and server.running:
+            server.kill()
+
+    with pytest.raises(ConnectionError):
+        server.client.queue(kit.film(name, frames=frames), on_event=kill)
+    kept = open_bank(name).load().frames
+    assert kept < 1 + frames and kept >= 1 + SEGMENT * ((steps - 1) // STEPS)
+    server.start()
+    with said(server) as lines:
+        assert server.client.queue(kit.film(name, frames=frames)).ok
+    assert [line.split()[0] for line in lines] == ([str((kept - 1) // SEGMENT)] if kept > 1 else [])
+    found, expected = whole(open_bank(name)), whole(open_bank("never killed"))
+    assert sorted(found) == sorted(expected)
+    assert {path for path in found if found[path] != expected[path]} == set()
+
+
+def test_a_cancelled_film_goes_on_when_it_is_queued_again(server: HostServer, kit: Any, open_bank: OpenBank) -> None:
+    prompt, pressed = kit.film("cancelled and queued", frames=5 * SEGMENT), False
+
+    def press_cancel(kind: str, data: dict[str, Any]) -> None:
+        nonlocal pressed
+        if not pressed and kind == "progress" and data.get("node") == "shot" and data["value"] > 2 * STEPS:
+            pressed = True
+            server.client.interrupt()
+
+    run = server.client.queue(prompt, on_event=press_cancel)
+    assert run.interrupted
+    kept = (open_bank("cancelled and queued").load().frames - 1) // SEGMENT
+    assert 2 <= kept < 5
+    with said(server) as lines:
+        assert server.client.queue(prompt).ok
+    assert [line.split()[:3] for line in lines] == [[str(kept), "of", "5"]]
+    assert server.client.queue(kit.film("never cancelled", frames=5 * SEGMENT)).ok
+    assert whole(open_bank("cancelled and queued")) == whole(open_bank("never cancelled"))
+
+
+def test_rolling_the_third_of_five_shots_again_leaves_the_first_two_and_keeps_the_old_ones(
+    server: HostServer, kit: Any, open_bank: OpenBank
+) -> None:
+    prompt = five_shots(kit, "five shots")
+    assert server.client.queue(prompt).ok
+    first = open_bank("five shots").load()
+    segments = {path: (open_bank("five shots").segments_path / path).stat().st_mtime_ns for path in names(open_bank)}
+
+    other = server.client.queue(kit.changed(prompt, "shot3", seed=33))
+    assert other.ok and {"shot", "shot2"} <= other.cached
+    rolled = open_bank("five shots").load()
+    assert [record.id for record in rolled.segments[:3]] == [record.id for record in first.segments[:3]]
+    assert all(a.id != b.id for a, b in zip(rolled.segments[3:], first.segments[3:], strict=True))
+
+    with said(server) as lines:
+        again = server.client.queue(prompt)
+    assert again.ok and {"shot3", "shot4", "shot5"} <= set(again.executed)
+    assert [line.split()[:3] for line in lines] == [["1", "of", "1"]] * 3
+    assert open_bank("five shots").load().id == first.id
+    folder = open_bank("five shots").segments_path
+    assert {path: (folder / path).stat().st_mtime_ns for path in segments} == segments, "a segment was written anew"
+
+
+def names(open_bank: OpenBank) -> list[str]:
+    return [path.name for path in sorted(open_bank("five shots").segments_path.glob("*.safetensors"))]
+
+
+def test_changing_the_last_shot_after_a_restart_makes_only_that(
+    server: HostServer, kit: Any, open_bank: OpenBank
+) -> None:
+    prompt = five_shots(kit, "last shot")
+    assert server.client.queue(prompt).ok
+    before = open_bank("last shot").load()
+    server.restart()
+    with said(server) as lines:
+        run = server.client.queue(kit.changed(prompt, "shot5", seed=55))
+    assert run.ok and set(run.executed) == set(prompt)
+    assert [line.split()[:3] for line in lines] == [["1", "of", "1"]] * 4
+    after = open_bank("last shot").load()
+    assert [a.id == b.id for a, b in zip(after.segments, before.segments, strict=True)] == [True] * 5 + [False]
+
+
+def test_what_is_taken_from_the_bank_moves_the_progress_bar_and_is_shown(server: HostServer, kit: Any) -> None:
+    prompt = kit.film("shown again", frames=4 * SEGMENT)
+    assert server.client.queue(prompt).ok
+    server.client.free()
+    events: list[tuple[str, dict[str, Any]]] = []
+    run = server.client.queue(prompt, on_event=lambda kind, data: events.append((kind, data)))
+    assert run.ok and "shot" in run.executed
+    values = [data["value"] for kind, data in events if kind == "progress" and data.get("node") == "shot"]
+    assert values == sorted(values) and values[-1] == 4 * STEPS and len(values) >= 4
+    assert any(kind == "preview" for kind, _ in events)
+
+
+def test_a_damaged_segment_is_made_again(server: HostServer, kit: Any, open_bank: OpenBank) -> None:
+    prompt = kit.film("damaged segment", frames=4 * SEGMENT)
+    assert server.client.queue(prompt).ok
+    bank = open_bank("damaged segment")
+    before = whole(bank)
+    path: Path = bank.segments_path / f"{bank.load().segments[2].id}.safetensors"
+    data = bytearray(path.read_bytes())
+    data[-100] ^= 0xFF
+    path.write_bytes(data)
+    server.client.free()
+    with said(server) as lines:
+        assert server.client.queue(prompt).ok
+    assert [line.split()[:3] for line in lines] == [["3", "of", "4"]]
+    assert whole(bank) == before
+
+
+def test_another_camera_path_prompt_or_setting_is_never_taken_for_the_same(
+    server: HostServer, kit: Any, open_bank: OpenBank
+) -> None:
+    base = kit.film("told apart", frames=SEGMENT)
+    variants = {
+        "as it is": base,
+        "camera": kit.changed(base, "camera", amount=31.0),
+        "prompt": kit.changed(base, "text", text="a dim landscape"),
+        "seed": kit.changed(base, "shot", seed=2),
+        "cfg": kit.changed(base, "shot", cfg=2.0, negative=["text", 0]),
+        "steps": kit.changed(base, "moc", steps=3),
+        "sampler": kit.changed(base, "moc", sampler_name="heun"),
+        "routing": kit.changed(base, "moc", top_k=2),
+        "retrieval": kit.changed(base, "fov", k=2),
+        "place": kit.changed(base, "scene", seed=8),
+    }
+    for name, prompt in variants.items():
+        with said(server) as lines:
+            assert server.client.queue(prompt).ok, name
+        assert lines == [], f"{name} was taken for one made before"
+    server.client.free()
+    with said(server) as lines:
+        assert server.client.queue(base).ok
+    assert len(lines) == 1
