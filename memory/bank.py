@@ -165,7 +165,7 @@ class Bank:
                             f"{MAX_TEXT_BYTES} fit. Shorten them.")
         state.check_fit(record)
         path = no_link(self._segment_file(record.id))
-        if not (path.is_file() and is_sound(path, record)):
+        if not (path.is_file() and is_sound(path, record, state.end_time)):
             write_whole(path, *encode_segment(record, tensors, pictures), folder=False)
         if key is not None:
             write_key(self.path / "keys", check_key(key), state.id, record.id)
@@ -197,7 +197,7 @@ class Bank:
             if segment is None:
                 return None
             result = with_file(self.path, state, segment)
-            if not is_sound(no_link(self._segment_file(segment)), result.segments[-1]):
+            if not is_sound(no_link(self._segment_file(segment)), result.segments[-1], state.end_time):
                 raise BankError(f"{segment}.safetensors does not hold all of its pictures.")
         except BankError as problem:
             _log.warning("Memory bank %r: a segment that was made before is made again. %s", self.name, problem)

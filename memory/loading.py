@@ -39,8 +39,8 @@ def load_state(folder: Path, head: Head, state: MemoryState) -> MemoryState:
         for entry in head.recent:
             state = _with_file(folder, state, entry)
         if (state.id, len(state.segments), len(state.edit_entries)) != (head.id, head.segments, head.edits):
-            raise damaged(f"The head of the memory bank {folder.name!r} names {head.segments} segments, {head.edits} "
-                          f"edits and the memory {head.id[:12]}, but its files lead to {state!r}")
+            _log.warning("Memory bank %r: the head names the memory %s of %d segments and %d edits, but its files lead "
+                         "to %r, which is used.", folder.name, head.id[:12], head.segments, head.edits, state)
     except _Stopped as stopped:
         state, problem = stopped.state, stopped.problem
         if not state.frames:
@@ -78,7 +78,7 @@ def _with_packs(
 ) -> MemoryState:
     present = set(names_in(folder / "segments", ".safetensors"))
     if not known:
-        state = _by_files(folder, state, packs[0][1].parent if packs else _before_recent(folder, head))
+        state = _by_files(folder, state, packs[0][1].parent if packs else _before_recent(folder, state, head))
     for number, (pack_id, label) in enumerate(packs):
         whole = len(state.packs) == number and known
         try:
@@ -101,22 +101,27 @@ def _with_pack(folder: Path, state: MemoryState, pack: Pack, present: set[str]) 
     _check_rotations(pack.poses, "A pack")
     if not np.isfinite(pack.lenses).all() or (pack.lenses[:, :2] <= 0.0).any():
         raise damaged("A pack has lenses that are none")
-    maker, missing = _Batches(state, pack), None
-    for text in pack.texts:
-        entry = digest(text)
-        if is_edit(text):
-            maker.add_edit(text, entry)
-        elif entry in present:
-            maker.add_segment(text, entry)
-        else:
-            missing = entry
-            break
-    state = maker.finished()
-    if missing is not None:
-        raise _Stopped(state, damaged(f"{missing}.safetensors is missing from {folder / 'segments'}"))
-    if (state.id, maker.frame, maker.lens) != (pack.label.last, len(pack.poses), len(pack.lenses)):
+    result = _unpacked(state, pack, pack.texts)
+    if result.id != pack.label.last or result.frames - state.frames != len(pack.poses):
         raise damaged("A pack does not lead where it says")
-    return state
+    segments = enumerate(result.segments.ids(len(state.segments), len(result.segments)))
+    gone = next((place for place, entry in segments if entry not in present), None)
+    if gone is not None:
+        missing = result.segments.id_of(len(state.segments) + gone)
+        ids = [digest(text) for text in pack.texts]
+        raise _Stopped(_unpacked(state, pack, pack.texts[: ids.index(missing)]),
+                       damaged(f"{missing}.safetensors is missing from {folder / 'segments'}"))
+    return result
+
+
+def _unpacked(state: MemoryState, pack: Pack, texts: Sequence[bytes]) -> MemoryState:
+    maker = _Batches(state, pack)
+    for text in texts:
+        if is_edit(text):
+            maker.add_edit(text, digest(text))
+        else:
+            maker.add_segment(text, digest(text))
+    return maker.finished()
 
 
 class _Batches:
@@ -212,8 +217,11 @@ def _by_files(folder: Path, state: MemoryState, last: str) -> MemoryState:
     return state
 
 
-def _before_recent(folder: Path, head: Head) -> str:
-    return _parent(folder, head.recent[0]) if head.recent else head.id
+def _before_recent(folder: Path, state: MemoryState, head: Head) -> str:
+    try:
+        return _parent(folder, head.recent[0]) if head.recent else head.id
+    except DamageError as problem:
+        raise _Stopped(state, problem) from problem
 
 
 def _parent(folder: Path, entry: str) -> str:

@@ -176,9 +176,10 @@ def without_pictures(path: Path, segment_id: str, indices: Sequence[int]) -> lis
         return _parts(file.metadata[_TEXT], _coding(file, document), tensors, coded)
 
 
-def is_sound(path: Path, record: SegmentRecord) -> bool:
-    """Whether the file holds all of the segment, down to the last pixel."""
+def is_sound(path: Path, record: SegmentRecord, time: float) -> bool:
+    """Whether the file holds all of the segment that begins at second ``time``, down to the last pixel."""
     try:
+        read_cameras(path, record.id, record.start, time)
         pictures = read_coded(path, record.id, range(record.frames))
         decode_all([picture for picture in pictures if picture is not None])
         extras = [read_extra(path, record.id, name) is not None for name in ("latents", "depth")]

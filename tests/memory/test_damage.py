@@ -198,8 +198,8 @@ def other_fps(metadata: dict, tensors: dict) -> None:
 
 FORGERIES = [
     swap_order, offsets_outside, mirror, too_few_poses, wrong_type, nan_lens, nan_place, other_time, no_poses,
-    no_hashes, tensors_of_nothing, huge_depth, deep_info, huge_size, shot_is_true, negative_frames, other_parent, other_kind,
-    no_version, version_zero, other_fps,
+    no_hashes, tensors_of_nothing, huge_depth, deep_info, huge_size, shot_is_true, negative_frames, other_parent,
+    other_kind, no_version, version_zero, other_fps,
 ]
 
 
