@@ -61,7 +61,8 @@ class Autoencoder(nn.Module):
         )
         self.paint = nn.Sequential(
             nn.Conv2d(LATENT, 64, 3, 1, 1), nn.SiLU(), nn.Conv2d(64, 64, 3, 1, 1), nn.SiLU(),
-            nn.Conv2d(64, 32 * 4, 3, 1, 1), nn.PixelShuffle(2), nn.SiLU(), nn.Conv2d(32, 12, 3, 1, 1), nn.PixelShuffle(2)
+            nn.Conv2d(64, 32 * 4, 3, 1, 1), nn.PixelShuffle(2), nn.SiLU(),
+            nn.Conv2d(32, 12, 3, 1, 1), nn.PixelShuffle(2),
         )
 
     def encode(self, pictures: Tensor) -> Tensor:
@@ -197,7 +198,8 @@ def main(argv: Sequence[str] | None = None) -> int:
                 continue
             row = measure(design, options.minutes, options.store, Path(folder))
             rows.append(row)
-            log.info(f"{design.name:46}{row['psnr']:7.2f} dB  sharpness {row['sharpness']:.2f}  {row['samples']} samples")
+            told = f"{row['psnr']:7.2f} dB  sharpness {row['sharpness']:.2f}  {row['samples']} samples"
+            log.info(f"{design.name:46}{told}")
     if options.json:
         options.json.write_text(json.dumps({"rows": rows}, indent=2) + "\n", encoding="utf-8")
     return 0

@@ -211,7 +211,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Fill a store: `python -m world.dataset --store FOLDER --walks N`."""
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("--store", type=Path, required=True)
-    parser.add_argument("--walks", type=int, default=3000, help="how many walks to render, those there already among them")
+    parser.add_argument("--walks", type=int, default=3000, help="walks to render, those already there included")
     parser.add_argument("--capacity", type=int, default=3000, help="how many of the newest are kept; 1 MB each")
     options = parser.parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(message)s")

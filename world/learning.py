@@ -139,7 +139,7 @@ def spoiled(context: Tensor, generator: torch.Generator) -> Tensor:
     soft = F.avg_pool2d(F.pad(flat, (1, 1, 1, 1), mode="replicate"), 3, 1)
     soft = soft.unflatten(0, (size, -1)).transpose(1, 2) if context.shape[2] else context
     noise = torch.randn(context.shape, generator=generator).to(device)
-    return torch.lerp(context, soft, amount(0.6, 0.3)) + amount(0.1, 0.4) * noise
+    return torch.lerp(context, soft, amount(0.8, 0.45)) + amount(0.1, 0.4) * noise
 
 
 def _told(batch: Batch, generator: torch.Generator, share: float) -> Tensor | None:

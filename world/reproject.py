@@ -31,7 +31,7 @@ def reproject(
     """Remembered pictures as seen from other cameras.
 
     Args:
-        frames: (B, 3, K, H, W) in [-1, 1].
+        frames: (B, 3, K, H, W) in [-1, 1], the oldest first where there is a choice.
         nearness: (B, K, H, W), one over z-depth.
         poses, intrinsics: (B, K, 4, 4) camera-to-world and (B, K, 4), normalised.
         target_poses, target_intrinsics: (B, F, 4, 4) and (B, F, 4).
@@ -112,18 +112,38 @@ def _looked_up(
     x = local[:, 0] / depth * lens[:, :1] + lens[:, 2:3]
     y = local[:, 1] / depth * lens[:, 1:2] + lens[:, 3:4]
     grid = torch.stack([2 * x - 1, 2 * y - 1], dim=-1).view(count, height, width, 2)
-    layers = torch.cat([picture.transpose(0, 1), near[:, None]], dim=1)
-    found = F.grid_sample(layers, grid, mode="bilinear", padding_mode="border", align_corners=False)
+    depths = F.grid_sample(near[:, None], grid, "bilinear", "border", align_corners=False)[:, 0]
     inside = (local[:, 2] > 0.05) & (x > 0) & (x < 1) & (y > 0) & (y < 1) & (seen.flatten() > 0)
     wanted = (1 / depth).view(count, height, width)
-    misfit = (found[:, 3] - wanted) / (TOLERANCE * wanted + FAR_TOLERANCE)
+    misfit = (depths - wanted) / (TOLERANCE * wanted + FAR_TOLERANCE)
     sure = torch.exp(-misfit.square()) * inside.view(count, height, width)
-    # The camera that stood nearest shows it sharpest.
-    away = (pose[:, :3, 3] - view[:3, 3]).norm(dim=1) + (1 - pose[:, :3, 2] @ view[:3, 2])
-    order = (sure * torch.exp(-0.5 * away)[:, None, None]).topk(min(WOVEN, count), dim=0).indices
-    chosen = torch.cat([found[:, :3], sure[:, None]], dim=1)
-    chosen = chosen.gather(0, order[:, None].expand(-1, 4, -1, -1))
-    chosen[:, :3] *= chosen[:, 3:]
+    # From where it stood nearest it shows most; the older picture is the copy of fewer copies, and one of the very
+    # same view needs no moving at all.
+    away = (pose[:, :3, 3] - view[:3, 3]).norm(dim=1)
+    same = (away < 0.02) & ((pose[:, :3, 2] @ view[:3, 2]) > 0.9999)
+    liking = torch.exp(-0.5 * away) * (1 + 0.2 * same - 0.1 * torch.arange(count, device=away.device) / count)
+    order = (sure * liking[:, None, None]).topk(min(WOVEN, count), dim=0).indices
+    colours = _sampled(picture, grid, order)
+    chosen_sure = sure.gather(0, order)
+    chosen = torch.cat([colours * chosen_sure[:, None], chosen_sure[:, None]], dim=1)
     if count < WOVEN:
         chosen = F.pad(chosen, (0, 0, 0, 0, 0, 0, 0, WOVEN - count))
     return torch.cat([chosen.flatten(0, 1), seen[None]])
+
+
+def _sampled(picture: Tensor, grid: Tensor, order: Tensor) -> Tensor:
+    """Colours (n, 3, H, W) at places `grid` (K, H, W, 2) of pictures (3, K, H, W), of the pictures `order` (n, H, W).
+
+    Cubic: straight lines between pixels would blur a little with every copy of a copy. The pictures stand one above
+    the other, with margins, so that only what is wanted is sampled.
+    """
+    count, height, width = picture.shape[1:]
+    margin = 2
+    tall = F.pad(picture.transpose(0, 1), (margin,) * 4, mode="replicate").transpose(0, 1).flatten(1, 2)
+    high, wide = height + 2 * margin, width + 2 * margin
+    place = grid.gather(0, order[..., None].expand(*order.shape, 2)).clamp(-1, 1)
+    x = ((place[..., 0] + 1) * width / 2 + margin) / wide * 2 - 1
+    y = ((place[..., 1] + 1) * height / 2 + margin + order * high) / (count * high) * 2 - 1
+    flat = torch.stack([x, y], dim=-1).flatten(0, 1)
+    found = F.grid_sample(tall[None], flat[None], "bicubic", "border", align_corners=False)[0]
+    return found.unflatten(1, order.shape[:2]).transpose(0, 1).clamp(-1, 1)

@@ -1,0 +1,179 @@
+"""One exam of the world model at a time: a film, a segment, a walk or a caption, and its figures."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...memory.camera import intrinsics_from_fov, pose, rotation
+from ...memory.metrics import revisit_pairs
+from ...memory.retrieval.retrieve import retrieve
+from ...memory.state import MemoryState
+from ...memory.trajectory import Trajectory
+from ...world.render import render
+from ...world.scenes import HELD_OUT_SEEDS, PLACES, make_scene
+from . import films, measures
+from .films import SEGMENT, Frames, Painter, TrueFilm
+
+if TYPE_CHECKING:
+    from ..world import Ledger, Values
+
+FIRST_SCENE, FIRST_WALK, FIRST_CAPTION = 40_000, 50_000, 60_000
+"""Held-out seeds from which the exams take theirs; nobody looks at them while working on the model."""
+
+TRUTH_STARTS = (57, 73)
+LONG_GAP_SECONDS = 300
+GUARDS = ("copy first frame", "static video")
+SHEET_COLUMNS = 9
+
+
+class Exams:
+    """Figures by name go to the ledger; what is there already is not made again."""
+
+    def __init__(self, ledger: Ledger, weights: Path | None, steps: int, k: int, pictures: Path | None) -> None:
+        self.ledger, self.k, self.pictures = ledger, k, pictures
+        self.painter = Painter(weights, steps)
+        self._reader: measures.WordReader | None = None
+        self._true: dict[tuple[int, bool], TrueFilm] = {}
+
+    def history(self, scene: int, strategy: str, moving: bool, k: int) -> None:
+        """A film away and back from one true frame."""
+        kind = "moving" if moving else "in-place"
+
+        def measure() -> Values:
+            true = self._film(scene, moving)
+            seconds, frames = self.painter.seconds, self.painter.frames
+            film = films.make_film(self.painter, true, films.settings_of(strategy, k, scene), scene)
+            spent = (self.painter.seconds - seconds) / (self.painter.frames - frames)
+            self._sheet(f"{kind}-{scene:02d}-{strategy}-k{k}", true.frames(range(len(film))), film)
+            return {**self._history_values(true, film), "ms": 1000 * spent}
+
+        self.ledger.get(f"history {strategy} k{k} {kind} {scene}", measure)
+        if k == self.k:
+            for guard in GUARDS:
+                self.ledger.get(f"history {guard} k{k} {kind} {scene}", lambda guard=guard: self._guard(scene, moving))
+
+    def truth(self, scene: int, strategy: str, k: int) -> None:
+        """Next segments where the past is the true film."""
+
+        def measure() -> Values:
+            true, scores, sharp = self._film(scene, True), [], []
+            for start in TRUTH_STARTS:
+                targets = true.path[start : start + SEGMENT]
+                state = films.remember(MemoryState(), true.path[:start])
+                chosen = np.sort(retrieve(state, targets, films.settings_of(strategy, k, scene)).indices)
+                past = true.frames(chosen), true.path.poses[chosen], true.path.intrinsics[chosen]
+                painted = self.painter.paint(targets, past, true.caption(start), scene * 100_003 + start)
+                wanted = true.frames(range(start, start + SEGMENT))
+                scores.append(measures.pair_psnr(painted, wanted))
+                sharp.append(measures.sharpness_of(painted, wanted, np.ones(painted.shape[:3], bool)))
+            return {"psnr": float(np.mean(scores)), "sharpness": float(np.mean(sharp))}
+
+        self.ledger.get(f"truth {strategy} k{k} {scene}", measure)
+        if k == self.k:
+            self.ledger.get(f"truth copy first frame k{k} {scene}", lambda: self._copied(scene, last=False))
+            self.ledger.get(f"truth static video k{k} {scene}", lambda: self._copied(scene, last=True))
+
+    def walk(self, number: int, frames: int) -> None:
+        """A long walk through joined rooms that comes back to all it saw."""
+
+        def measure() -> Values:
+            scene = make_scene(HELD_OUT_SEEDS.start + FIRST_WALK + number, "rooms")
+            true = TrueFilm(scene, films.long_walk(scene, frames, number))
+            film = films.make_film(self.painter, true, films.settings_of("coverage", self.k, number), number)
+            minute = round(60 * films.FPS)
+            back = np.arange(2 * ((frames - minute) // 2), frames)
+            out = np.arange(len(back))
+            mirror = 2 * ((frames - minute) // 2) - 1 - np.arange((frames - minute) // 2)
+            far = np.flatnonzero(mirror - np.arange(len(mirror)) > LONG_GAP_SECONDS * films.FPS)
+            pairs = [(out, back), *([(far, mirror[far])] if len(far) else [])]
+            self._sheet(f"walk-{number}", true.frames(range(0, frames, frames // 9)), film[:: frames // 9])
+            everywhere = np.ones((len(back), films.HEIGHT, films.WIDTH), bool)
+            first, last = film[out].reshape(-1, 3) / 255, film[back].reshape(-1, 3) / 255
+            return {
+                "long_revisit_psnr": measures.pair_psnr(
+                    film[np.concatenate([a for a, _ in pairs])], film[np.concatenate([b for _, b in pairs])]
+                ),
+                "long_sharpness_kept": measures.sharpness_of(film[back], film[out], everywhere),
+                "long_colour_change": float(np.abs(last.mean(axis=0) / first.mean(axis=0) - 1).max()),
+                "long_contrast_change": float(np.abs(last.std(axis=0) / first.std(axis=0) - 1).max()),
+            }
+
+        self.ledger.get(f"walk {number} {frames}", measure)
+
+    def caption(self, number: int) -> None:
+        """A picture from words alone, read by fixed rules; beside it what the rules read in the true picture."""
+
+        def measure() -> Values:
+            place = PLACES[:3][number % 3]
+            scene = make_scene(HELD_OUT_SEEDS.start + FIRST_CAPTION + number, place)
+            poses = np.stack([pose([0.0, 0.0, 0.0], rotation(yaw=3.0 * turn)) for turn in range(SEGMENT)])
+            path = Trajectory(poses, intrinsics_from_fov(films.FOV, 1.6), fps=films.FPS)
+            painted = self.painter.paint(path, None, scene.caption, number)
+            wall = re.search(r"with (\w+) \w+ walls", scene.caption)
+            floor = re.search(r"(\w+) \w+ (?:floor|ground)", scene.caption)
+            assert floor is not None
+            if self._reader is None:
+                self._reader = measures.WordReader(path.poses[0], path.intrinsics[0])
+            truth = render(scene, path.poses[:1], path.intrinsics[:1], films.WIDTH, films.HEIGHT).numpy()
+            words = place, wall and wall[1], floor[1]
+            right, known = self._reader.score(painted[0], *words), self._reader.score(truth[0], *words)
+            self._sheet(f"caption-{number:02d}", truth, painted[:1])
+            return {
+                "right": right[0] / right[1],
+                "all_right": float(right[0] == right[1]),
+                "right_truth": known[0] / known[1],
+            }
+
+        self.ledger.get(f"caption {number}", measure)
+
+    def _film(self, scene: int, moving: bool) -> TrueFilm:
+        if (scene, moving) not in self._true:
+            made = make_scene(HELD_OUT_SEEDS.start + FIRST_SCENE + scene)
+            path = films.away_and_back(made, moving, np.random.default_rng([scene, 3]))
+            self._true = {key: film for key, film in self._true.items() if key[0] == scene}
+            self._true[scene, moving] = TrueFilm(made, path)
+        return self._true[scene, moving]
+
+    def _guard(self, scene: int, moving: bool) -> Values:
+        true = self._film(scene, moving)
+        return self._history_values(true, true.frames([0] * len(true.path)))
+
+    def _copied(self, scene: int, last: bool) -> Values:
+        true, scores, sharp = self._film(scene, True), [], []
+        for start in TRUTH_STARTS:
+            wanted = true.frames(range(start, start + SEGMENT))
+            copied = true.frames([start - 1 if last else 0] * SEGMENT)
+            scores.append(measures.pair_psnr(copied, wanted))
+            sharp.append(measures.sharpness_of(copied, wanted, np.ones(wanted.shape[:3], bool)))
+        return {"psnr": float(np.mean(scores)), "sharpness": float(np.mean(sharp))}
+
+    def _history_values(self, true: TrueFilm, film: Frames) -> Values:
+        pairs = np.array(revisit_pairs(true.path.poses, 16))
+        home = np.arange((len(film) + 1) // 2, len(film))
+        seen = measures.seen_before(true, home, np.array([0]))
+        kept = seen.mean(axis=(1, 2)) > 0.2
+        truth = true.frames(home)
+        return {
+            "revisit": measures.pair_psnr(film[pairs[:, 0]], film[pairs[:, 1]]),
+            "end": measures.pair_psnr(film[-1:], true.frames([0])),
+            "sharpness": measures.sharpness_of(film[home][kept], truth[kept], seen[kept]),
+            "sharpness_kept": measures.sharpness_of(
+                film[pairs[:, 1]], film[pairs[:, 0]], np.ones((len(pairs), films.HEIGHT, films.WIDTH), bool)
+            ),
+            "motion": measures.liveliness(film) / measures.liveliness(true.frames(range(len(film)))),
+        }
+
+    def _sheet(self, name: str, truth: Frames, film: NDArray[np.uint8]) -> None:
+        if self.pictures is None:
+            return
+        import cv2
+
+        self.pictures.mkdir(parents=True, exist_ok=True)
+        shown = np.linspace(0, len(film) - 1, min(SHEET_COLUMNS, len(film))).round().astype(int)
+        rows = [np.concatenate(list(frames[shown]), axis=1) for frames in (truth, film)]
+        cv2.imwrite(str(self.pictures / f"{name}.png"), np.concatenate(rows)[..., ::-1])
