@@ -22,7 +22,7 @@ SEALED, BASE = 1024, 4
 EXACT = 2048
 """So many cameras, or the limit if it is more, are looked at one by one; of more, a fair share of each cell, this
 many times the limit in all."""
-_SHARE = 3
+_SHARE = 4
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,7 +51,8 @@ class CameraIndex:
     def extended(self, poses: ArrayLike, intrinsics: ArrayLike, first: int) -> CameraIndex:
         """This index and cameras ``poses`` (F, 4, 4), ``intrinsics`` (F, 4) as frames ``first`` and on.
 
-        Amortised O(F log N); this index stays as it is. Raises ``ValueError`` if ``first`` is not the next frame.
+        Amortised O(F log N), and now and then O(N) when blocks are joined: give many frames at once where they are
+        there at once. This index stays as it is. Raises ``ValueError`` if ``first`` is not the next frame.
         """
         what = f"Frames from {first} on"
         cameras, lenses = checked(poses, intrinsics, what)

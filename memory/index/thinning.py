@@ -63,12 +63,13 @@ def sampled(
     if usable is None:
         return np.unique(places)
     good = usable(places)
-    found = [places[good]]
-    asked = shares
+    found, asked, left = [places[good]], shares, MOST_ASKED
     while True:
         barren = np.bincount(group[good], minlength=len(shares)) == 0
         asked = np.where(barren & (asked > 0) & (asked < counts), np.minimum(counts, WIDEN * asked), 0)
-        if not 0 < asked.sum() <= MOST_ASKED:
+        asked = fair_shares(asked, left)
+        left -= int(asked.sum())
+        if not asked.any():
             return np.unique(np.concatenate(found))
         group, places = spread(starts, counts, asked)
         good = usable(places)
