@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from .camera import FloatArray
+from .edits import MAX_EDIT_BYTES
 from .errors import damaged
 from .format import FORMAT_VERSION, canonical, parse
 from .segment_text import lens_rows
@@ -85,6 +86,8 @@ def read_pack(path: Path, pack_id: str) -> Pack:
         offsets = file.read("offsets", "I64", (label.segments + label.edits + 1,))
         stored = file.stored("records", "U8")
         rows = file.stored("intrinsics", "F64").shape
+        if stored.end - stored.begin > MOST_TEXT + MAX_EDIT_BYTES:
+            raise damaged(f"{path.name} has more text than a pack may have")
         if offsets[0] != 0 or offsets[-1] != stored.end - stored.begin or (np.diff(offsets) < 1).any():
             raise damaged(f"{path.name} has texts out of order")
         if len(rows) != 2:

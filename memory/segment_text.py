@@ -68,9 +68,9 @@ def parse_segment(text: str | bytes, segment_id: str, what: str) -> Document:
     data = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text
     if len(data) > MAX_TEXT_BYTES or not data.isascii():
         raise damaged(f"{what} has metadata that is not ASCII, or more than {MAX_TEXT_BYTES} bytes")
-    document = parse(data.decode("ascii"), SEGMENT_KIND, what)
     if hashlib.sha256(data).hexdigest() != segment_id:
         raise damaged(f"{what} does not hold what its name says: its metadata was changed")
+    document = parse(data.decode("ascii"), SEGMENT_KIND, what)
     if not (_good_numbers(document) and _good_tensors(document)):
         raise damaged(f"{what} has metadata that this format does not allow")
     return document

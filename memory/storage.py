@@ -42,6 +42,8 @@ def write_whole(path: Path, *data: bytes | memoryview, folder: bool = True, sync
 
 def read_small(path: Path, limit: int, what: str) -> bytes:
     """The bytes of a file of at most ``limit`` bytes. Raises ``DamageError`` that names ``what``."""
+    if path.exists() and not path.is_file():
+        raise damaged(f"{what} is no file")
     try:
         with open(path, "rb") as file:
             data = file.read(limit + 1)

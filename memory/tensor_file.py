@@ -83,6 +83,8 @@ class TensorFile:
 @contextmanager
 def open_tensors(path: Path) -> Iterator[TensorFile]:
     """Opens ``path`` for reading. Raises ``DamageError`` that names it."""
+    if path.exists() and not path.is_file():
+        raise damaged(f"{path.name} is no file")
     try:
         with open(path, "rb") as file:
             yield TensorFile(file, path.name)
