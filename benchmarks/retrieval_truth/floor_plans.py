@@ -32,7 +32,7 @@ def open_hall(random: np.random.Generator) -> FloorPlan:
     width, depth = random.uniform(20, 28, 2)
     lines = _box(0, 0, width, depth)
     centres: list[FloatArray] = []
-    while len(centres) < 14:
+    while len(centres) < 11:
         centre = random.uniform((2.5, 2.5), (width - 2.5, depth - 2.5))
         if all(np.hypot(*(centre - other)) > 3.6 for other in centres):
             centres.append(centre)
@@ -135,7 +135,7 @@ def _level(z: float, x0: float, x1: float, random: np.random.Generator, door: bo
 
 
 def _gap(low: float, high: float, random: np.random.Generator) -> tuple[float, float]:
-    width = random.uniform(1.0, 1.5)
+    width = random.uniform(1.1, 1.6)
     start = random.uniform(low + 0.5, high - 0.5 - width)
     return start, start + width
 
@@ -155,4 +155,4 @@ def _doors(random: np.random.Generator) -> set[tuple[tuple[int, int], tuple[int,
         doors.add((a, b))
         old, new = group[b], group[a]
         group = {room: new if value == old else value for room, value in group.items()}
-    return doors | set(spare[:2])
+    return doors | set(spare[:3])

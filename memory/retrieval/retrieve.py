@@ -7,17 +7,23 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..camera import FloatArray
 from ..state import MemoryState
 from ..trajectory import Trajectory
-from .overlap import fans, overlap, rays_cross
+from .distances import Distances, distances
+from .overlap import fans, overlap
+from .pool import BoolArray, Choice, Integers, Pool, Question
 from .settings import RetrievalSettings
-from .strategies import STRATEGIES, Question
+from .strategies import STRATEGIES
 
 NEIGHBOUR_SECONDS = 0.5
 
-TARGET_VIEWS = 8
+TARGET_VIEWS = 5
 """Views of a segment that are compared with the past: its ends and an even spread between."""
+
+POOL = 320
+"""Past frames near the coming views that a strategy looks at."""
+
+_PORTION = 512
 
 
 @dataclass(frozen=True)
@@ -25,12 +31,14 @@ class Reason:
     """Why a frame was chosen.
 
     ``rule`` in plain words. ``overlap`` 0..1 is the largest share of one of the segment's views that the frame saw.
+    ``gain`` 0..1 is the share of the segment that it adds to the frames before it, where the strategy works that out.
     ``age_s`` is the time in seconds from the frame to the start of the segment. ``text`` is a line for the artist.
     """
 
     index: int
     rule: str
     overlap: float
+    gain: float
     age_s: float
     text: str
 
@@ -39,8 +47,8 @@ class Reason:
 class Retrieval:
     """Chosen frames: ``indices`` (n,) int64 in the order chosen, ``reasons`` for each, the number of ``candidates``.
 
-    The most recent frame comes first, then the most useful, so a model with a smaller window can take a prefix.
-    ``candidates`` counts the past frames that saw part of the segment.
+    The most recent frame comes first, then the pinned ones, then the most useful, so a model with a smaller window can
+    take a prefix. ``candidates`` counts the past frames near the segment that the strategy weighed.
     """
 
     indices: NDArray[np.int64]
@@ -54,48 +62,89 @@ class Retrieval:
 def retrieve(state: MemoryState, targets: Trajectory, settings: RetrievalSettings) -> Retrieval:
     """Up to ``settings.k`` frames of ``state`` for the segment that will be seen from ``targets``.
 
-    The most recent frame is always among them; the others follow ``settings.strategy``. Fewer are returned when fewer
-    fit the rule, and none from an empty memory. The same memory, path and settings give the same choice.
+    The most recent frame that may be used is always among them, then the pinned frames (the newest of them, if there
+    are more than places); the others follow ``settings.strategy``. Frames that are excluded, superseded, dropped or of
+    strength 0 are never given. Fewer are returned when fewer fit the rule, and none from an empty memory. The same
+    memory, path and settings give the same choice. Never looks at all frames.
     """
-    if state.frames == 0:
+    given = _given(state, settings.k)
+    if not given:
         return Retrieval(_frozen([]), (), 0)
-    shares, candidate = _look(state, targets, settings)
-    question = Question(
-        count=settings.k - 1,
+    chosen = [Choice(given[0], "most recent"), *(Choice(index, "pinned") for index in given[1:])]
+    size = distances(state, targets, settings)
+    question = _question(state, targets, settings, size, given)
+    if question.count > 0:
+        chosen += STRATEGIES[settings.strategy](question)
+    weighed = int(question.candidate.sum()) if question.asked else len(question.pool)
+    return Retrieval(_frozen([choice.index for choice in chosen]), _reasons(state, question, chosen), weighed)
+
+
+def _given(state: MemoryState, k: int) -> list[int]:
+    """The most recent usable frame, then the pinned ones, newest first; ``k`` at most."""
+    for end in range(state.frames, 0, -_PORTION):
+        rows = np.arange(max(0, end - _PORTION), end)
+        there = rows[state.flags(rows).usable]
+        if len(there):
+            last = int(there[-1])
+            pinned = [int(index) for index in state.pinned_frames()[::-1] if int(index) != last]
+            return [last, *pinned[: k - 1]]
+    return []
+
+
+def _question(
+    state: MemoryState, targets: Trajectory, settings: RetrievalSettings, size: Distances, given: list[int]
+) -> Question:
+    def usable(indices: Integers) -> BoolArray:
+        return state.flags(indices).usable
+
+    views = np.unique(np.linspace(0, len(targets) - 1, TARGET_VIEWS).round().astype(np.int64))
+    poses, lenses = targets.poses[views], targets.intrinsics[views]
+    near = state.index.candidates(poses, lenses, reach=size.reach, limit=POOL, usable=usable)
+    pool = _pool(state, np.union1d(near, np.asarray(given, dtype=np.int64)))
+    return Question(
+        count=settings.k - len(given),
+        pool=pool,
+        given=tuple(int(place) for place in np.searchsorted(pool.indices, given)),
+        targets=poses,
+        lenses=lenses,
+        near=size.near,
+        far=size.far,
+        depth=size.depth,
+        scale=size.scale,
         gap=max(1, round((state.fps or 0.0) * NEIGHBOUR_SECONDS)),
         far_share=settings.far_share,
-        places=state.poses[:, :3, 3],
-        times=state.times,
-        shares=shares,
-        candidate=candidate,
+        min_overlap=settings.min_overlap,
+        frames=state.frames,
+        usable=usable,
         random=np.random.default_rng([settings.seed, state.frames]),
     )
-    last = state.frames - 1
-    chosen = [(last, "most recent")]
-    if question.count > 0:
-        chosen += [(index, rule) for index, rule in STRATEGIES[settings.strategy](question) if index != last]
-    best = shares.max(axis=0)
-    reasons = tuple(
-        _reason(index, rule, float(best[index]), state.end_time - float(state.times[index])) for index, rule in chosen
+
+
+def _pool(state: MemoryState, indices: Integers) -> Pool:
+    poses, lenses = state.cameras(indices)
+    depth = state.depth(indices) if state.has_depth else None
+    strength = state.flags(indices).strength.astype(np.float64)
+    return Pool(indices, poses, lenses, state.times_at(indices), strength, depth)
+
+
+def _reasons(state: MemoryState, question: Question, chosen: list[Choice]) -> tuple[Reason, ...]:
+    rows = np.asarray([choice.index for choice in chosen], dtype=np.int64)
+    poses, lenses = state.cameras(rows)
+    shares = overlap(
+        fans(question.targets, question.lenses), question.targets, question.lenses, fans(poses, lenses),
+        question.depth, question.near, question.far,
+    ).max(axis=0)
+    ages = state.end_time - state.times_at(rows)
+    return tuple(
+        _reason(choice, float(share), float(age)) for choice, share, age in zip(chosen, shares, ages, strict=True)
     )
-    return Retrieval(_frozen([index for index, _ in chosen]), reasons, int(candidate.sum()))
 
 
-def _look(
-    state: MemoryState, targets: Trajectory, settings: RetrievalSettings
-) -> tuple[FloatArray, NDArray[np.bool_]]:
-    """The shares (T, N) of the target views that the frames saw, and which frames (N,) saw part of one."""
-    views = np.unique(np.linspace(0, len(targets) - 1, TARGET_VIEWS).round().astype(np.int64))
-    poses, intrinsics = targets.poses[views], targets.intrinsics[views]
-    ahead, past = fans(poses, intrinsics), fans(state.poses, state.intrinsics)
-    shares = overlap(ahead, poses, intrinsics, past, settings.depth, settings.near, settings.far)
-    crossing = rays_cross(ahead, past, settings.near, settings.far)
-    return shares, np.asarray(((shares >= max(settings.min_overlap, 1e-9)) | crossing).any(axis=0))
-
-
-def _reason(index: int, rule: str, share: float, age: float) -> Reason:
-    text = f"Frame {index}, {age:.1f} s ago: {rule}; it saw up to {share:.0%} of a coming view."
-    return Reason(index, rule, share, age, text)
+def _reason(choice: Choice, share: float, age: float) -> Reason:
+    text = f"Frame {choice.index}, {age:.1f} s ago: {choice.rule}; it saw up to {share:.0%} of a coming view"
+    if choice.gain > 0.0:
+        text += f" and adds {choice.gain:.1%} of the segment"
+    return Reason(choice.index, choice.rule, share, choice.gain, age, text + ".")
 
 
 def _frozen(indices: list[int]) -> NDArray[np.int64]:

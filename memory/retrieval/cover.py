@@ -1,0 +1,73 @@
+"""Greedy cover of points that frames saw with a chance, knowing that neighbours fail together.
+
+If a frame was chosen for a point and did not see it after all, because something stands in the way, then a frame from
+the same place did not see it either, but one from elsewhere may have. Let v_i be the chance that frame i saw the point
+and r_ij (1 for frames from one place, falling with the distance between them) how far i and j fail together. What j can
+still add at a point is V_j, at first v_j; when i is chosen it loses
+
+    r_ij min(V_j, v_i) + (1 - r_ij) V_j v_i
+
+- between neighbours only the surplus counts, between strangers the chances are independent. With r = 0 this is the
+plain greedy cover of chances, which fills its places with frames from the same spot.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .points import Float32
+
+
+def greedy_cover(
+    chances: Float32, weight: Float32, together: Float32, given: Sequence[int], count: int,
+    strength: NDArray[np.float64],
+) -> tuple[list[int], list[float]]:
+    """Up to ``count`` rows of ``chances`` (n, P) that add most to the ``given`` rows, in the order taken.
+
+    ``weight`` (P,) says what each point is worth, ``together`` (n, n) how far frames fail together, and ``strength``
+    (n,) multiplies what a frame seems to add when the next one is chosen; rows of strength 0 are never taken. Stops
+    when nothing is added any more. Returns the rows and what each adds, as a share of all points.
+    """
+    worth = chances * weight
+    left = worth.copy()
+    shared, apart = np.empty_like(left), np.empty_like(left)
+    liking = strength.astype(np.float64).copy()
+    rows: list[int] = []
+    gains: list[float] = []
+
+    def take(row: int) -> None:
+        near = together[row][:, None]
+        np.minimum(left, worth[row], out=shared)
+        np.multiply(left, chances[row], out=apart)
+        np.subtract(shared, apart, out=shared)
+        np.multiply(shared, near, out=shared)
+        np.add(shared, apart, out=shared)
+        np.subtract(left, shared, out=left)
+        liking[row] = 0.0
+
+    for row in given:
+        take(row)
+    while len(rows) < count:
+        gain = left.sum(axis=1, dtype=np.float64)
+        liked = gain * liking
+        best = int(np.argmax(liked))
+        if liked[best] <= LEAST_GAIN:
+            break
+        rows.append(best)
+        gains.append(float(gain[best]))
+        take(best)
+    return rows, gains
+
+
+LEAST_GAIN = 1e-7
+"""A frame that adds less, as a share of all points, adds nothing."""
+
+
+def failing_together(places: Float32, reach: float) -> Float32:
+    """(n, n) ``exp(-distance / reach)`` between places (n, 3)."""
+    square = (places**2).sum(axis=1)
+    apart = square[:, None] + square - 2.0 * (places @ places.T)
+    return np.asarray(np.exp(np.sqrt(np.maximum(apart, 0.0)) * np.float32(-1.0 / reach)), dtype=np.float32)

@@ -1,0 +1,114 @@
+"""The paper's rules: frames whose field of view meets a coming one (Context-as-Memory, section 3.3 and table 3)."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..camera import FloatArray
+from .pool import BoolArray, Choice, Integers, Question
+
+
+def fov_random(question: Question) -> list[Choice]:
+    """Any frames that saw part of the segment."""
+    there = np.flatnonzero(_open(question))
+    count = min(question.count, len(there))
+    return _choices(question, [int(i) for i in question.random.choice(there, count, replace=False)], "saw this view")
+
+
+def fov_nonadjacent(question: Question) -> list[Choice]:
+    """One frame of each run of consecutive frames that saw part of the segment, spread over its views.
+
+    While places are left, the chosen frames and their neighbours are taken out of the runs and the rest is gone through
+    again, so no two chosen frames are ever adjacent.
+    """
+    return _choices(question, _one_a_run(question, question.count), "saw this view")
+
+
+def fov_nonadjacent_far(question: Question) -> list[Choice]:
+    """As ``fov_nonadjacent``; a share of the places goes to frames far off in space and time from those chosen."""
+    distant = round(question.count * question.far_share)
+    chosen = _one_a_run(question, question.count - distant)
+    far: list[int] = []
+    place, time = _per_spread(question.pool.poses[:, :3, 3]), _per_spread(question.pool.times[:, None])
+    while len(far) < distant:
+        open_frames = np.flatnonzero(_not_adjacent(question, chosen + far, 1))
+        if not len(open_frames):
+            break
+        known = [*chosen, *far, *question.given]
+        distance = np.hypot(_nearest(place, open_frames, known), _nearest(time, open_frames, known))
+        distance *= question.pool.strength[open_frames]
+        far.append(int(open_frames[np.argmax(distance + 1e-6 * question.random.random(len(open_frames)))]))
+    return _choices(question, chosen, "saw this view") + _choices(question, far, "saw this view from far off")
+
+
+def _choices(question: Question, places: list[int], rule: str) -> list[Choice]:
+    return [Choice(int(question.pool.indices[place]), rule) for place in places]
+
+
+def _open(question: Question) -> BoolArray:
+    """(n,) candidates of the pool that are not given anyway."""
+    free = question.candidate.copy()
+    free[list(question.given)] = False
+    return free
+
+
+def _one_a_run(question: Question, count: int) -> list[int]:
+    """Up to ``count`` places in the pool, no two adjacent: round by round one of each run, the best first.
+
+    What a choice adds is the growth of the sum over target views of the square root of the shares that the chosen
+    frames have in it: a view seen by few is worth more than one seen by many.
+    """
+    result: list[int] = []
+    gap = question.gap
+    covered = question.shares[:, list(question.given)].sum(axis=1)
+    while len(result) < count:
+        free = _not_adjacent(question, result, gap)
+        if not free.any():
+            if gap == 1:
+                break
+            gap = max(1, gap // 2)
+            continue
+        runs = _runs(question, free)
+        while free.any() and len(result) < count:
+            places = np.flatnonzero(free)
+            seen = question.shares[:, places]
+            gain = (np.sqrt(covered[:, None] + seen) - np.sqrt(covered)[:, None]).sum(axis=0)
+            liked = gain * question.pool.strength[places]
+            best = int(places[np.argmax(liked + 1e-6 * question.random.random(len(places)))])
+            result.append(best)
+            covered += question.shares[:, best]
+            free &= runs != runs[best]
+    return result
+
+
+def _not_adjacent(question: Question, chosen: list[int], gap: int) -> BoolArray:
+    """(n,) candidates more than ``gap`` frames of the film from each chosen and given one."""
+    free = _open(question)
+    indices = question.pool.indices
+    for place in [*chosen, *question.given]:
+        free &= np.abs(indices - indices[place]) > gap
+    return free
+
+
+def _runs(question: Question, free: BoolArray) -> Integers:
+    """(n,) number of the run of consecutive free frames that each frame belongs to.
+
+    A pool may hold only a few frames of a stretch of film: frames that follow each other in the pool are consecutive
+    unless the film jumps on by more than twice the gap.
+    """
+    jumps = np.diff(question.pool.indices, prepend=question.pool.indices[:1]) > 2 * question.gap
+    return np.asarray(np.cumsum(~free | jumps))
+
+
+def _per_spread(values: FloatArray) -> FloatArray:
+    """Values (n, d) divided by the largest extent over the pool, so that space and time compare."""
+    extent = float(np.ptp(values, axis=0).max())
+    return values / extent if extent > 0.0 else values * 0.0
+
+
+def _nearest(values: FloatArray, of: Integers, to: list[int]) -> FloatArray:
+    """(m,) distance of the places ``of`` to the nearest of ``to``."""
+    result = np.full(len(of), np.inf)
+    for place in to:
+        result = np.minimum(result, np.linalg.norm(values[of] - values[place], axis=1))
+    return result

@@ -1,0 +1,84 @@
+"""Surface points that the coming views may see: rays of several target views, each at several depths.
+
+A ray's depth is unknown, so it is taken at the middles of equally likely parts of a log-normal distribution, in units
+of the scene's scale. Everything is computed near the origin in float32.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..camera import FloatArray
+
+Float32 = NDArray[np.float32]
+
+COLUMNS, ROWS = 12, (0.0, 0.22, -0.22)
+QUANTILES = (-1.2816, -0.5244, 0.0, 0.5244, 1.2816)
+"""Middles of five equally likely parts of a normal distribution."""
+MEDIAN, SPREAD = 0.9, 1.0
+"""Of the depth's logarithm: the median in units of the scale, and the standard deviation."""
+
+
+@dataclass(frozen=True, eq=False)
+class Points:
+    """Points ``places`` (P, 3) relative to ``origin`` (3,), each seen by target ``view`` (P,) along ``sight`` (P, 3).
+
+    ``distance`` (P,) from that target's camera, ``weight`` (P,) the share of the segment that hangs on it; the weights
+    sum to 1. ``eyes`` (T, 3) are the targets' places relative to the origin and ``focal`` (T,) their focal lengths.
+    """
+
+    origin: FloatArray
+    places: Float32
+    sight: Float32
+    distance: Float32
+    weight: Float32
+    view: NDArray[np.intp]
+    eyes: Float32
+    focal: Float32
+
+
+def rays(targets: FloatArray, lenses: FloatArray) -> FloatArray:
+    """Unit rays (T, COLUMNS, 3) of target views, evenly over the columns, changing rows."""
+    u = (np.arange(COLUMNS) + 0.5) / COLUMNS
+    v = 0.5 + np.resize(ROWS, COLUMNS)
+    local = np.stack(
+        [(u - lenses[:, 2:3]) / lenses[:, :1], (v - lenses[:, 3:]) / lenses[:, 1:2], np.ones((len(lenses), COLUMNS))],
+        axis=-1,
+    )
+    local /= np.linalg.norm(local, axis=-1, keepdims=True)
+    return np.asarray(local @ targets[:, :3, :3].transpose(0, 2, 1))
+
+
+def likely_points(
+    targets: FloatArray, lenses: FloatArray, median: float, near: float, far: float
+) -> Points:
+    """Points of target views (T, 4, 4) with lenses (T, 4) at likely depths between ``near`` and ``far``."""
+    depths = np.clip(median * np.exp(SPREAD * np.array(QUANTILES)), near, far)
+    ways = rays(targets, lenses)
+    distance = np.broadcast_to(depths, (*ways.shape[:2], len(depths)))
+    return points_at(targets, lenses, ways, distance, np.full(distance.shape, 1.0))
+
+
+def points_at(
+    targets: FloatArray, lenses: FloatArray, ways: FloatArray, distance: FloatArray, weight: FloatArray
+) -> Points:
+    """Points at ``distance`` (T, C, J) along unit rays ``ways`` (T, C, 3); ``weight`` (T, C, J) is made to sum to 1."""
+    origin = targets[0, :3, 3]
+    eyes = targets[:, :3, 3] - origin
+    places = eyes[:, None, None] + ways[:, :, None] * distance[..., None]
+    kept = weight.reshape(-1) > 0
+    per_view = distance.shape[1] * distance.shape[2]
+    sight = np.broadcast_to(ways[:, :, None], places.shape).reshape(-1, 3)
+    return Points(
+        origin=origin,
+        places=places.reshape(-1, 3)[kept].astype(np.float32),
+        sight=sight[kept].astype(np.float32),
+        distance=distance.reshape(-1)[kept].astype(np.float32),
+        weight=(weight.reshape(-1)[kept] / weight.sum()).astype(np.float32),
+        view=np.repeat(np.arange(len(targets)), per_view)[kept],
+        eyes=eyes.astype(np.float32),
+        focal=lenses[:, 0].astype(np.float32),
+    )

@@ -1,0 +1,42 @@
+"""How large a scene is, from its cameras alone, so that no setting needs scene units.
+
+The scale is the distance that the camera goes in five seconds of moving. People film a room slowly and a landscape
+fast, so it grows with what is filmed; and it scales with the scene, whatever its unit.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..camera import FloatArray
+from ..state import MemoryState
+from ..trajectory import Trajectory
+
+SECONDS = 5.0
+SAMPLES, STRIDE = 48, 8
+_STANDING = 0.1
+
+
+def scene_scale(state: MemoryState, targets: Trajectory) -> float:
+    """Scene units; 1 where no camera ever moves, and then any value does: all look from one place.
+
+    O(1): looks at a few dozen frames of the film and at the coming path.
+    """
+    speeds = [_speeds(targets.poses[::STRIDE, :3, 3], np.arange(0, len(targets), STRIDE) / targets.fps)]
+    if state.frames > 1:
+        first = np.unique(np.linspace(0, state.frames - 2, SAMPLES).round().astype(np.int64))
+        second = np.minimum(first + STRIDE, state.frames - 1)
+        both = np.concatenate([first, second])
+        places, times = state.cameras(both)[0][:, :3, 3], state.times_at(both)
+        gone = np.linalg.norm(places[len(first) :] - places[: len(first)], axis=1)
+        speeds.append(gone / np.maximum(times[len(first) :] - times[: len(first)], 1e-9))
+    found = np.concatenate(speeds)
+    moving = found[found > _STANDING * np.percentile(found, 90)] if len(found) else found
+    scale = SECONDS * float(np.median(moving)) if len(moving) else 0.0
+    return scale if np.isfinite(scale) and scale > 0.0 else 1.0
+
+
+def _speeds(places: FloatArray, times: FloatArray) -> FloatArray:
+    if len(places) < 2:
+        return np.zeros(0)
+    return np.asarray(np.linalg.norm(np.diff(places, axis=0), axis=1) / np.diff(times))
