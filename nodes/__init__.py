@@ -8,10 +8,15 @@ from . import folders
 from .camera_trajectory import CameraTrajectory
 from .empty_world_latent import EmptyWorldLatent
 from .fov_retriever import FovRetriever
+from .load_memory import LoadMemory
 from .load_world_model import LoadWorldModel
 from .memory_bank import MemoryBank
+from .memory_editor import MemoryEditor
+from .memory_frames import MemoryFrames
+from .memory_info import MemoryInfo
 from .memory_to_video import MemoryToVideo
 from .moc_sampler import MocSampler
+from .save_memory import SaveMemory
 from .shot_generator import ShotGenerator
 from .world_scene import WorldScene
 
@@ -25,6 +30,11 @@ NODES: list[type[io.ComfyNode]] = [
     MocSampler,
     ShotGenerator,
     MemoryToVideo,
+    MemoryInfo,
+    MemoryEditor,
+    MemoryFrames,
+    SaveMemory,
+    LoadMemory,
 ]
 
 

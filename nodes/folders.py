@@ -7,9 +7,12 @@ from pathlib import Path
 import folder_paths
 
 from ..generation.world_host.loader import WEIGHTS
+from ..memory.archive import ENDING
 
 BUNDLED = "bundled"
 MODEL_FOLDER = "scene_memory"
+IN_OUTPUT = " [output]"
+MOST_FILES = 1000
 
 
 def register() -> None:
@@ -33,3 +36,36 @@ def world_model(name: str) -> Path:
     if name == BUNDLED:
         return WEIGHTS
     return Path(folder_paths.get_full_path_or_raise(MODEL_FOLDER, name))
+
+
+def memory_files() -> list[str]:
+    """Files made by Save Memory: those in the input folder, then those in the output folder with ' [output]'."""
+    found = _files(Path(folder_paths.get_input_directory()))
+    return [*found, *(f"{name}{IN_OUTPUT}" for name in _files(Path(folder_paths.get_output_directory())))]
+
+
+def memory_file(name: str) -> Path:
+    """The file of a name from `memory_files`.
+
+    Raises:
+        ValueError: there is no such file, with those that there are.
+    """
+    there = memory_files()
+    if name not in there:
+        known = "; ".join(there[:20]) or "none"
+        raise ValueError(
+            f"file is {name!r}: choose a file made by Save Memory ({ENDING}). There are: {known}. Put yours into "
+            "ComfyUI's input folder and press R to see it."
+        )
+    folder = folder_paths.get_output_directory() if name.endswith(IN_OUTPUT) else folder_paths.get_input_directory()
+    return Path(folder) / name.removesuffix(IN_OUTPUT)
+
+
+def _files(folder: Path) -> list[str]:
+    """Memory files in a folder and the folders directly in it, the newest first; links that lead out are left out."""
+    found = []
+    for pattern in (f"*{ENDING}", f"*/*{ENDING}"):
+        for path in folder.glob(pattern):
+            if path.is_file() and folder_paths.is_within_directory(str(folder), str(path)):
+                found.append((-path.stat().st_mtime, path.relative_to(folder).as_posix()))
+    return [name for _, name in sorted(found)[:MOST_FILES]]

@@ -5,6 +5,9 @@ from __future__ import annotations
 from comfy_api.latest import io
 
 from ..world.network import PATCH
+from .depth import KINDS, NEAR_IS_WHITE
+
+FRAMES = "Frames by number, joined with commas: 12, 24-40, 100- (to the end), shot 2, last shot, first 8, last 8, all."
 
 
 def field_of_view(tooltip: str) -> io.Float.Input:
@@ -29,4 +32,54 @@ def world_side(name: str, default: int) -> io.Int.Input:
         max=80 * PATCH,
         step=PATCH,
         tooltip=f"{name.capitalize()} in pixels, a multiple of {PATCH}. Recommended: {default}.",
+    )
+
+
+def frames_text(recommended: str, what: str = "") -> io.String.Input:
+    """Frames named in words."""
+    return io.String.Input(
+        "frames",
+        default=recommended,
+        tooltip=f"{what}{FRAMES} Memory Info shows the numbers. Recommended: {recommended}.",
+    )
+
+
+def depth_kind() -> io.Combo.Input:
+    """What the grey of a depth picture means."""
+    return io.Combo.Input(
+        "depth_kind",
+        options=KINDS,
+        default=NEAR_IS_WHITE,
+        optional=True,
+        tooltip="What the grey of the depth picture means. Depth estimators such as Depth Anything make near things "
+        "white. World Scene's depth is linear. Recommended: as your depth node says.",
+    )
+
+
+def depth_scale() -> io.Float.Input:
+    """How far away white is in a depth picture."""
+    return io.Float.Input(
+        "depth_scale",
+        default=1.0,
+        min=0.001,
+        max=100_000.0,
+        step=0.1,
+        optional=True,
+        tooltip="How far away pure white is, in scene units (about metres). "
+        "Recommended: 1 where white is near; 20 for World Scene's depth.",
+    )
+
+
+def memory_limit() -> io.Float.Input:
+    """How much disk a bank may take."""
+    return io.Float.Input(
+        "max_size_gb",
+        default=0.0,
+        min=0.0,
+        max=100_000.0,
+        step=1.0,
+        optional=True,
+        tooltip="The most that the bank may take on disk, in GB; 0 is no limit. Above it the pictures of older takes "
+        "go first, then frames that other frames show as well. The first frame, pinned frames and the newest segment "
+        "are never dropped. Recommended: 0.",
     )

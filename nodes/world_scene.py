@@ -7,12 +7,14 @@ import torch
 from comfy_api.latest import io
 
 from ..memory.camera import intrinsics_from_fov
-from ..world.render import render
+from ..world.render import render_with_depth
 from ..world.scenes import PLACES, make_scene
 from .inputs import field_of_view, world_side
 from .types import CATEGORY
 
 SUPERSAMPLE = 3
+WHITE_IS = 20.0
+FARTHEST = 1000.0
 
 
 class WorldScene(io.ComfyNode):
@@ -48,6 +50,11 @@ class WorldScene(io.ComfyNode):
             outputs=[
                 io.Image.Output(display_name="image", tooltip="The picture, for Memory Bank's start_image."),
                 io.String.Output(display_name="caption", tooltip="What is in it, for CLIP Text Encode."),
+                io.Image.Output(
+                    display_name="depth",
+                    tooltip=f"How far everything in the picture is, for Memory Bank's start_depth: "
+                    f"'white is far (linear)', with a depth_scale of {WHITE_IS:g}.",
+                ),
             ],
         )
 
@@ -55,5 +62,6 @@ class WorldScene(io.ComfyNode):
     def execute(cls, place: str, seed: int, width: int, height: int, fov: float) -> io.NodeOutput:
         scene = make_scene(seed, place)
         lens = intrinsics_from_fov(fov, width / height)
-        picture = render(scene, np.eye(4)[None], lens[None], width, height, supersample=SUPERSAMPLE)
-        return io.NodeOutput(picture.to(torch.float32) / 255, scene.caption)
+        picture, depth = render_with_depth(scene, np.eye(4)[None], lens[None], width, height, supersample=SUPERSAMPLE)
+        grey = (depth.clamp(max=FARTHEST) / WHITE_IS)[..., None].expand(-1, -1, -1, 3)
+        return io.NodeOutput(picture.to(torch.float32) / 255, scene.caption, grey.contiguous())

@@ -29,7 +29,7 @@ def test_a_workflow_of_a_released_version_opens_with_every_node_link_and_value(
     assert frontend.missing_nodes() == []
     assert frontend.errors == []
     now = frontend.to_prompt()
-    assert {key: node["class_type"] for key, node in now.items()} == {k: node["class_type"] for k, node in meant.items()}
+    assert [(key, node["class_type"]) for key, node in now.items()] == [(k, n["class_type"]) for k, n in meant.items()]
     for key, node in meant.items():
         kept = {name: now[key]["inputs"].get(name) for name in node["inputs"]}
         assert kept == node["inputs"], node["class_type"]

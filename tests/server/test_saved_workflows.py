@@ -1,4 +1,4 @@
-"""Workflows saved with released versions: nothing that they use was renamed, moved or taken away, and they still run."""
+"""Workflows saved with released versions: nothing that they use was renamed, moved or taken away, and they run."""
 
 from __future__ import annotations
 
