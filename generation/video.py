@@ -64,7 +64,8 @@ def write_video(
 
 def _pictures(state: MemoryState, first: int, last: int, scale: int) -> Iterator[NDArray[np.uint8]]:
     for start in range(first, last, BATCH):
-        for picture in state.read_frames(range(start, min(start + BATCH, last))):
+        # Where pictures were dropped to keep the bank within its size, the next one stands in.
+        for picture in state.read_frames(range(start, min(start + BATCH, last)), nearest=True):
             if scale > 1:
                 size = (picture.shape[1] * scale, picture.shape[0] * scale)
                 picture = cv2.resize(picture, size, interpolation=cv2.INTER_CUBIC)
