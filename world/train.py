@@ -23,7 +23,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from .dataset import Batch, Store, draw_batch, rendered_walk
+from .dataset import Batch, Store, Walk, draw_batch, rendered_walk
 from .dataset import main as fill_store
 from .learning import Lessons, Trained, adopt, examine, loss_of
 from .scenes import VALIDATION_SEEDS
@@ -39,7 +39,7 @@ FORMAT = "scene-memory-world-1"
 
 @dataclass(frozen=True)
 class Settings:
-    """One run of training; `minutes` counts every resumed stretch, by `clock`."""
+    """One run of training; `minutes` counts every resumed stretch, by `clock`. `unseen`: scenes it is examined on."""
 
     minutes: float
     out: Path
@@ -50,6 +50,7 @@ class Settings:
     batch: int = 8
     lessons: Lessons = field(default_factory=Lessons)
     report_every: float = 120.0
+    unseen: int = 32
     clock: Callable[[], float] = time.monotonic
 
 
@@ -98,7 +99,7 @@ class Run:
         """Train to the end of the settings' minutes; what the last examination found."""
         settings, end = self.settings, 60 * self.settings.minutes
         store = _wait_for(settings.store)
-        unseen = [rendered_walk(VALIDATION_SEEDS.start + seed) for seed in range(32)]
+        unseen = [rendered_walk(VALIDATION_SEEDS.start + seed) for seed in range(settings.unseen)]
         rng, generator = np.random.default_rng([self.step, 7]), torch.Generator().manual_seed(self.step)
         begun = settings.clock() - self.elapsed
         reported, reported_step, running, idle = self.elapsed, self.step, 0.0, 0.0
@@ -136,7 +137,7 @@ class Run:
             torch._foreach_lerp_(list(self.average.parameters()), list(self.model.parameters()), 1 - decay)
         return float(loss.detach())
 
-    def _report(self, loss: float, walks: int, unseen: list) -> dict[str, float]:
+    def _report(self, loss: float, walks: int, unseen: list[Walk]) -> dict[str, float]:
         with torch.autocast(self.device.type, torch.bfloat16):
             found, sheet = examine(self.average, unseen, self.device)
         row = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -12,10 +13,10 @@ from safetensors import safe_open
 from scene_memory.memory.camera import intrinsics_from_fov, pose, rotation
 from scene_memory.memory.metrics import psnr
 from scene_memory.world import rays
-from scene_memory.world.network import PATCH, TextEncoder, WorldNet, best_gain
+from scene_memory.world.network import PATCH, Remembered, TextEncoder, WorldNet, best_gain
 from scene_memory.world.render import render
 from scene_memory.world.scenes import make_scene
-from scene_memory.world.vocabulary import tokenize
+from scene_memory.world.vocabulary import MAX_TOKENS, tokenize
 
 WEIGHTS = Path(__file__).parents[2] / "world" / "weights" / "world.safetensors"
 WIDTH, HEIGHT = 96, 60
@@ -29,11 +30,18 @@ def network() -> WorldNet:
     return WorldNet(dim=64, depth=3, heads=1).eval()
 
 
+@pytest.fixture(scope="module", params=["turn", "depth"])
+def weaving(request: pytest.FixtureRequest) -> WorldNet:
+    torch.manual_seed(1)
+    return WorldNet(dim=64, depth=2, heads=1, weave=request.param).eval()
+
+
 @pytest.fixture(scope="module")
 def trained() -> tuple[WorldNet, TextEncoder]:
-    network = WorldNet().eval()
     with safe_open(WEIGHTS, "pt") as file:
+        options = json.loads((file.metadata() or {}).get("config", "{}"))
         weights = {name: file.get_tensor(name).float() for name in file.keys()}
+    network = WorldNet(**options).eval()
     text = TextEncoder(vocabulary=len(weights["text.words.weight"])).eval()
     network.load_state_dict({name[8:]: value for name, value in weights.items() if name.startswith("network.")})
     text.load_state_dict({name[5:]: value for name, value in weights.items() if name.startswith("text.")})
@@ -99,6 +107,51 @@ def test_a_width_without_a_rotary_phase_for_every_pair_is_refused() -> None:
         WorldNet(dim=96, heads=2)
 
 
+@torch.no_grad()
+def test_moving_and_turning_the_whole_world_changes_nothing_of_what_is_woven(weaving: WorldNet) -> None:
+    context, context_poses, poses = tiny(2).clamp(-1, 1), turning(-8, 10), turning(0, 5)
+    carried = torch.from_numpy(pose((4.0, 0.3, -7.0), rotation(yaw=123.0))).float()
+    here = weaving.remember(context, context_poses, lenses(2), poses, lenses(2)).woven
+    there = weaving.remember(context, carried @ context_poses, lenses(2), carried @ poses, lenses(2)).woven
+    assert here is not None and there is not None
+    assert ((here - there).abs() < 0.02).float().mean() > 0.97, "but for points on the edge between two pixels"
+
+
+@torch.no_grad()
+def test_depth_that_is_known_is_used_in_place_of_the_networks_own() -> None:
+    torch.manual_seed(1)
+    network = WorldNet(dim=64, depth=2, heads=1, weave="depth").eval()
+    cameras = turning(0), lenses(1), turning(0), lenses(1)
+    known = torch.full((1, 1, 2 * PATCH, 2 * PATCH), 0.5)
+    known[..., :4] = torch.nan
+    woven = network.remember(tiny(1).clamp(-1, 1), *cameras, known).woven
+    assert woven is not None
+    assert torch.allclose(woven[0, 0, -1, 6:-6, 8:-4], torch.tensor(0.5), atol=1e-4)
+
+
+@torch.no_grad()
+def test_without_context_a_weaving_network_paints_alone(weaving: WorldNet) -> None:
+    alone = weaving(tiny(2), torch.ones(1), turning(0, 5), lenses(2))
+    empty = torch.zeros(1, 2, 9, 2 * PATCH, 2 * PATCH)
+    same = weaving(tiny(2), torch.ones(1), turning(0, 5), lenses(2), woven=empty)
+    assert alone.shape == (1, 3, 2, 2 * PATCH, 2 * PATCH) and torch.equal(alone, same)
+
+
+def test_a_way_of_weaving_that_is_not_there_is_refused() -> None:
+    with pytest.raises(ValueError, match="'sew'.*depth"):
+        WorldNet(weave="sew")
+
+
+def test_words_newer_than_the_weights_count_as_padding() -> None:
+    torch.manual_seed(0)
+    old = TextEncoder(dim=16, vocabulary=10)
+    tokens = torch.zeros(2, MAX_TOKENS, dtype=torch.long)
+    tokens[:, :2] = torch.tensor([1, 3])
+    tokens[0, 2] = 12
+    first, second = old(tokens)
+    assert torch.equal(first, second)
+
+
 @pytest.mark.parametrize("seed", range(4))
 @torch.no_grad()
 def test_the_trained_network_paints_what_its_context_frames_saw(
@@ -112,10 +165,11 @@ def test_the_trained_network_paints_what_its_context_frames_saw(
     seen = render(scene, context[0].numpy(), lenses(3)[0].numpy(), WIDTH, HEIGHT)
     noise = torch.randn(1, 3, 4, HEIGHT, WIDTH, generator=torch.Generator().manual_seed(seed))
     caption = text(torch.tensor([tokenize(scene.caption)]))
-    kept = network.encode_context(seen.permute(3, 0, 1, 2)[None] / 127.5 - 1, context, lenses(3), target[:, 0])
+    pictures = seen.permute(3, 0, 1, 2)[None] / 127.5 - 1
+    given = network.remember(pictures, context, lenses(3), target, lenses(4))
     found = {}
-    for name, memory in (("with", kept), ("without", None)):
-        clean = network(noise, torch.ones(1), target, lenses(4), caption, memory)
+    for name, memory in (("with", given), ("without", Remembered([]))):
+        clean = network(noise, torch.ones(1), target, lenses(4), caption, memory.kept, woven=memory.woven)
         picture = ((clean[0].permute(1, 2, 3, 0).clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8).numpy()
         found[name] = psnr(picture, truth.numpy())
     assert found["with"] > found["without"] + 5, found

@@ -6,10 +6,19 @@ import numpy as np
 import pytest
 
 from scene_memory.memory.camera import intrinsics_from_fov, pose, rotation
-from scene_memory.world.render import render
-from scene_memory.world.scenes import FIRST_TRAINING_SEED, HELD_OUT_SEEDS, PLACES, VALIDATION_SEEDS, make_scene
+from scene_memory.world.joined import doorway_place
+from scene_memory.world.render import render, render_with_depth
+from scene_memory.world.scenes import (
+    EYE_HEIGHT,
+    FIRST_TRAINING_SEED,
+    HELD_OUT_SEEDS,
+    PLACES,
+    VALIDATION_SEEDS,
+    make_scene,
+    set_moving,
+)
 from scene_memory.world.vocabulary import MAX_TOKENS, PAD, tokenize, unknown_words
-from scene_memory.world.walks import random_walk
+from scene_memory.world.walks import free, random_walk, tour
 
 LENS = intrinsics_from_fov(70, 1.6)
 
@@ -86,3 +95,64 @@ def test_walks_stay_inside_clear_of_props_and_upright(seed: int) -> None:
     assert all(scene.rooms[scene.room_at(*place)].holds(*place, margin=0.0) for place in zip(x, z, strict=True))
     for prop in scene.props:
         assert (np.hypot(x - prop.x, z - prop.z) > prop.radius).all()
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_joined_rooms_do_not_overlap_and_every_doorway_has_another_side(seed: int) -> None:
+    scene = make_scene(seed, "rooms")
+    assert len(scene.rooms) >= 2
+    for number, room in enumerate(scene.rooms):
+        x0, x1, z0, z1 = room.bounds
+        for other in scene.rooms[number + 1 :]:
+            a0, a1, b0, b1 = other.bounds
+            assert min(x1, a1) - max(x0, a0) <= 1e-6 or min(z1, b1) - max(z0, b0) <= 1e-6
+        for doorway in room.doorways:
+            back = [way for way in scene.rooms[doorway.leads_to].doorways if way.leads_to == number]
+            places = [doorway_place(scene.rooms[doorway.leads_to], way) for way in back]
+            assert any(np.allclose(place, doorway_place(room, doorway)) for place in places)
+
+
+def test_a_doorway_shows_the_next_room_and_its_wall_hides_it() -> None:
+    scene = make_scene(1, "rooms")
+    room, doorway = scene.rooms[0], scene.rooms[0].doorways[0]
+    (x, z), (inner_x, inner_z) = doorway_place(room, doorway), doorway_place(room, doorway, 2.0)
+    yaw = float(np.degrees(np.arctan2(x - inner_x, z - inner_z)))
+    view = pose((inner_x, 0, inner_z), rotation(yaw=yaw))[None]
+    _, depth = render_with_depth(scene, view, LENS[None], 96, 60)
+    middle = depth[0, 28:32, 46:50]
+    assert (middle > 2.3).all(), "through the doorway"
+    beside = depth[0, 28:32, 8:12]
+    assert ((beside < 2.1) | (beside > 2.3)).all()
+    assert (depth[0, 0:3, 40:56] < 2.2).all(), "the wall above it"
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_depth_of_the_floor_follows_from_eye_height(place: str) -> None:
+    scene = make_scene(9, place)
+    _, depth = render_with_depth(scene, pose((0, 0, 0), rotation(pitch=-80))[None], LENS[None], 96, 60)
+    below = depth[0, 30, 48] * np.cos(np.radians(10))
+    assert abs(float(below) - EYE_HEIGHT) < 0.15
+
+
+def test_things_that_move_are_elsewhere_later_and_all_else_stays() -> None:
+    still = make_scene(6, "room")
+    scene = set_moving(still, np.random.default_rng(0))
+    poses = np.stack([pose((0, 0, 0), rotation(yaw=yaw)) for yaw in range(0, 360, 60)])
+    lenses = np.tile(LENS, (len(poses), 1))
+    now, later = (render(scene, poses, lenses, 48, 30, times=np.full(len(poses), second)) for second in (0.0, 2.0))
+    changed = (now != later).any(-1).float().mean()
+    assert 0 < changed < 0.2
+    moving = next(prop for prop in scene.props if prop.speed)
+    assert moving.at(0.0) != moving.at(2.0) and still.props[0].at(5.0) == still.props[0]
+
+
+def test_tours_go_through_doorways_and_keep_clear() -> None:
+    scene = make_scene(4, "rooms")
+    poses, intrinsics = tour(scene, 600, np.random.default_rng(1))
+    assert poses.shape == (600, 4, 4) and intrinsics.shape == (600, 4)
+    places = poses[:, [0, 2], 3]
+    assert len({scene.room_at(*place) for place in places}) >= 2
+    assert np.mean([free(scene, *place) for place in places]) > 0.97
+    assert np.linalg.norm(np.diff(places, axis=0), axis=1).max() < 0.12
+    yaw = np.unwrap(np.arctan2(poses[:, 0, 2], poses[:, 2, 2]))
+    assert np.degrees(np.abs(np.diff(yaw)).max()) < 20

@@ -1,0 +1,112 @@
+"""Training: walks are kept and drawn, a broken run goes on where it was, older weights are taken over, edges count."""
+
+from __future__ import annotations
+
+import json
+from itertools import count
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors import safe_open
+
+from scene_memory.world import train
+from scene_memory.world.dataset import FARTHEST, Store, Walk, draw_batch, rendered_walk
+from scene_memory.world.learning import Trained, adopt, edges_of, gradient_energy, spoiled
+from scene_memory.world.network import FARTHEST as NETWORKS_FARTHEST
+from scene_memory.world.scenes import FIRST_TRAINING_SEED
+
+
+@pytest.fixture(scope="module")
+def walks() -> list[Walk]:
+    return [rendered_walk(FIRST_TRAINING_SEED + number) for number in range(3)]
+
+
+@pytest.fixture
+def store(tmp_path: Path, walks: list[Walk]) -> Store:
+    store = Store(tmp_path / "store", 48)
+    for number in range(48):
+        store.add(walks[number % 3])
+    return store
+
+
+def test_a_seed_gives_the_same_walk(walks: list[Walk]) -> None:
+    again = rendered_walk(FIRST_TRAINING_SEED + 1)
+    for name in ("frames", "nearness", "poses", "intrinsics", "tokens"):
+        assert np.array_equal(getattr(again, name), getattr(walks[1], name)), name
+    assert not np.array_equal(walks[0].frames, walks[1].frames)
+
+
+def test_the_store_keeps_the_newest_walks_and_another_process_sees_them(tmp_path: Path, walks: list[Walk]) -> None:
+    store = Store(tmp_path, 2)
+    for walk in walks:
+        store.add(walk)
+    reader = Store(tmp_path)
+    assert reader.added == 3 and reader.capacity == 2
+    assert np.array_equal(reader[0].frames, walks[2].frames) and np.array_equal(reader[1].frames, walks[1].frames)
+
+
+def test_an_empty_folder_is_no_store(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="fill it first"):
+        Store(tmp_path / "none")
+
+
+def test_a_batch_has_pictures_and_nearness_of_targets_and_context(store: Store) -> None:
+    batch = draw_batch(store, 3, np.random.default_rng(0), 5, (4, 3))
+    assert batch.target.shape == (5, 3, 4, 60, 96) and batch.context.shape == (5, 3, 3, 60, 96)
+    assert batch.nearness.shape == (5, 4, 60, 96) and batch.context_nearness.shape == (5, 3, 60, 96)
+    assert batch.target.min() >= -1 and batch.target.max() <= 1
+    assert batch.nearness.min() >= 1 / FARTHEST - 1e-6 and FARTHEST == NETWORKS_FARTHEST
+
+
+def test_edges_count_only_where_they_differ() -> None:
+    flat = torch.zeros(2, 3, 2, 24, 24)
+    step = flat.clone()
+    step[1, ..., 12:] = 1.0
+    assert edges_of(flat + 0.3).abs().max() == 0, "another brightness is no edge"
+    assert edges_of(step)[1] > 0.05 and edges_of(step)[0] == 0
+    assert gradient_energy(step)[1] > 0 == gradient_energy(step)[0]
+
+
+def test_context_is_spoiled_a_little_and_not_always(store: Store) -> None:
+    context = draw_batch(store, 3, np.random.default_rng(0), 24, (4, 2)).context
+    change = (spoiled(context, torch.Generator().manual_seed(0)) - context).abs().mean(dim=(1, 2, 3, 4))
+    assert (change == 0).any() and (change > 0.01).any() and change.max() < 0.25
+
+
+def test_a_weaving_network_begins_with_the_weights_of_one_that_did_not_weave() -> None:
+    torch.manual_seed(0)
+    old, new = Trained(weave=""), Trained(weave="depth")
+    with torch.no_grad():
+        strange = adopt(new, old.state_dict())
+    assert all("weaver" in name or "depth_reader" in name for name in strange)
+    assert torch.equal(new.network.blocks[2].qkv.weight, old.network.blocks[2].qkv.weight)
+    grown = new.network.stem.patch.weight
+    assert torch.equal(grown[:, :9], old.network.stem.patch.weight) and (grown[:, 9:] == 0).all()
+
+
+def test_a_broken_run_goes_on_where_it_was_and_its_weights_tell_how_to_read_them(store: Store, tmp_path: Path) -> None:
+    def run(minutes: float) -> train.Run:
+        ticks = count()  # a clock on which every look takes a second
+        settings = train.Settings(
+            minutes, tmp_path / "run", store.folder, batch=1, unseen=1, clock=lambda: float(next(ticks))
+        )
+        return train.Run(settings)
+
+    first = run(2 / 60)
+    first.train()
+    steps = first.step
+    again = run(4 / 60)
+    assert again.step == steps > 0 and again.elapsed == first.elapsed
+    for name, value in first.model.state_dict().items():
+        assert torch.equal(value, again.model.state_dict()[name]), name
+    again.train()
+    assert again.step > steps
+    rows = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert [row["step"] for row in rows] == [steps, again.step]
+    with safe_open(tmp_path / "run" / "world.safetensors", "pt") as file:
+        notes, names = file.metadata(), set(file.keys())
+    assert json.loads(notes["config"]) == {"weave": "depth"} and notes["format"] == train.FORMAT
+    assert names == set(again.average.state_dict())
+    assert (tmp_path / "run" / "samples.png").stat().st_size > 1000
