@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from comfy_api.latest import io, ui
 
-from ..memory.retrieval.picture import Pixels, note_picture, retrieval_picture
+from ..memory.drawing import Pixels, note_picture
+from ..memory.retrieval.picture import retrieval_picture
 from ..memory.retrieval.retrieve import retrieve
 from ..memory.retrieval.settings import RetrievalSettings
 from ..memory.retrieval.strategies import STRATEGIES
@@ -40,8 +41,9 @@ class FovRetriever(io.ComfyNode):
                     "strategy",
                     options=list(STRATEGIES),
                     default=defaults.strategy,
-                    tooltip="'fov_nonadjacent_far' is the paper's full rule; the others leave parts of it out, or are "
-                    "what it was compared with. Recommended: fov_nonadjacent_far.",
+                    tooltip="'coverage' takes the frames that together show the most of what is coming. "
+                    "'fov_nonadjacent_far' is the paper's full rule; the other fov rules leave parts of it out. The "
+                    "rest is what they were compared with. Recommended: coverage.",
                 ),
                 io.Int.Input(
                     "seed",
@@ -53,10 +55,11 @@ class FovRetriever(io.ComfyNode):
                 io.Float.Input(
                     "depth",
                     default=defaults.depth,
-                    min=0.01,
+                    min=0.0,
                     max=10_000.0,
                     step=0.1,
-                    tooltip="About how far away the things are that matter, in scene units. Recommended: 3 in rooms.",
+                    tooltip="About how far away the things are that matter, in scene units. 0 estimates it from the "
+                    "cameras. Recommended: 0.",
                 ),
                 io.Float.Input(
                     "near",
@@ -64,15 +67,17 @@ class FovRetriever(io.ComfyNode):
                     min=0.0,
                     max=10_000.0,
                     step=0.05,
-                    tooltip="Views that only meet nearer than this do not count, in scene units. Recommended: 0.1.",
+                    tooltip="Views that only meet nearer than this do not count, in scene units. 0 estimates it. "
+                    "Recommended: 0.",
                 ),
                 io.Float.Input(
                     "far",
                     default=defaults.far,
-                    min=0.02,
+                    min=0.0,
                     max=100_000.0,
                     step=1.0,
-                    tooltip="Views that only meet farther than this do not count, in scene units. Recommended: 30.",
+                    tooltip="Views that only meet farther than this do not count, in scene units. 0 estimates it. "
+                    "Recommended: 0.",
                 ),
                 io.Float.Input(
                     "min_overlap",
@@ -80,7 +85,8 @@ class FovRetriever(io.ComfyNode):
                     min=0.0,
                     max=1.0,
                     step=0.01,
-                    tooltip="The least share of a coming view that a frame must have seen. Recommended: 0.1.",
+                    tooltip="For the fov rules: the least share of a coming view that a frame must have seen. "
+                    "Recommended: 0.1.",
                 ),
                 io.Float.Input(
                     "far_share",
@@ -88,7 +94,8 @@ class FovRetriever(io.ComfyNode):
                     min=0.0,
                     max=1.0,
                     step=0.05,
-                    tooltip="Share of the choice that goes to frames far off in space and time. Recommended: 0.25.",
+                    tooltip="For fov_nonadjacent_far: the share of the choice that goes to frames far off in space and "
+                    "time. Recommended: 0.25.",
                 ),
                 io.Int.Input(
                     "preview_frame",

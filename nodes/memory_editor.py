@@ -5,7 +5,7 @@ from __future__ import annotations
 from comfy_api.latest import io, ui
 
 from ..memory.edits import Edit
-from ..memory.frame_ranges import Runs, count_of, frame_runs, runs_of, runs_text
+from ..memory.frame_ranges import Runs, count_of, frame_runs, indices_of, runs_of, runs_text
 from ..memory.picture_of_edit import edit_picture
 from ..memory.state import MemoryState
 from ..memory.superseding import SAME_PLACE, outdated_frames
@@ -111,7 +111,7 @@ def _edit(action: str, runs: Runs, newer: Runs, strength: float) -> Edit:
 
 def _outdated(memory: MemoryState, newer: Runs, by_hand: str, same_place: float) -> Runs:
     if not by_hand.strip():
-        return runs_of(outdated_frames(memory, newer, scene_scale(memory), same_place))
+        return runs_of(outdated_frames(memory, newer, scene_scale(memory, indices_of(newer)), same_place))
     named = frame_runs(by_hand, memory, "outdated")
     for start, stop in newer:
         for old_start, old_stop in named:

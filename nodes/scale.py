@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..memory.picture_of_bank import spread
+from ..memory.retrieval import scale
 from ..memory.state import MemoryState
+from ..memory.trajectory import Trajectory
 
-ROOM = 3.0
 LOOKED_AT = 32
 
 
-def scene_scale(memory: MemoryState) -> float:
-    """The median of the depth that is kept, or that of a room."""
+def scene_scale(memory: MemoryState, frames: NDArray[np.int64]) -> float:
+    """The median of the depth that is kept with `frames`, or what the cameras' movement says."""
+    looked = frames[spread(len(frames), LOOKED_AT)]
     if memory.has_depth:
-        depth = memory.depth(spread(memory.frames, LOOKED_AT))
+        depth = memory.depth(looked)
         known = depth[np.isfinite(depth)]
         if len(known):
             return float(np.median(known))
-    return ROOM
+    return scale.scene_scale(memory, Trajectory(*memory.cameras(looked), memory.fps or 1.0, "edited"))

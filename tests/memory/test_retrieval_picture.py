@@ -28,7 +28,7 @@ def film(tmp_path: Path) -> MemoryState:
 
 def test_every_chosen_frame_is_shown(film: MemoryState) -> None:
     coming = make_preset("pan", frames=8, fps=8.0, amount=-30.0, fov=70.0, aspect=1.6).after(film.last_pose)
-    found = retrieve(film, coming, RetrievalSettings(k=5))
+    found = retrieve(film, coming, RetrievalSettings(k=5, strategy="recent"))
     picture = retrieval_picture(film, coming, found)
     shown = {tuple(colour) for colour in picture.reshape(-1, 3)}
     assert len(found) == 5
