@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from .codec import MAX_PIXELS
 from .edits import Edit
 from .errors import BankError
 from .head import ID, Head, head_of, read_head, replace_head
@@ -301,6 +302,9 @@ def _checked_frames(frames: ArrayLike, trajectory: Trajectory) -> NDArray[np.uin
         raise BankError(f"The segment has {len(pictures)} frames: at most {MAX_SEGMENT_FRAMES} fit. Make it shorter.")
     if not (1 <= pictures.shape[1] <= MAX_SIDE and 1 <= pictures.shape[2] <= MAX_SIDE):
         raise BankError(f"Frames are {pictures.shape[2]} x {pictures.shape[1]}: sides of 1 to {MAX_SIDE} fit.")
+    if pictures.shape[1] * pictures.shape[2] > MAX_PIXELS:
+        raise BankError(f"Frames are {pictures.shape[2]} x {pictures.shape[1]}: at most {MAX_PIXELS} pixels fit, such "
+                        "as 8192 x 8192. Make the pictures smaller.")
     return pictures
 
 

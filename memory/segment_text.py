@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .camera import FloatArray
+from .codec import MAX_PIXELS
 from .depth import MAX_DEPTH_SIDE
 from .errors import damaged
 from .format import FORMAT_VERSION, Document, canonical, parse
@@ -112,7 +113,8 @@ def _good_numbers(document: Document) -> bool:
         if type(value) is not int or not low <= value <= high:
             return False
     return (
-        isinstance(fps, int | float)
+        document["height"] * document["width"] <= MAX_PIXELS
+        and isinstance(fps, int | float)
         and 0.0 < fps < math.inf
         and (time is None or (type(time) is float and abs(time) < math.inf))
         and isinstance(document.get("parent"), str)

@@ -17,7 +17,7 @@ import pytest
 from safetensors import safe_open
 
 from scene_memory.memory import head as head_module
-from scene_memory.memory import segment_file, storage
+from scene_memory.memory import packs, segment_file, storage
 from scene_memory.memory.bank import Bank, bank_names
 from scene_memory.memory.codec import DEFAULT_CODING, decode_frame
 from scene_memory.memory.errors import BankError
@@ -287,3 +287,47 @@ def test_the_head_is_small_enough_to_check_first(bank: Bank, filmed: Filmed, mon
     monkeypatch.setattr(head_module, "MAX_HEAD_BYTES", 10)
     with pytest.raises(BankError, match="larger than 10 bytes"):
         bank.load()
+
+
+def _grow(bank: Bank, pictures: Callable, move: Callable, until: int, ready: int | None = None) -> MemoryState:
+    """Goes on from wherever the bank is; what comes next depends only on what is there."""
+    state, path = bank.load(), move("pan", 2)
+    if ready is not None:
+        os.write(ready, b"!")
+    while len(state.segments) < until:
+        number = len(state.segments)
+        state = bank.append(state, frames=pictures(2, number), trajectory=path, shot=number // 9, key=f"{number:064x}")
+    return state
+
+
+def test_killed_200_times_the_film_is_the_same_to_the_byte_as_if_never_killed(tmp_path, pictures, move, monkeypatch):
+    """Each time a process is killed at a random instant, the bank opens at a memory that was whole, and goes on."""
+    monkeypatch.setattr(packs, "SMALL", 8)
+    monkeypatch.setattr(packs, "LARGE", 64)
+    fork = getattr(os, "fork", None)
+    if fork is None:  # Windows: the test above kills real processes there.
+        return
+    killed, whole = Bank.create(tmp_path, "killed"), Bank.create(tmp_path, "whole")
+    random, reached = np.random.default_rng(0), 0
+    hear, tell = os.pipe()
+    for _ in range(200):
+        child = fork()
+        if child == 0:
+            _grow(killed, pictures, move, 10**6, tell)
+        os.read(hear, 1)
+        time.sleep(random.uniform(0.0, 0.03))
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        state = Bank.open(tmp_path, "killed").load()
+        assert len(state.segments) >= reached
+        reached = len(state.segments)
+    os.close(hear)
+    os.close(tell)
+    state = _grow(killed, pictures, move, reached + 3)
+    assert same(state, _grow(whole, pictures, move, reached + 3)) and state.packs
+    state.read_frames(range(state.frames))
+    files = {path.relative_to(whole.path): path.read_bytes() for path in whole.path.rglob("*.*")
+             if path.suffix in (".json", ".safetensors")}
+    assert len(files) > 2 * reached
+    for name, data in files.items():
+        assert (killed.path / name).read_bytes() == data, name

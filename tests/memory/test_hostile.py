@@ -1,4 +1,4 @@
-"""Files made to harm: refused by name, within two seconds and little memory, and nothing outside the bank is touched."""
+"""Files made to harm: refused by name, soon and in little memory, and nothing outside the bank is touched."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ def whole_bank(tmp_path_factory: pytest.TempPathFactory) -> Path:
         state, trunk = bank.load(), bank.load()
         for i in range(8):
             state = bank.append(
-                state, frames=random.integers(0, 256, (3, 6, 10, 3), dtype=np.uint8), shot=i // 3, prompt=f"segment {i}",
+                state, frames=random.integers(0, 256, (3, 6, 10, 3), dtype=np.uint8), shot=i // 3, prompt=f"number {i}",
                 trajectory=make_preset("pan", frames=3, fps=8.0, amount=30.0, fov=60.0, aspect=1.6), key=f"{i:064x}",
                 latents=random.random((2, 3, 2, 3)).astype(np.float16), depth=random.random((3, 4, 5)),
             )

@@ -38,7 +38,7 @@ for turn in range(12):
 
 
 def test_two_programs_on_one_bank_never_lose_a_head(bank: Bank, filmed: Filmed):
-    """Each makes twelve branches of one trunk, so every head but the last is replaced by one that does not continue it."""
+    """Each makes twelve branches of one trunk: every head but the last is replaced by one that goes another way."""
     trunk = filmed(bank, 1)
     root = str(Path(__file__).resolve().parents[2])
     writers = [

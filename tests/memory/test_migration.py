@@ -90,8 +90,8 @@ def test_damage_to_a_segment_of_version_1_is_found_in_cameras_at_once_and_in_pic
         except DamageError as error:
             assert path.name in str(error)
             found["reading"] += 1
-    # What may change unseen carries nothing: the padding of the header, the last rows of the poses, and the times, which
-    # follow from the frames before.
+    # What may change unseen carries nothing: the padding of the header, the last rows of the poses, and the times,
+    # which follow from the frames before.
     assert found["nothing"] <= (8 + 4 * 32 + 4 * 8) // 7 + 2 and found["opening"] > 100 and found["reading"] > 50
 
 
