@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from .attention import IMPLEMENTATIONS, moc_attention
+from .choice import Expectation, expectation, implementation_for
+from .chunking import rechunked
 from .layout import MocLayout
 from .reference import moc_mask
 from .report import PairsKept, pairs_kept, pairs_measured
@@ -10,11 +12,15 @@ from .settings import MocSettings
 
 __all__ = [
     "IMPLEMENTATIONS",
+    "Expectation",
     "MocLayout",
     "MocSettings",
     "PairsKept",
+    "expectation",
+    "implementation_for",
     "moc_attention",
     "moc_mask",
     "pairs_kept",
     "pairs_measured",
+    "rechunked",
 ]

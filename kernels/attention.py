@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.amp.autocast_mode import is_autocast_available
 
+from .choice import implementation_for
 from .layout import MocLayout
 from .portable import moc_attention_portable
 from .reference import moc_attention_reference
@@ -49,7 +50,7 @@ def moc_attention(
     """
     _check_tensors(q, k, v)
     _check_layout(q, k, layout)
-    name = "portable" if implementation == "auto" else implementation
+    name = implementation_for(q) if implementation == "auto" else implementation
     if name not in IMPLEMENTATIONS:
         raise ValueError(f"implementation is {implementation!r}: choose one of auto, {', '.join(IMPLEMENTATIONS)}.")
     scale = 1 / math.sqrt(q.shape[-1]) if scale is None else float(scale)

@@ -16,7 +16,7 @@ from torch import Tensor
 from .layout import MocLayout
 from .routing import NOTHING
 
-FILLING = 0.12
+FILLING = 0.25
 """Largest share of rows in a batch that may be filling, beside a few rows for each group."""
 
 

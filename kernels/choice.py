@@ -1,0 +1,83 @@
+"""Which implementation serves a device, and from which length on routing is faster than dense attention."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+
+from .layout import MocLayout
+from .plan import plan_shots
+from .portable import WAITING
+from .report import pairs_kept
+from .settings import MocSettings
+
+log = logging.getLogger(__name__)
+
+MARGIN = 1.15
+"""Routing must be expected to win by this factor, because a wrong guess should not cost the artist time."""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What routing costs beside its pairs, in the time that dense attention needs for so many query-key pairs.
+
+    row: for each chunk that a query of a head chose. block: for each block of queries that is sorted and merged.
+    """
+
+    row: float
+    block: float
+
+
+COSTS: dict[tuple[str, str], Cost] = {
+    # Measured on one core of a Xeon (AVX-512) with 4 heads of 64 in float32, 2k to 32k tokens.
+    ("cpu", "portable"): Cost(row=280, block=600_000),
+    # Reckoned from the memory traffic of a row and the launches of a block; not measured on a card.
+    ("cuda", "portable"): Cost(row=4_000, block=2e9),
+    ("cuda", "triton"): Cost(row=800, block=1e8),
+}
+OTHER = Cost(row=4_000, block=2e9)
+
+
+@dataclass(frozen=True)
+class Expectation:
+    """ideal: dense pairs over kept pairs. speed_up: dense time over routed time, routing included, as expected."""
+
+    ideal: float
+    speed_up: float
+
+    @property
+    def pays(self) -> bool:
+        return self.speed_up >= MARGIN
+
+
+@lru_cache(maxsize=256)
+def expectation(
+    layout: MocLayout, settings: MocSettings, heads: int, device: str = "cpu", implementation: str = "portable"
+) -> Expectation:
+    """What routing is expected to gain over dense attention; heads counts those of all batch rows together."""
+    pairs = pairs_kept(layout, settings)
+    cost = COSTS.get((device, implementation), OTHER)
+    choosing = sum(
+        end - begin for plan in plan_shots(layout, settings) if plan.candidates for begin, end in plan.queries
+    )
+    rows = heads * choosing * settings.top_k
+    # Blocks are as large as the share of memory that results may take (portable.WAITING), at least one for all heads.
+    blocks = 1 + WAITING * settings.top_k * layout.queries / (layout.queries + 2 * layout.keys) if rows else 0
+    routed = heads * pairs.kept + cost.row * rows + cost.block * blocks
+    return Expectation(pairs.ideal_speed_up, heads * pairs.total / routed)
+
+
+def implementation_for(q: Tensor) -> str:
+    """The fastest implementation that serves tensors like q here: "triton" where it proves itself, else "portable"."""
+    return _chosen(q.device.type, q.dtype, q.shape[-1])
+
+
+@lru_cache(maxsize=64)
+def _chosen(device: str, dtype: torch.dtype, size: int) -> str:
+    name = "portable"
+    log.info("MoC attention on %s, %s, head size %d: %s", device, dtype, size, name)
+    return name
