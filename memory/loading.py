@@ -227,7 +227,11 @@ def _before_recent(folder: Path, state: MemoryState, head: Head) -> str:
 def _parent(folder: Path, entry: str) -> str:
     edit = _edit_file(folder, entry)
     if edit.is_file():
-        return parse_edit(read_small(edit, MAX_EDIT_BYTES, edit.name), edit.name)[1]
+        text = read_small(edit, MAX_EDIT_BYTES, edit.name)
+        # What is not its own hash could name itself, and the way back would never end.
+        if digest(text) != entry:
+            raise damaged(f"{edit.name} does not hold what its name says")
+        return parse_edit(text, edit.name)[1]
     return read_parent(no_link(_segment_file(folder, entry)), entry)
 
 
