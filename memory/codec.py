@@ -146,4 +146,12 @@ CODINGS: Mapping[str, Coding] = MappingProxyType({
 """Codings by the name that a segment's metadata states. A name stays readable for ever."""
 
 DEFAULT_CODING = "magicyuv" if _has_magicyuv() else "png"
-"""What new segments are written in."""
+"""What new segments are written in, unless their frames are small."""
+
+SMALL_PIXELS = 128 * 128
+"""Pixels below which PNG is the faster coding, and much the smaller one: MagicYUV begins with a context for each."""
+
+
+def coding_for(size: Size) -> str:
+    """The coding in which new frames of ``size`` (height, width) are written."""
+    return "png" if size[0] * size[1] < SMALL_PIXELS else DEFAULT_CODING

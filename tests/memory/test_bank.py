@@ -19,7 +19,7 @@ from safetensors import safe_open
 from scene_memory.memory import head as head_module
 from scene_memory.memory import packs, segment_file, storage
 from scene_memory.memory.bank import Bank, bank_names
-from scene_memory.memory.codec import DEFAULT_CODING, decode_frame
+from scene_memory.memory.codec import coding_for, decode_frame
 from scene_memory.memory.errors import BankError
 from scene_memory.memory.state import EMPTY_ID, MemoryState
 
@@ -137,13 +137,13 @@ def test_the_bank_is_readable_with_safetensors_json_and_png_alone(bank: Bank, fi
     assert (head["version"], head["frames"], head["height"], head["width"], head["fps"]) == (2, 12, 6, 10, 8.0)
     with safe_open(str(bank.path / "segments" / f"{head['recent'][1]}.safetensors"), framework="numpy") as file:
         metadata = json.loads(file.metadata()["scene_memory"])
-        assert file.metadata()["coding"] == DEFAULT_CODING
+        assert file.metadata()["coding"] == coding_for((6, 10)) == "png"
         offsets, hashes = file.get_tensor("offsets"), file.get_tensor("hashes")
         coded = file.get_slice("frames")[int(offsets[2]) : int(offsets[3])]
     assert metadata["parent"] == head["recent"][0] and metadata["prompt"] == "segment 1"
     picture = pictures(4, 1)[2]
     assert hashes[2].tobytes() == hashlib.sha256(picture.tobytes()).digest()
-    np.testing.assert_array_equal(decode_frame(coded.tobytes(), (6, 10), "it", DEFAULT_CODING), picture)
+    np.testing.assert_array_equal(decode_frame(coded.tobytes(), (6, 10), "it", "png"), picture)
 
 
 @pytest.mark.parametrize("prompt", ["", "Grüße, 世界 🎬", 'quotes " and \\ and \n', "\ud800 alone"])

@@ -12,7 +12,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from scene_memory.memory.codec import CODINGS, DEFAULT_CODING, MAX_PIXELS, decode_frame, encode_frame, in_parallel
+from scene_memory.memory.codec import (
+    CODINGS,
+    DEFAULT_CODING,
+    MAX_PIXELS,
+    coding_for,
+    decode_frame,
+    encode_frame,
+    in_parallel,
+)
 from scene_memory.memory.errors import BankError, DamageError
 
 
@@ -136,3 +144,10 @@ def test_work_in_parallel_keeps_its_order_and_its_errors():
 
 def test_new_segments_are_written_in_a_coding_that_can_be_read():
     assert DEFAULT_CODING in CODINGS
+    assert coding_for((480, 832)) == DEFAULT_CODING
+
+
+def test_small_frames_are_written_as_png_which_is_faster_and_smaller_there():
+    assert coding_for((60, 96)) == "png"
+    flat = np.full((60, 96, 3), 90, dtype=np.uint8)
+    assert len(encode_frame(flat, "png")) < len(encode_frame(flat, "magicyuv"))

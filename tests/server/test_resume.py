@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import re
+import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,11 +20,12 @@ STEPS, SEGMENT = 2, 8
 
 
 @contextmanager
-def said(server: HostServer) -> Iterator[list[str]]:
-    """The log lines about segments that were there already, while the block ran."""
-    before, lines = len(server.log_text()), []
-    yield lines
-    lines += [line for line in server.log_text()[before:].splitlines() if "were in the bank already" in line]
+def said(server: HostServer) -> Iterator[list[tuple[int, int]]]:
+    """What the log said while the block ran: for each shot, how many of its segments were there already, and of all."""
+    before, found = len(server.log_text()), []
+    yield found
+    told = re.findall(r"(\d+) of (\d+) segments of this shot were in the bank already", server.log_text()[before:])
+    found += [(int(there), int(of)) for there, of in told]
 
 
 def whole(bank: Bank) -> dict[str, bytes]:
@@ -52,16 +56,17 @@ def test_a_film_whose_server_was_killed_goes_on_and_ends_as_if_nothing_had_happe
 
     def kill(kind: str, data: dict[str, Any]) -> None:
         if kind == "progress" and data.get("node") == "shot" and data["value"] >= steps and server.running:
-            server.kill()
+            os.kill(server.pid, getattr(signal, "SIGKILL", signal.SIGTERM))
 
     with pytest.raises(ConnectionError):
-        server.client.queue(kit.film(name, frames=frames), on_event=kill)
+        server.client.queue(kit.film(name, frames=frames), on_event=kill, timeout=120)
+    server.kill()
     kept = open_bank(name).load().frames
     assert kept < 1 + frames and kept >= 1 + SEGMENT * ((steps - 1) // STEPS)
     server.start()
-    with said(server) as lines:
+    with said(server) as told:
         assert server.client.queue(kit.film(name, frames=frames)).ok
-    assert [line.split()[0] for line in lines] == ([str((kept - 1) // SEGMENT)] if kept > 1 else [])
+    assert told == ([((kept - 1) // SEGMENT, 6)] if kept > 1 else [])
     found, expected = whole(open_bank(name)), whole(open_bank("never killed"))
     assert sorted(found) == sorted(expected)
     assert {path for path in found if found[path] != expected[path]} == set()
@@ -80,9 +85,9 @@ def test_a_cancelled_film_goes_on_when_it_is_queued_again(server: HostServer, ki
     assert run.interrupted
     kept = (open_bank("cancelled and queued").load().frames - 1) // SEGMENT
     assert 2 <= kept < 5
-    with said(server) as lines:
+    with said(server) as told:
         assert server.client.queue(prompt).ok
-    assert [line.split()[:3] for line in lines] == [[str(kept), "of", "5"]]
+    assert told == [(kept, 5)]
     assert server.client.queue(kit.film("never cancelled", frames=5 * SEGMENT)).ok
     assert whole(open_bank("cancelled and queued")) == whole(open_bank("never cancelled"))
 
@@ -101,10 +106,10 @@ def test_rolling_the_third_of_five_shots_again_leaves_the_first_two_and_keeps_th
     assert [record.id for record in rolled.segments[:3]] == [record.id for record in first.segments[:3]]
     assert all(a.id != b.id for a, b in zip(rolled.segments[3:], first.segments[3:], strict=True))
 
-    with said(server) as lines:
+    with said(server) as told:
         again = server.client.queue(prompt)
     assert again.ok and {"shot3", "shot4", "shot5"} <= set(again.executed)
-    assert [line.split()[:3] for line in lines] == [["1", "of", "1"]] * 3
+    assert told == [(1, 1)] * 3
     assert open_bank("five shots").load().id == first.id
     folder = open_bank("five shots").segments_path
     assert {path: (folder / path).stat().st_mtime_ns for path in segments} == segments, "a segment was written anew"
@@ -121,10 +126,10 @@ def test_changing_the_last_shot_after_a_restart_makes_only_that(
     assert server.client.queue(prompt).ok
     before = open_bank("last shot").load()
     server.restart()
-    with said(server) as lines:
+    with said(server) as told:
         run = server.client.queue(kit.changed(prompt, "shot5", seed=55))
     assert run.ok and set(run.executed) == set(prompt)
-    assert [line.split()[:3] for line in lines] == [["1", "of", "1"]] * 4
+    assert told == [(1, 1)] * 4
     after = open_bank("last shot").load()
     assert [a.id == b.id for a, b in zip(after.segments, before.segments, strict=True)] == [True] * 5 + [False]
 
@@ -151,9 +156,9 @@ def test_a_damaged_segment_is_made_again(server: HostServer, kit: Any, open_bank
     data[-100] ^= 0xFF
     path.write_bytes(data)
     server.client.free()
-    with said(server) as lines:
+    with said(server) as told:
         assert server.client.queue(prompt).ok
-    assert [line.split()[:3] for line in lines] == [["3", "of", "4"]]
+    assert told == [(3, 4)]
     assert whole(bank) == before
 
 
@@ -174,10 +179,10 @@ def test_another_camera_path_prompt_or_setting_is_never_taken_for_the_same(
         "place": kit.changed(base, "scene", seed=8),
     }
     for name, prompt in variants.items():
-        with said(server) as lines:
+        with said(server) as told:
             assert server.client.queue(prompt).ok, name
-        assert lines == [], f"{name} was taken for one made before"
+        assert told == [], f"{name} was taken for one made before"
     server.client.free()
-    with said(server) as lines:
+    with said(server) as told:
         assert server.client.queue(base).ok
-    assert len(lines) == 1
+    assert told == [(1, 1)]
