@@ -112,8 +112,10 @@ def _to_magicyuv(frame: NDArray[np.uint8]) -> bytes:
     encoder.height, encoder.width = frame.shape[:2]
     encoder.pix_fmt, encoder.time_base, encoder.thread_count = "gbrp", Fraction(1, 24), 1
     encoder.options = {"pred": "median"}
-    picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), "rgb24").reformat(format="gbrp")
+    picture = av.VideoFrame(frame.shape[1], frame.shape[0], "gbrp")
     picture.pts = 0
+    for plane, channel in zip(_planes(picture), (1, 2, 0), strict=True):
+        plane[:] = frame[:, :, channel]
     return b"".join(bytes(packet) for packet in (*encoder.encode(picture), *encoder.encode(None)))
 
 
@@ -129,7 +131,17 @@ def _from_magicyuv(data: bytes, size: Size) -> NDArray[np.uint8]:
     pictures = decoder.decode(av.Packet(data))
     if len(pictures) != 1 or (pictures[0].height, pictures[0].width) != size or pictures[0].format.name != "gbrp":
         raise ValueError("cannot be decoded")
-    return np.asarray(pictures[0].to_ndarray(format="rgb24"), dtype=np.uint8)
+    green, blue, red = _planes(pictures[0])
+    return np.asarray(cv2.merge([red, green, blue]), dtype=np.uint8)
+
+
+def _planes(picture: av.VideoFrame) -> list[NDArray[np.uint8]]:
+    """Green, blue and red (H, W) of a picture, where they lie.
+
+    FFmpeg's own conversion of colours takes longer to set up than a small frame takes to code.
+    """
+    return [np.frombuffer(memoryview(plane), dtype=np.uint8).reshape(-1, plane.line_size)[: picture.height, : picture.width]
+            for plane in picture.planes]
 
 
 def _has_magicyuv() -> bool:
