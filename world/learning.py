@@ -83,10 +83,13 @@ def noise_levels(size: int, generator: torch.Generator) -> Tensor:
 class Lessons:
     """Choices of the loss. `edges` weighs gradients at the scales of SHARP_SCALES; 0 leaves the plain loss.
 
+    `texture` weighs how strong the gradients of a neighbourhood are, wherever exactly: a mean of two pictures that do
+    not quite agree has small errors but weak edges.
     `true_depth`: share of the examples that copy by the true depth of their context instead of the network's own.
     """
 
     edges: float = 0.3
+    texture: float = 0.4
     true_depth: float = 0.2
     depth: float = 1.0
 
@@ -108,6 +111,11 @@ def loss_of(model: Trained, batch: Batch, generator: torch.Generator, lessons: L
     total = weight.square() * wrong.square().mean(dim=(1, 2, 3, 4))
     if lessons.edges:
         total = total + lessons.edges * weight * (wrong.abs().mean(dim=(1, 2, 3, 4)) + edges_of(wrong))
+        if lessons.texture:
+            seen = torch.zeros_like(clean[:, :1])
+            if remembered is not None and remembered.woven is not None:
+                seen = remembered.woven[:, :, 3].unsqueeze(1).float()
+            total = total + lessons.texture * weight * texture_gap(clean, batch.target, 0.25 + 0.75 * seen)
     else:
         total = total + 0.1 * weight * sum(wrong.diff(dim=axis).abs().mean(dim=(1, 2, 3, 4)) for axis in (3, 4))
     if remembered is not None and remembered.nearness is not None:
@@ -125,6 +133,21 @@ def edges_of(wrong: Tensor) -> Tensor:
         for axis in (2, 3):
             total = total + small.diff(dim=axis).abs().mean(dim=(1, 2, 3)).view(len(wrong), -1).mean(1)
     return total
+
+
+def texture_gap(clean: Tensor, truth: Tensor, care: Tensor) -> Tensor:
+    """Difference in the strength of gradients of 6 x 6 pixels, (B,), by how much it matters there (B, 1, F, H, W)."""
+
+    def strength(pictures: Tensor, axis: int) -> Tensor:
+        steps = pictures.transpose(1, 2).flatten(0, 1).diff(dim=axis)
+        return F.avg_pool2d((steps.square() + 1e-4).sqrt(), 6, 3)
+
+    total = clean.new_zeros(len(clean))
+    for axis in (2, 3):
+        gap = (strength(clean, axis) - strength(truth, axis)).abs().mean(1)
+        matter = F.avg_pool2d(care[:, 0].flatten(0, 1).narrow(axis - 1, 1, care.shape[axis + 1] - 1)[:, None], 6, 3)
+        total = total + (gap * matter[:, 0]).view(len(clean), -1).mean(1)
+    return 3 * total
 
 
 def spoiled(context: Tensor, generator: torch.Generator) -> Tensor:

@@ -13,7 +13,7 @@ from safetensors import safe_open
 
 from scene_memory.world import train
 from scene_memory.world.dataset import FARTHEST, Store, Walk, draw_batch, rendered_walk
-from scene_memory.world.learning import Trained, adopt, edges_of, gradient_energy, spoiled
+from scene_memory.world.learning import Trained, adopt, edges_of, gradient_energy, spoiled, texture_gap
 from scene_memory.world.network import FARTHEST as NETWORKS_FARTHEST
 from scene_memory.world.scenes import FIRST_TRAINING_SEED
 
@@ -67,6 +67,15 @@ def test_edges_count_only_where_they_differ() -> None:
     assert edges_of(flat + 0.3).abs().max() == 0, "another brightness is no edge"
     assert edges_of(step)[1] > 0.05 and edges_of(step)[0] == 0
     assert gradient_energy(step)[1] > 0 == gradient_energy(step)[0]
+
+
+def test_texture_counts_blur_but_not_a_shift() -> None:
+    stripes = (torch.arange(48) // 3 % 2).float().expand(1, 3, 2, 48, 48) * 1.6 - 0.8
+    shifted, even = stripes.roll(1, -1), torch.zeros_like(stripes)
+    care = torch.ones(1, 1, 2, 48, 48)
+    gaps = [float(texture_gap(other, stripes, care)) for other in (stripes, shifted, even)]
+    assert gaps[0] == 0 and gaps[1] < 0.35 * gaps[2] and gaps[2] > 0.2
+    assert float(texture_gap(even, stripes, 0 * care)) == 0
 
 
 def test_context_is_spoiled_a_little_and_not_always(store: Store) -> None:
