@@ -131,3 +131,51 @@ def test_a_segment_that_does_not_fit_is_refused(change: dict, message: str):
 def test_a_memory_without_a_bank_says_so_when_asked_for_pictures(remembered: Callable, move: Callable):
     with pytest.raises(ValueError, match="has no bank"):
         remembered(move("pan")).read_frames([0])
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 30), st.integers(1, 40), st.integers(0, 2)), min_size=1, max_size=25),
+    st.lists(st.integers(0, 10**6), max_size=20),
+)
+def test_what_is_asked_of_some_frames_is_what_the_columns_say(steps: list, places: list[int]):
+    """Cameras, times and segments of any frames, against plain lists, over a tree of states."""
+    states: list[tuple[MemoryState, list[tuple[int, int, int]]]] = [(MemoryState(), [])]
+    for mark, (origin, frames, lens) in enumerate(steps, start=1):
+        state, rows = states[origin % len(states)]
+        poses = np.eye(4)[None].repeat(frames, axis=0)
+        poses[:, 0, 3] = mark
+        record = SegmentRecord(f"{mark:064x}", state.id, state.frames, frames, lens, "", (6, 10), 8.0)
+        lenses = np.tile(LENS * [1 + lens, 1 + lens, 1, 1], (frames, 1))
+        segment = len(state.segments)
+        states.append((state.with_segment(record, poses, lenses), rows + [(mark, lens, segment)] * frames))
+    for state, rows in states:
+        indices = [place % len(rows) for place in places] if rows else []
+        poses, lenses = state.cameras(indices)
+        assert poses[:, 0, 3].tolist() == [rows[i][0] for i in indices] and poses.shape == (len(indices), 4, 4)
+        assert (poses[:, 3] == [0, 0, 0, 1]).all()
+        assert lenses[:, 0].tolist() == [LENS[0] * (1 + rows[i][1]) for i in indices]
+        assert state.segment_at(indices).tolist() == [rows[i][2] for i in indices]
+        assert state.poses[indices].tobytes() == poses.tobytes()
+        assert state.intrinsics[indices].tobytes() == lenses.tobytes()
+        assert state.times[indices].tobytes() == state.times_at(indices).tobytes()
+        assert state.shot_ids.tolist() == [row[1] for row in rows]
+
+
+def test_the_index_follows_the_memory_and_its_branches():
+    trunk = grown(MemoryState(), 1, frames=20)
+    assert trunk.index.frames == 20 and MemoryState().index.frames == 0
+    left, right = grown(trunk, 2, frames=5), grown(trunk, 3, frames=7)
+    assert (left.index.frames, right.index.frames, trunk.index.frames) == (25, 27, 20)
+    assert left.index is left.index
+
+
+def test_a_long_film_takes_at_most_200_bytes_a_frame():
+    state, poses = MemoryState(), np.eye(4)[None].repeat(81, axis=0)
+    info = '{"cfg":1.0,"context":[1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20],"seed":7}'
+    for mark in range(1, 401):
+        poses[:, 0, 3] = np.arange(81) / 81 + mark
+        record = SegmentRecord(f"{mark:064x}", state.id, state.frames, 81, mark // 9, "a lake", (480, 832), 16.0, info)
+        state = state.with_segment(record, poses, LENS)
+    assert state.index.frames == 32400
+    # The tail has room for as much again; what is sealed has none.
+    assert state.nbytes / state.frames < 200
