@@ -140,7 +140,8 @@ def _planes(picture: av.VideoFrame) -> list[NDArray[np.uint8]]:
 
     FFmpeg's own conversion of colours takes longer to set up than a small frame takes to code.
     """
-    return [np.frombuffer(memoryview(plane), dtype=np.uint8).reshape(-1, plane.line_size)[: picture.height, : picture.width]
+    height, width = picture.height, picture.width
+    return [np.frombuffer(memoryview(plane), dtype=np.uint8).reshape(-1, plane.line_size)[:height, :width]
             for plane in picture.planes]
 
 
