@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import queue
 import threading
@@ -150,7 +151,8 @@ class Client:
 
     def close(self) -> None:
         if self._loop is not None and self._reader is not None:
-            self._loop.call_soon_threadsafe(self._reader.cancel)
+            with contextlib.suppress(RuntimeError):  # the server is gone, and the loop with it
+                self._loop.call_soon_threadsafe(self._reader.cancel)
         self._thread.join(5)
 
     def __enter__(self) -> Client:

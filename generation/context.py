@@ -18,6 +18,7 @@ from ..memory.trajectory import Trajectory
 from .adapters.base import Adapter
 from .latents import ContextLatents
 from .segment import ContextFrames
+from .writer import SegmentWriter
 
 log = logging.getLogger(__name__)
 
@@ -29,7 +30,7 @@ Pixels = NDArray[np.uint8]
 
 
 def choose_context(
-    state: MemoryState, path: Trajectory, settings: RetrievalSettings, adapter: Adapter
+    state: MemoryState, path: Trajectory, settings: RetrievalSettings, adapter: Adapter, reader: ContextReader
 ) -> Retrieval | None:
     """Which past frames the segment along ``path`` may look at; None while nothing is remembered.
 
@@ -37,26 +38,22 @@ def choose_context(
     """
     if not state.frames:
         return None
+    if state.has_depth:
+        reader.settle(state.frames - 1)
     found = retrieve(state, path, settings)
     for _ in range(SEARCHES):
-        gone = gone_frames(state, found.indices)
+        gone = found.indices[~reader.has(state, found.indices)]
         if not len(gone):
             break
         state = state.with_edit(Edit("drop", runs_of(gone)))
         found = retrieve(state, path, settings)
     else:
-        left = ~np.isin(found.indices, gone_frames(state, found.indices))
-        reasons = tuple(reason for reason, here in zip(found.reasons, left, strict=True) if here)
-        found = replace(found, indices=found.indices[left], reasons=reasons)
+        here = reader.has(state, found.indices)
+        reasons = tuple(reason for reason, kept in zip(found.reasons, here, strict=True) if kept)
+        found = replace(found, indices=found.indices[here], reasons=reasons)
     return replace(
         found, indices=found.indices[: adapter.most_context], reasons=found.reasons[: adapter.most_context]
     )
-
-
-def gone_frames(state: MemoryState, indices: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Those of the frames whose pixels are not in the bank any more."""
-    assert state.bank is not None
-    return indices[~state.bank.kept(state, indices)]
 
 
 def runs_of(indices: NDArray[np.int64]) -> tuple[tuple[int, int], ...]:
@@ -67,12 +64,33 @@ def runs_of(indices: NDArray[np.int64]) -> tuple[tuple[int, int], ...]:
 
 
 class ContextReader:
-    """Reads the context of one shot's segments. Frames that come again and again are kept decoded, up to 16 MB."""
+    """Reads the context of one shot's segments. Frames that come again and again are kept decoded, up to 16 MB.
 
-    def __init__(self, latents: ContextLatents | None = None) -> None:
+    Args:
+        writer: what may be putting the newest frames on the disk just now: they are waited for before they are read.
+    """
+
+    def __init__(self, latents: ContextLatents | None = None, writer: SegmentWriter | None = None) -> None:
         self._latents = latents
+        self._writer = writer
         self._pixels: OrderedDict[int, Pixels] = OrderedDict()
         self._bytes = 0
+
+    def settle(self, frame: int) -> None:
+        """Returns when the frame is on the disk."""
+        if self._writer is not None:
+            self._writer.settle(frame)
+
+    def has(self, state: MemoryState, indices: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """(n,) whether there are pixels of the frames."""
+        coming = self._writer.first_frame if self._writer is not None else None
+        here = np.array([int(index) in self._pixels for index in indices], dtype=np.bool_)
+        if coming is not None:
+            here |= indices >= coming
+        if not here.all():
+            assert state.bank is not None
+            here[~here] = state.bank.kept(state, indices[~here])
+        return here
 
     def read(self, state: MemoryState, retrieval: Retrieval | None) -> ContextFrames | None:
         """The chosen frames, oldest first."""
@@ -80,16 +98,18 @@ class ContextReader:
             return None
         indices = np.sort(np.asarray(retrieval.indices, dtype=np.int64))
         poses, intrinsics = state.cameras(indices)
-        latents = self._latents.read(state, indices, self.pixels) if self._latents else None
+        if self._latents is not None:
+            self.settle(int(indices[-1]))
+        latents = self._latents.read(state, indices, self.pixels) if self._latents is not None else None
         return ContextFrames(self.pixels(state, indices), poses, intrinsics, latents)
 
     def pixels(self, state: MemoryState, indices: Sequence[int] | NDArray[np.int64]) -> Pixels:
         """Pixels (n, H, W, 3) of frames."""
         wanted = [int(index) for index in indices]
+        found: dict[int, Pixels] = {}
         if missing := [index for index in wanted if index not in self._pixels]:
+            self.settle(max(missing))
             found = dict(zip(missing, state.read_frames(missing), strict=True))
-        else:
-            found = {}
         result = np.stack([found[index] if index in found else self._pixels[index] for index in wanted])
         for place, index in enumerate(wanted):
             self._keep(index, result[place])

@@ -12,8 +12,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from ..memory.bank import Bank
 from ..memory.camera import FloatArray
 from ..memory.depth import depth_to_keep
+from ..memory.prepared import Prepared
 from ..memory.retrieval.retrieve import Retrieval
 from ..memory.retrieval.settings import RetrievalSettings
 from ..memory.state import MemoryState
@@ -25,10 +27,12 @@ from .latents import ContextLatents
 from .sampling import decode, sample, segment_seed
 from .segment import Segment
 from .segment_key import ShotKey, shot_key
+from .writer import SegmentWriter
 
 log = logging.getLogger(__name__)
 
 StepCallback = Callable[[int, int, torch.Tensor], None]
+PicturesCallback = Callable[[int, NDArray[np.uint8]], None]
 
 
 @dataclass(frozen=True)
@@ -75,6 +79,7 @@ class _Shot:
     number: int
     latents: ContextLatents | None
     reader: ContextReader
+    writer: SegmentWriter
     key: ShotKey | None
 
 
@@ -83,13 +88,20 @@ def segment_lengths(plan: ShotPlan) -> list[int]:
     return adapter_for(plan.model).segment_lengths(len(plan.trajectory), plan.segment_frames)
 
 
-def generate_shot(state: MemoryState, plan: ShotPlan, on_step: StepCallback | None = None) -> Iterator[SegmentDone]:
-    """Make a shot segment by segment; each is written to the bank before it is yielded.
+def generate_shot(
+    state: MemoryState,
+    plan: ShotPlan,
+    on_step: StepCallback | None = None,
+    on_pictures: PicturesCallback | None = None,
+) -> Iterator[SegmentDone]:
+    """Make a shot segment by segment. What is yielded is on the disk; a segment is written while the next is made.
 
     A segment that the bank has from an earlier run of the same plan after the same memory is taken from there.
 
     Args:
         on_step: called as on_step(segment, step, x0) after every sampling step, x0 being the model's latent.
+        on_pictures: called as on_pictures(segment, pictures) with the uint8 frames (F, H, W, 3) of a segment as soon as
+            they are made.
 
     Raises:
         ValueError: the model, size, length or frame rate do not fit, in words that name the field.
@@ -104,14 +116,34 @@ def generate_shot(state: MemoryState, plan: ShotPlan, on_step: StepCallback | No
         for index, length in enumerate(lengths):
             comfy.model_management.throw_exception_if_processing_interrupted()
             part = slice(start, start + length)
+            start += length
             path, depth = plan.trajectory[part], _depth(state, plan, part)
             key = shot.key.segment(state.id, path, depth) if shot.key else None
-            known = _recalled(state, key)
-            state = known or _made(state, shot, path, depth, key, index, on_step)
-            there += known is not None
-            start += length
-            yield SegmentDone(state, index, made=known is None)
+            if key is not None and _bank(state).knows(key):
+                if (written := shot.writer.wait()) is not None:
+                    yield SegmentDone(state := written, index - 1)
+                if (known := _bank(state).recall(state, key)) is not None:
+                    there += 1
+                    yield SegmentDone(state := known, index, made=False)
+                    continue
+            retrieval = choose_context(state, path, shot.settings, adapter, shot.reader)
+            pictures, latent = _made(state, shot, path, retrieval, index, on_step)
+            if on_pictures is not None:
+                on_pictures(index, pictures)
+            if (written := shot.writer.wait()) is not None:
+                yield SegmentDone(state := written, index - 1)
+            segment = _prepared(state, shot, path, depth, key, retrieval, pictures, latent)
+            shot.reader.made(state.frames, pictures)
+            if _bank(state).max_bytes is None:
+                shot.writer.begin(segment, state.frames)
+                state = segment.state
+            else:
+                # Keeping the bank within its size may change the memory that the next segment continues.
+                yield SegmentDone(state := segment.write(), index)
+        if (written := shot.writer.wait()) is not None:
+            yield SegmentDone(written, len(lengths) - 1)
     finally:
+        shot.writer.close()
         if there:
             log.info("%d of %d segments of this shot were in the bank already.", there, len(lengths))
 
@@ -150,26 +182,25 @@ def _begin(state: MemoryState, plan: ShotPlan, adapter: Adapter, size: tuple[int
         retriever=plan.retriever is not None,
         prompt=plan.prompt,
     )
-    return _Shot(plan, adapter, settings, size, state.shots, latents, ContextReader(latents), key)
+    writer = SegmentWriter()
+    return _Shot(plan, adapter, settings, size, state.shots, latents, ContextReader(latents, writer), writer, key)
 
 
-def _recalled(state: MemoryState, key: str | None) -> MemoryState | None:
-    assert state.bank is not None
-    return state.bank.recall(state, key) if key is not None else None
+def _bank(state: MemoryState) -> Bank:
+    assert state.bank is not None, "checked before the first segment"
+    return state.bank
 
 
 def _made(
     state: MemoryState,
     shot: _Shot,
     path: Trajectory,
-    depth: NDArray[np.float16] | None,
-    key: str | None,
+    retrieval: Retrieval | None,
     index: int,
     on_step: StepCallback | None,
-) -> MemoryState:
-    plan, bank = shot.plan, state.bank
-    assert bank is not None
-    retrieval = choose_context(state, path, shot.settings, shot.adapter)
+) -> tuple[NDArray[np.uint8], torch.Tensor]:
+    """Pictures and latent of a segment."""
+    plan = shot.plan
     segment = Segment(path, *shot.size, shot.reader.read(state, retrieval))
     latent = sample(
         plan.model,
@@ -180,22 +211,32 @@ def _made(
         seed=segment_seed(plan.seed, state.frames),
         on_step=lambda step, x0: on_step(index, step, x0) if on_step else None,
     )
-    pictures = decode(plan.vae, latent)
+    return decode(plan.vae, latent), latent
+
+
+def _prepared(
+    state: MemoryState,
+    shot: _Shot,
+    path: Trajectory,
+    depth: NDArray[np.float16] | None,
+    key: str | None,
+    retrieval: Retrieval | None,
+    pictures: NDArray[np.uint8],
+    latent: torch.Tensor,
+) -> Prepared:
     kept = shot.latents.kept(latent) if shot.latents else None
-    result = bank.append(
+    return _bank(state).prepare(
         state,
         frames=pictures,
         trajectory=path,
         shot=shot.number,
-        prompt=plan.prompt,
+        prompt=shot.plan.prompt,
         info=_notes(shot, retrieval),
         latents=kept,
         latent_space=shot.latents.space if shot.latents and kept is not None else "",
         depth=depth,
         key=key,
     )
-    shot.reader.made(state.frames, pictures)
-    return result
 
 
 def _notes(shot: _Shot, retrieval: Retrieval | None) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from .locking import head_lock
 from .names import bank_name
 from .packs import packed
 from .pixels import kept_frames, read_pixels
+from .prepared import Prepared
 from .segment_file import describe_segment, encode_segment, is_sound, read_extra
 from .segment_text import MAX_SEGMENT_FRAMES, MAX_SIDE, MAX_TEXT_BYTES
 from .state import Batch, MemoryState
@@ -148,6 +149,29 @@ class Bank:
         finds the segment again. The same content gives the same id and is not written twice. The segment is on the
         disk before the head names it, so a crash at any instant leaves the last good memory.
         """
+        return self.prepare(
+            state, frames=frames, trajectory=trajectory, shot=shot, prompt=prompt, info=info, latents=latents,
+            latent_space=latent_space, depth=depth, key=key,
+        ).write()
+
+    def prepare(
+        self,
+        state: MemoryState,
+        *,
+        frames: ArrayLike,
+        trajectory: Trajectory,
+        shot: int,
+        prompt: str = "",
+        info: Mapping[str, Any] | None = None,
+        latents: ArrayLike | None = None,
+        latent_space: str = "",
+        depth: ArrayLike | None = None,
+        key: str | None = None,
+    ) -> Prepared:
+        """What ``append`` does, in two steps: nothing is on the disk before ``write`` of the result has returned.
+
+        Meanwhile the cameras of its ``state`` may be looked at, not the new frames.
+        """
         state = self._own(state)
         pictures, kept_latents = _checked_frames(frames, trajectory), _checked_latents(latents)
         if not isinstance(shot, int | np.integer) or isinstance(shot, bool) or not 0 <= shot < 2**31:
@@ -165,17 +189,23 @@ class Bank:
             raise BankError(f"The prompt and info of the segment take {len(record.text)} bytes: at most "
                             f"{MAX_TEXT_BYTES} fit. Shorten them.")
         state.check_fit(record)
-        path = no_link(self._segment_file(record.id))
-        if not (path.is_file() and is_sound(path, record, state.end_time)):
-            write_whole(path, *encode_segment(record, tensors, pictures), folder=False)
         if key is not None:
-            write_key(self.path / "keys", check_key(key), state.id, record.id)
+            check_key(key)
         times = state.end_time + np.arange(record.frames) / record.fps
         result = state.with_batch(Batch(
             [record.id], [state.frames], [record.shot], [record.text], record.size, record.fps, record.depth_size,
             trajectory.poses[:, :3], trajectory.intrinsics, times,
         ))
-        return self._become(result)
+
+        def write() -> MemoryState:
+            path = no_link(self._segment_file(record.id))
+            if not (path.is_file() and is_sound(path, record, state.end_time)):
+                write_whole(path, *encode_segment(record, tensors, pictures), folder=False)
+            if key is not None:
+                write_key(self.path / "keys", key, state.id, record.id)
+            return self._become(result)
+
+        return Prepared(result, write)
 
     def edit(self, state: MemoryState, edit: Edit) -> MemoryState:
         """Writes ``edit`` of ``state`` and returns the memory in which it is in force."""
@@ -186,6 +216,10 @@ class Bank:
         if not (path.is_file() and read_small(path, len(entry.text), path.name) == entry.text.encode("ascii")):
             write_whole(path, entry.text.encode("ascii"), folder=False)
         return self._become(result)
+
+    def knows(self, key: str) -> bool:
+        """Whether something was made with ``key``: if not, ``recall`` gives None."""
+        return (self.path / "keys" / f"{check_key(key)}.json").is_file()
 
     def recall(self, state: MemoryState, key: str) -> MemoryState | None:
         """The memory with the segment that was made with ``key`` after exactly this ``state``, and now the bank's head.

@@ -6,8 +6,10 @@ from typing import Any
 
 import comfy.utils
 import latent_preview
+import numpy as np
 import torch
 from comfy_api.latest import io
+from numpy.typing import NDArray
 
 from ..generation.shot import ShotPlan, generate_shot, segment_lengths
 from ..memory.retrieval.settings import RetrievalSettings
@@ -136,9 +138,13 @@ class ShotGenerator(io.ComfyNode):
             picture = previewer.decode_latent_to_preview_image("JPEG", x0) if previewer else None
             bar.update_absolute(segment * steps + step + 1, total, picture)
 
+        def on_pictures(segment: int, pictures: NDArray[np.uint8]) -> None:
+            newest = ("JPEG", preview_picture(pictures[-1]), PREVIEW_SIZE)
+            bar.update_absolute((segment + 1) * steps, total, newest)
+
         state = memory
-        for done in generate_shot(memory, plan, on_step):
+        for done in generate_shot(memory, plan, on_step, on_pictures):
             state = done.state
-            newest = preview_picture(state.read_frames([state.frames - 1])[0])
-            bar.update_absolute((done.index + 1) * steps, total, ("JPEG", newest, PREVIEW_SIZE))
+            if not done.made:
+                on_pictures(done.index, state.read_frames([state.frames - 1]))
         return io.NodeOutput(state, ShotVideo(state, memory.frames))

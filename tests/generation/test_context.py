@@ -48,32 +48,33 @@ def read_counted(state: MemoryState, monkeypatch: pytest.MonkeyPatch) -> list[in
 
 
 def test_the_model_gets_no_more_frames_than_it_was_trained_with(state: MemoryState, adapter: Any) -> None:
-    from scene_memory.generation.context import choose_context
+    from scene_memory.generation.context import ContextReader, choose_context
 
     adapter.most_context = 3
     settings = RetrievalSettings(strategy="recent", k=10)
-    found = choose_context(state, PATH[:8], settings, adapter)
+    found = choose_context(state, PATH[:8], settings, adapter, ContextReader())
     assert found is not None and len(found.indices) == len(found.reasons) == 3
     assert found.indices[0] == FRAMES - 1
-    assert state.bank is not None and choose_context(state.bank.empty(), PATH[:8], settings, adapter) is None
+    assert state.bank is not None
+    assert choose_context(state.bank.empty(), PATH[:8], settings, adapter, ContextReader()) is None
 
 
 def test_frames_whose_pixels_are_gone_are_replaced_by_others(
     state: MemoryState, adapter: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from scene_memory.generation.context import choose_context
+    from scene_memory.generation.context import ContextReader, choose_context
 
     settings = RetrievalSettings(strategy="recent", k=5)
     monkeypatch.setattr(Bank, "kept", lambda self, state, indices: ~np.isin(indices, [20, 21, 19]))
-    found = choose_context(state, PATH[:8], settings, adapter)
+    found = choose_context(state, PATH[:8], settings, adapter, ContextReader())
     assert found is not None and found.indices.tolist() == [23, 22, 18, 17, 16]
 
 
 def test_without_any_pixels_the_search_ends(state: MemoryState, adapter: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    from scene_memory.generation.context import choose_context
+    from scene_memory.generation.context import ContextReader, choose_context
 
     monkeypatch.setattr(Bank, "kept", lambda self, state, indices: np.zeros(len(indices), dtype=bool))
-    found = choose_context(state, PATH[:8], RetrievalSettings(k=3), adapter)
+    found = choose_context(state, PATH[:8], RetrievalSettings(k=3), adapter, ContextReader())
     assert found is not None and len(found.indices) == len(found.reasons) == 0
 
 
