@@ -99,12 +99,6 @@ KINDS: dict[str, Callable[[np.random.Generator], FloorPlan]] = {
 }
 
 
-def city(random: np.random.Generator, side: int) -> FloorPlan:
-    """``side`` by ``side`` joined halls of 12 m, for memories of very many frames; walls only where a walk needs them."""
-    rooms = [(12.0 * x, 12.0 * z, 12.0 * x + 12, 12.0 * z + 12) for x in range(side) for z in range(side)]
-    return _plan("city", _box(0, 0, 12.0 * side, 12.0 * side), rooms)
-
-
 def _plan(kind: str, lines: list[Line], rooms: list[Line]) -> FloorPlan:
     return FloorPlan(kind, np.asarray(lines, dtype=np.float64).reshape(-1, 2, 2), np.asarray(rooms, dtype=np.float64))
 

@@ -16,6 +16,7 @@ from .oracle import BoolArray, FloatArray, target_views
 
 Rule = Callable[[Case, int, np.random.Generator], list[int]]
 NEAR, FAR = 0.1, 30.0
+_BLOCK = 128
 
 
 def context_as_memory(case: Case, k: int, random: np.random.Generator) -> list[int]:
@@ -155,15 +156,16 @@ def _frustum(case: Case, view: FloatArray, offsets: FloatArray) -> FloatArray:
 def _in_view(case: Case, past: FloatArray, points: FloatArray, reach: float) -> BoolArray:
     """(N, n) whether past cameras have points (n, 3) in their frustum, nearer than ``reach``."""
     result = np.zeros((len(past), len(points)), dtype=bool)
-    for begin in range(0, len(past), 512):
-        part = past[begin : begin + 512]
-        places = part[:, :3, 3]
-        x, y, z = (
-            part[:, :3, axis] @ points.T - (part[:, :3, axis] * places).sum(axis=1)[:, None] for axis in range(3)
-        )
-        inside = (z > 0) & (np.abs(x) * case.lens[0] < 0.5 * z) & (np.abs(y) * case.lens[1] < 0.5 * z)
+    near = (points - points[0]).astype(np.float32).T if len(points) else np.zeros((3, 0), dtype=np.float32)
+    wide, high = 2 * case.lens[0], 2 * case.lens[1]
+    for begin in range(0, len(past), _BLOCK):
+        part = past[begin : begin + _BLOCK]
+        turns = part[:, :3, :3].astype(np.float32)
+        offset = np.einsum("nij,ni->nj", part[:, :3, :3], part[:, :3, 3] - points[:1]).astype(np.float32)
+        x, y, z = (turns[:, :, axis] @ near - offset[:, axis, None] for axis in range(3))
+        inside = (np.abs(x) * np.float32(wide) < z) & (np.abs(y) * np.float32(high) < z)
         if np.isfinite(reach):
-            inside &= x**2 + y**2 + z**2 < reach**2
+            inside &= x * x + y * y + z * z < np.float32(reach**2)
         result[begin : begin + len(part)] = inside
     return result
 

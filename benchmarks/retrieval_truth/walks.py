@@ -29,12 +29,36 @@ def walk(plan: FloorPlan, frames: int, random: np.random.Generator) -> FloatArra
     wanted = np.unwrap(np.arctan2(way[:, 0], way[:, 1])) + looks
     wander = gaussian_filter1d(random.normal(size=count), WANDER_FRAMES)
     wanted += wander / max(wander.std(), 1e-9) * np.radians(WANDER_DEGREES)
-    yaw = _followed(wanted)
-    poses = np.tile(np.eye(4), (count, 1, 1))
+    return _level(places, _followed(wanted))[:frames]
+
+
+def long_walk(frames: int, random: np.random.Generator, side: int = 30, hall: float = 12.0) -> FloatArray:
+    """Poses (frames, 4, 4) of a walk from hall to hall of a plan of ``side`` by ``side``, of any length, made quickly.
+
+    Halls are come back to again and again. The camera looks where it goes and about.
+    """
+    moves = np.array([(1, 0), (-1, 0), (0, 1), (0, -1)])
+    count = max(4, int(frames * STEP / hall * 1.6) + 4)
+    halls = np.cumsum(moves[random.integers(0, 4, count)], axis=0)
+    halls = np.abs((halls + side // 2) % (2 * side) - side)
+    corners = hall * halls + random.uniform(-0.35, 0.35, halls.shape) * hall
+    along = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(corners, axis=0), axis=1))])
+    even = np.minimum(np.arange(frames + 1) * STEP, along[-1])
+    places = np.stack([np.interp(even, along, corners[:, axis]) for axis in range(2)], axis=1)
+    places = gaussian_filter1d(places, 12, axis=0, mode="nearest")
+    way = gaussian_filter1d(np.diff(places, axis=0), 12, axis=0, mode="nearest")
+    wander = gaussian_filter1d(random.normal(size=frames), WANDER_FRAMES)
+    wander *= np.radians(WANDER_DEGREES) / max(wander.std(), 1e-9)
+    return _level(places[:frames], np.arctan2(way[:, 0], way[:, 1]) + wander)
+
+
+def _level(places: FloatArray, yaw: FloatArray) -> FloatArray:
+    """Poses (n, 4, 4) of level cameras at places (n, 2)."""
+    poses = np.tile(np.eye(4), (len(places), 1, 1))
     poses[:, 0, 0] = poses[:, 2, 2] = np.cos(yaw)
     poses[:, 0, 2], poses[:, 2, 0] = np.sin(yaw), -np.sin(yaw)
     poses[:, 0, 3], poses[:, 2, 3] = places[:, 0], places[:, 1]
-    return poses[:frames]
+    return poses
 
 
 def _followed(wanted: FloatArray) -> FloatArray:

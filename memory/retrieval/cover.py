@@ -31,27 +31,31 @@ def greedy_cover(
     (n,) multiplies what a frame seems to add when the next one is chosen; rows of strength 0 are never taken. Stops
     when nothing is added any more. Returns the rows and what each adds, as a share of all points.
     """
-    worth = chances * weight
+    chance = np.ascontiguousarray(chances.T)
+    worth = chance * weight[:, None]
     left = worth.copy()
-    shared, apart = np.empty_like(left), np.empty_like(left)
-    liking = strength.astype(np.float64).copy()
+    every = np.ones(len(left), dtype=np.float32)
+    liking = strength.astype(np.float32)
     rows: list[int] = []
     gains: list[float] = []
 
     def take(row: int) -> None:
-        near = together[row][:, None]
-        np.minimum(left, worth[row], out=shared)
-        np.multiply(left, chances[row], out=apart)
-        np.subtract(shared, apart, out=shared)
-        np.multiply(shared, near, out=shared)
-        np.add(shared, apart, out=shared)
-        np.subtract(left, shared, out=left)
+        # Only points that the frame may have seen lose anything.
+        seen = np.flatnonzero(chance[:, row])
+        mine = left[seen]
+        apart = mine * chance[seen, row, None]
+        shared = np.minimum(mine, worth[seen, row, None])
+        shared -= apart
+        shared *= together[row]
+        mine -= apart
+        mine -= shared
+        left[seen] = mine
         liking[row] = 0.0
 
     for row in given:
         take(row)
     while len(rows) < count:
-        gain = left.sum(axis=1, dtype=np.float64)
+        gain = every @ left
         liked = gain * liking
         best = int(np.argmax(liked))
         if liked[best] <= LEAST_GAIN:

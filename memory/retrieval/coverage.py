@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 
 from .cover import failing_together, greedy_cover
-from .points import Points, likely_points
+from .points import Float32, Points, likely_points
 from .pool import Choice, Question
 from .sight import sight_chances
 from .surface import known_surface, seen_by_depth
@@ -30,7 +30,7 @@ def coverage(question: Question) -> list[Choice]:
             for row, gain in zip(rows, gains, strict=True)]
 
 
-def _chances(question: Question) -> tuple[Points, np.ndarray]:
+def _chances(question: Question) -> tuple[Points, Float32]:
     pool = question.pool
     points = likely_points(question.targets, question.lenses, question.depth, question.near, question.far)
     chances = sight_chances(points, pool.poses, pool.intrinsics, question.scale, question.far)

@@ -16,7 +16,7 @@ NEAR, FAR, REACH = 0.02, 6.0, 2.5
 
 @dataclass(frozen=True)
 class Distances:
-    """All in scene units: ``scale`` of the scene, ``near``, ``depth`` (the median) and ``far`` of what is looked at, and
+    """All in scene units: ``scale`` of the scene; ``near``, ``depth`` (the median) and ``far`` of what is looked at;
     ``reach`` within which past cameras are looked for."""
 
     scale: float

@@ -47,7 +47,7 @@ def _choices(question: Question, places: list[int], rule: str) -> list[Choice]:
 
 def _open(question: Question) -> BoolArray:
     """(n,) candidates of the pool that are not given anyway."""
-    free = question.candidate.copy()
+    free: BoolArray = question.candidate.copy()
     free[list(question.given)] = False
     return free
 

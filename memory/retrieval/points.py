@@ -15,9 +15,9 @@ from ..camera import FloatArray
 
 Float32 = NDArray[np.float32]
 
-COLUMNS, ROWS = 12, (0.0, 0.22, -0.22)
-QUANTILES = (-1.2816, -0.5244, 0.0, 0.5244, 1.2816)
-"""Middles of five equally likely parts of a normal distribution."""
+COLUMNS, ROWS = 10, (0.0, 0.22, -0.22)
+QUANTILES = (-1.15, -0.32, 0.32, 1.15)
+"""Middles of four equally likely parts of a normal distribution."""
 MEDIAN, SPREAD = 0.9, 1.0
 """Of the depth's logarithm: the median in units of the scale, and the standard deviation."""
 
@@ -28,6 +28,7 @@ class Points:
 
     ``distance`` (P,) from that target's camera, ``weight`` (P,) the share of the segment that hangs on it; the weights
     sum to 1. ``eyes`` (T, 3) are the targets' places relative to the origin and ``focal`` (T,) their focal lengths.
+    ``normal`` (P, 3) is the surface's, to the viewer; 0 where it is unknown, None if it is nowhere known.
     """
 
     origin: FloatArray
@@ -38,38 +39,47 @@ class Points:
     view: NDArray[np.intp]
     eyes: Float32
     focal: Float32
+    normal: Float32 | None = None
 
 
-def rays(targets: FloatArray, lenses: FloatArray) -> FloatArray:
-    """Unit rays (T, COLUMNS, 3) of target views, evenly over the columns, changing rows."""
-    u = (np.arange(COLUMNS) + 0.5) / COLUMNS
-    v = 0.5 + np.resize(ROWS, COLUMNS)
+def rays(targets: FloatArray, lenses: FloatArray, columns: int) -> FloatArray:
+    """Unit rays (T, columns, 3) of target views, evenly over the width, changing rows."""
+    u = (np.arange(columns) + 0.5) / columns
+    v = 0.5 + np.resize(ROWS, columns)
     local = np.stack(
-        [(u - lenses[:, 2:3]) / lenses[:, :1], (v - lenses[:, 3:]) / lenses[:, 1:2], np.ones((len(lenses), COLUMNS))],
+        [(u - lenses[:, 2:3]) / lenses[:, :1], (v - lenses[:, 3:]) / lenses[:, 1:2], np.ones((len(lenses), columns))],
         axis=-1,
     )
     local /= np.linalg.norm(local, axis=-1, keepdims=True)
     return np.asarray(local @ targets[:, :3, :3].transpose(0, 2, 1))
 
 
-def likely_points(
-    targets: FloatArray, lenses: FloatArray, median: float, near: float, far: float
-) -> Points:
+def likely_depths(median: float, near: float, far: float) -> FloatArray:
+    """Equally likely depths (J,) between ``near`` and ``far``."""
+    return np.asarray(np.clip(median * np.exp(SPREAD * np.array(QUANTILES)), near, far))
+
+
+def likely_points(targets: FloatArray, lenses: FloatArray, median: float, near: float, far: float) -> Points:
     """Points of target views (T, 4, 4) with lenses (T, 4) at likely depths between ``near`` and ``far``."""
-    depths = np.clip(median * np.exp(SPREAD * np.array(QUANTILES)), near, far)
-    ways = rays(targets, lenses)
+    depths = likely_depths(median, near, far)
+    ways = rays(targets, lenses, COLUMNS)
     distance = np.broadcast_to(depths, (*ways.shape[:2], len(depths)))
     return points_at(targets, lenses, ways, distance, np.full(distance.shape, 1.0))
 
 
 def points_at(
-    targets: FloatArray, lenses: FloatArray, ways: FloatArray, distance: FloatArray, weight: FloatArray
+    targets: FloatArray, lenses: FloatArray, ways: FloatArray, distance: FloatArray, weight: FloatArray,
+    normal: FloatArray | None = None,
 ) -> Points:
-    """Points at ``distance`` (T, C, J) along unit rays ``ways`` (T, C, 3); ``weight`` (T, C, J) is made to sum to 1."""
+    """Points at ``distance`` (T, C, J) along unit rays ``ways`` (T, C, 3); ``weight`` (T, C, J) is made to sum to 1.
+
+    ``normal`` (T, C, 3) is the same for all depths of a ray.
+    """
     origin = targets[0, :3, 3]
     eyes = targets[:, :3, 3] - origin
     places = eyes[:, None, None] + ways[:, :, None] * distance[..., None]
     kept = weight.reshape(-1) > 0
+    facing = None if normal is None else np.repeat(normal.reshape(-1, 3), distance.shape[2], axis=0)[kept]
     per_view = distance.shape[1] * distance.shape[2]
     sight = np.broadcast_to(ways[:, :, None], places.shape).reshape(-1, 3)
     return Points(
@@ -81,4 +91,5 @@ def points_at(
         view=np.repeat(np.arange(len(targets)), per_view)[kept],
         eyes=eyes.astype(np.float32),
         focal=lenses[:, 0].astype(np.float32),
+        normal=None if facing is None else facing.astype(np.float32),
     )

@@ -52,10 +52,9 @@ class Question:
 
     ``given`` are places in the pool, the most recent frame first. ``targets`` (T, 4, 4) and ``lenses`` (T, 4) are views
     of the coming segment. ``near``, ``far`` and ``depth`` are distances in scene units, ``scale`` (scene units) is how
-    far the camera of this film goes in five seconds. ``shares`` (T, n) is the overlap of each target view with each
-    frame of the pool and ``candidate`` (n,) says which saw part of the segment. ``gap`` is the number of frames that
-    count as neighbours while enough others are left, ``min_overlap`` the least share that makes a candidate. ``frames`` is the length of the film, and ``usable`` says of any
-    of its frames whether it may be chosen.
+    far the camera of this film goes in five seconds. ``gap`` is the number of frames that count as neighbours while
+    enough others are left, ``min_overlap`` the least share of a view that makes a candidate. ``frames`` is the length
+    of the film, and ``usable`` says of any of its frames whether it may be chosen.
     """
 
     count: int
@@ -100,7 +99,8 @@ class Question:
             ahead, past = fans(self.targets, self.lenses), fans(self.pool.poses, self.pool.intrinsics)
             shares = overlap(ahead, self.targets, self.lenses, past, self.depth, self.near, self.far)
             crossing = rays_cross(ahead, past, self.near, self.far)
-            self._seen.append((shares, ((shares >= max(self.min_overlap, 1e-9)) | crossing).any(axis=0)))
+            seen = (shares >= max(self.min_overlap, 1e-9)) | crossing
+            self._seen.append((shares, np.asarray(seen.any(axis=0))))
         return self._seen[0]
 
 

@@ -20,7 +20,7 @@ NEIGHBOUR_SECONDS = 0.5
 TARGET_VIEWS = 5
 """Views of a segment that are compared with the past: its ends and an even spread between."""
 
-POOL = 320
+POOL = 256
 """Past frames near the coming views that a strategy looks at."""
 
 _PORTION = 512

@@ -42,8 +42,8 @@ class RetrievalSettings:
         given = [value for value in distances if value]
         rising = all(a < b for a, b in zip(given[:-1], given[1:], strict=True))
         if not (rising and all(math.isfinite(value) and value >= 0.0 for value in distances)):
-            raise ValueError(f"near is {self.near:g}, depth {self.depth:g} and far {self.far:g}: they must rise, each 0 "
-                             "or above. Use 0 for each: then it is estimated from the cameras.")
+            raise ValueError(f"near is {self.near:g}, depth {self.depth:g} and far {self.far:g}: they must rise, each "
+                             "0 or above. Use 0 for each: then it is estimated from the cameras.")
         for name, value, use in (("min_overlap", self.min_overlap, 0.1), ("far_share", self.far_share, 0.25)):
             if not 0.0 <= value <= 1.0:
                 raise ValueError(f"{name} is {value}: it is a share and lies between 0 and 1. Use {use}.")

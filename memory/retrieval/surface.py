@@ -7,27 +7,29 @@ something stood in the way. Depth may be wrong by some tenths, so both are soft.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
 
-from .points import COLUMNS, Float32, Points, points_at, rays
+from ..camera import FloatArray
+from .points import Float32, Points, likely_depths, points_at, rays
 from .pool import BoolArray, Pool, Question
-from .sight import clear_chance, project, sight_chances
+from .sight import project, same_side_and_clear, sight_chances
+from .slant import slants
 
-FRAMES, ACROSS, DOWN = 64, 32, 5
+COLUMNS = 24
+"""Rays a view: more than without depth, for each has one point instead of several."""
+FRAMES, ACROSS, DOWN = 160, 32, 3
 """Frames whose depth is carried over, and at most so many samples of each across and down."""
-ROW_REACH, NEAREST = 0.25, 1.3
+ROW_REACH, NEAREST = 0.25, 1.25
 """Part of the picture's height within which depth counts for a ray; ratio of depths that count as one surface."""
-UNSEEN = 0.4
+UNSEEN = 0.1
 """Worth of a ray on which no past depth falls, against one that meets a known surface."""
-AGREE = 0.22
-"""Difference of the logarithms of two depths that agree still, about a quarter."""
+AGREE = 0.28
+"""Standard deviation of the logarithm of two depths of one point: about a quarter."""
 
 
 def known_surface(question: Question, points: Points, chances: Float32) -> Points:
-    """``points`` anew, at the surface that the pool's depth shows; rays where it shows none keep their likely depths.
+    """``points`` anew, at the surface that the pool's depth shows; rays where it shows none get their likely depths.
 
     ``chances`` (n, P) say which frames of the pool probably saw the most: the depth of those is used.
     """
@@ -37,39 +39,57 @@ def known_surface(question: Question, points: Points, chances: Float32) -> Point
     best = best[useful[best] > 0]
     if not len(best):
         return points
-    ways = rays(question.targets, question.lenses)
+    ways = rays(question.targets, question.lenses, COLUMNS)
     found = _carried(question, _back_projected(pool, best), ways)
-    likely = points.distance.reshape(*ways.shape[:2], -1).astype(np.float64)
-    seen = np.isfinite(found)
-    distance = np.where(seen[..., None], found[..., None], likely)
-    weight = np.where(seen[..., None], 0.0, UNSEEN / likely.shape[2]) * np.ones(likely.shape)
-    weight[..., 0] = np.where(seen, 1.0, weight[..., 0])
-    return points_at(question.targets, question.lenses, ways, distance, weight)
+    depths = likely_depths(question.depth, question.near, question.far)
+    seen = np.isfinite(found)[..., None]
+    distance = np.where(seen, found[..., None], depths)
+    weight = np.where(seen, np.eye(len(depths))[0], UNSEEN / len(depths))
+    normal = slants(ways @ question.targets[:, :3, :3], found) @ question.targets[:, :3, :3].transpose(0, 2, 1)
+    return points_at(question.targets, question.lenses, ways, distance, weight, normal)
 
 
 def seen_by_depth(question: Question, points: Points) -> Float32:
     """(n, P) chance that each frame of the pool saw each point, by its own depth where it has any."""
     pool = question.pool
-    assert pool.depth is not None
-    loose = sight_chances(points, pool.poses, pool.intrinsics, question.scale, question.far, clear=False)
+    depth = pool.depth
+    assert depth is not None
+    chances = sight_chances(points, pool.poses, pool.intrinsics, question.scale, question.far, blind=False)
     places = (pool.poses[:, :3, 3] - points.origin).astype(np.float32)
-    rows, columns = np.nonzero(loose > 0)
+    rows, columns = np.nonzero(chances > 0)
     x, y, z = (axis[rows, columns] for axis in project(points, pool.poses, places))
     fx, fy, cx, cy = pool.intrinsics.astype(np.float32).T
-    height, width = pool.depth.shape[1:]
-    u = np.clip(((fx[rows] * x / z + cx[rows]) * width).astype(np.intp), 0, width - 1)
-    v = np.clip(((fy[rows] * y / z + cy[rows]) * height).astype(np.intp), 0, height - 1)
-    there = pool.depth[rows, v, u]
+    there = depth_at(depth, rows, fx[rows] * x / z + cx[rows], fy[rows] * y / z + cy[rows])
     with np.errstate(invalid="ignore", divide="ignore"):
         off = np.log(z / there) * np.float32(1.0 / AGREE)
         agree = np.exp(-0.5 * off * off)
-    unknown = ~np.isfinite(agree)
-    if unknown.any():
-        sight = points.sight[columns[unknown]]
-        away = points.places[columns[unknown]] - places[rows[unknown]]
-        agree[unknown] = clear_chance((away * sight).sum(axis=1), (away * away).sum(axis=1), question.scale)
-    loose[rows, columns] *= agree
-    return loose
+    unknown: BoolArray = np.asarray(~np.isfinite(agree))
+    agree[unknown] = 1.0
+    if points.normal is not None:
+        unknown |= ~points.normal.any(axis=1)[columns]
+    blind = np.flatnonzero(unknown)
+    away = points.places[columns[blind]] - places[rows[blind]]
+    along = (away * points.sight[columns[blind]]).sum(axis=1)
+    agree[blind] *= same_side_and_clear(along, (away * away).sum(axis=1), question.scale)
+    chances[rows, columns] *= agree
+    return chances
+
+
+def depth_at(depth: Float32, frames: NDArray[np.intp], u: Float32, v: Float32) -> Float32:
+    """(m,) depth of ``frames`` (m,) at picture places ``u`` ``v`` (m,) of 0..1, from maps (n, h, w).
+
+    Interpolated in 1 / depth, which is linear over a flat surface.
+    """
+    height, width = depth.shape[1:]
+    column = np.clip(u * width - np.float32(0.5), 0, width - 1)
+    row = np.clip(v * height - np.float32(0.5), 0, height - 1)
+    left, top = column.astype(np.intp), row.astype(np.intp)
+    right, bottom = np.minimum(left + 1, width - 1), np.minimum(top + 1, height - 1)
+    across, down = column - left, row - top
+    with np.errstate(divide="ignore", invalid="ignore"):
+        upper = (1 - across) / depth[frames, top, left] + across / depth[frames, top, right]
+        lower = (1 - across) / depth[frames, bottom, left] + across / depth[frames, bottom, right]
+        return np.asarray(1.0 / ((1 - down) * upper + down * lower), dtype=np.float32)
 
 
 def has_depth(pool: Pool) -> BoolArray:
@@ -79,7 +99,7 @@ def has_depth(pool: Pool) -> BoolArray:
     return np.asarray(np.isfinite(pool.depth).any(axis=(1, 2)))
 
 
-def _back_projected(pool: Pool, frames: NDArray[np.intp]) -> Float32:
+def _back_projected(pool: Pool, frames: NDArray[np.intp]) -> FloatArray:
     """(m, 3) places in the world of the depth samples of some frames."""
     assert pool.depth is not None
     height, width = pool.depth.shape[1:]
@@ -92,29 +112,31 @@ def _back_projected(pool: Pool, frames: NDArray[np.intp]) -> Float32:
     local = np.stack([x, y, z], axis=-1).reshape(len(frames), -1, 3)
     poses = pool.poses[frames]
     places = (local @ poses[:, :3, :3].transpose(0, 2, 1) + poses[:, None, :3, 3]).reshape(-1, 3)
-    return places[np.isfinite(places).all(axis=1)]
+    return np.asarray(places[np.isfinite(places).all(axis=1)])
 
 
-def _carried(question: Question, places: Float32, ways: np.ndarray) -> np.ndarray:
-    """(T, COLUMNS) distance along each ray to the nearest surface that falls on it, infinite where none does."""
+def _carried(question: Question, places: FloatArray, ways: FloatArray) -> FloatArray:
+    """(T, C) distance along each ray (T, C, 3) to the nearest surface that falls on it, infinite where none does.
+
+    The nearest surface is the middle of the samples that are hardly deeper than the nearest one.
+    """
+    count = ways.shape[1]
     result = np.full(ways.shape[:2], np.inf)
     for view, (pose, lens) in enumerate(zip(question.targets, question.lenses, strict=True)):
         local = (places - pose[:3, 3]) @ pose[:3, :3]
         local = local[local[:, 2] > question.near]
-        u = lens[0] * local[:, 0] / local[:, 2] + lens[2]
-        v = lens[1] * local[:, 1] / local[:, 2] + lens[3]
-        column = np.floor(u * COLUMNS).astype(np.intp)
-        inside = (column >= 0) & (column < COLUMNS)
+        column = np.floor((lens[0] * local[:, 0] / local[:, 2] + lens[2]) * count)
+        inside = (column >= 0) & (column < count)
+        local, column = local[inside], column[inside].astype(np.intp)
         ray = ways[view] @ pose[:3, :3]
-        height = lens[1] * ray[:, 1] / ray[:, 2] + lens[3]
-        column[~inside] = 0
-        inside &= np.abs(v - height[column]) <= ROW_REACH
-        column, z = column[inside], local[inside, 2]
+        slope = ray[:, 1] / ray[:, 2]
+        on_it = np.abs(local[:, 1] / local[:, 2] - slope[column]) * lens[1] <= ROW_REACH
+        column, z = column[on_it], local[on_it, 2]
         order = np.lexsort((z, column))
         column, z = column[order], z[order]
-        here, start = np.unique(column, return_index=True)
-        one = z <= NEAREST * z[start][np.searchsorted(here, column)] if len(z) else np.zeros(0, dtype=bool)
-        for at in here:
-            depths = z[column == at][one[column == at]]
-            result[view, at] = depths[len(depths) // 2] / ray[at, 2]
+        here, start, samples = np.unique(column, return_index=True, return_counts=True)
+        surface = z <= NEAREST * np.repeat(z[start], samples)
+        if len(here):
+            middle = start + np.add.reduceat(surface, start, dtype=np.intp) // 2
+            result[view, here] = z[middle] / ray[here, 2]
     return result
