@@ -13,7 +13,8 @@ from dev_tools.server import HostServer
 from dev_tools.workflow_api import to_prompt
 
 FOLDER = ROOT / "workflows"
-WORKFLOWS = sorted({"A minute in one take", "Three shots, one room"} | {path.stem for path in FOLDER.glob("*.json")})
+NAMED = {"A minute in one take", "Three shots, one room", "What changed stays changed"}
+WORKFLOWS = sorted(NAMED | {path.stem for path in FOLDER.glob("*.json")})
 
 
 @pytest.mark.parametrize("mode", MODES)

@@ -17,7 +17,7 @@ def test_every_node_has_a_page_that_names_each_input_and_output(server: HostServ
     for name, node in nodes.items():
         page = (PAGES / f"{name}.md").read_text(encoding="utf-8")
         assert page.startswith(f"# {node['display_name']}\n")
-        explained = set(re.findall(r"\*\*([\w ]+)\*\*", page))
+        explained = set(re.findall(r"\*\*([\w: ]+)\*\*", page))
         inputs = [key for group in ("required", "optional") for key in node["input"].get(group, {})]
         assert [key for key in inputs if key not in explained] == [], name
         assert [key for key in node["output_name"] if not any(key in said.split() for said in explained)] == [], name

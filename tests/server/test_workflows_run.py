@@ -19,7 +19,11 @@ SHOT = "SceneMemoryShotGenerator"
 
 
 def test_there_are_workflows() -> None:
-    assert {path.stem for path in WORKFLOWS} >= {"A minute in one take", "Three shots, one room"}
+    assert {path.stem for path in WORKFLOWS} >= {
+        "A minute in one take",
+        "Three shots, one room",
+        "What changed stays changed",
+    }
 
 
 def filmed_moves(prompt: dict[str, Any]) -> int:
@@ -48,3 +52,26 @@ def test_a_workflow_runs_and_saves_its_film(server: HostServer, path: Path) -> N
     state = Bank.open(server.output / "scene_memory", f"reduced {path.stem}").load()
     assert state.frames == 1 + FRAMES * filmed_moves(prompt)
     assert server.client.queue(prompt).executed == []
+
+
+def test_what_changed_stays_changed_with_the_editor_and_falls_back_without_it(server: HostServer) -> None:
+    """In the third shot the model sees only frames of the second, the changed one; else frames of the first as well."""
+    path = ROOT / "workflows" / "What changed stays changed.json"
+    workflow = json.loads(path.read_text(encoding="utf-8"))
+    first_shot = set(range(1, 1 + FRAMES))
+    for mode, name in ((0, "changed"), (4, "bypassed")):
+        for made in workflow["nodes"]:
+            if made["type"] == "SceneMemoryEditor":
+                made["mode"] = mode
+        prompt = to_prompt(workflow, server.client.object_info())
+        for made in prompt.values():
+            if made["class_type"] == "SceneMemoryCameraTrajectory":
+                made["inputs"]["frames"] = FRAMES
+            if made["class_type"] == "SceneMemoryBank":
+                made["inputs"]["name"] = name
+        run = server.client.queue(prompt)
+        assert run.ok, run.error
+        state = Bank.open(server.output / "scene_memory", name).load()
+        assert bool(state.edits) == (mode == 0)
+        seen = {index for record in list(state.segments)[-2:] for index in record.info["context"]}
+        assert bool(seen & first_shot) == (mode == 4)
