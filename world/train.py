@@ -82,7 +82,7 @@ class Run:
             with torch.no_grad():
                 new = adopt(self.model, load_file(settings.start))
             log.info("from %s; new: %s", settings.start.name, ", ".join(new))
-        self.average = copy.deepcopy(self.model).requires_grad_(False)
+        self.average = copy.deepcopy(self.model).requires_grad_(False).eval()
         self.optimiser = optimiser_of(self.model, settings.rate)
         if self._saved.exists():
             kept = torch.load(self._saved, map_location=self.device, weights_only=True)
