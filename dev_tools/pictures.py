@@ -92,12 +92,15 @@ def screenshot(page: Frontend) -> Pixels:
     return np.asarray(Image.open(page.screenshot("pictures")).convert("RGB"))
 
 
-def contact_sheet(film: MemoryState, columns: int = 4, rows: int = 3) -> Pixels:
-    """Frames of a film, spread evenly."""
-    frames = film.read_frames(np.linspace(0, film.frames - 1, columns * rows).round().astype(int))
-    pictures = [larger(frame, 2) for frame in frames]
-    lines = [np.concatenate(pictures[row * columns : (row + 1) * columns], axis=1) for row in range(rows)]
-    return np.concatenate(lines)
+def contact_sheet(film: MemoryState, columns: int = 4) -> Pixels:
+    """Frames of a film, spread evenly: a row for each shot, or three rows of a film in one take."""
+    shots = import_from_pack("memory.frame_ranges").shot_runs(film)
+    parts = [np.arange(runs[0][0], runs[-1][1]) for runs in shots.values() if runs[-1][1] - runs[0][0] >= columns]
+    if len(parts) == 1:
+        parts = np.array_split(parts[0], 3)
+    places = (np.arange(columns) + 0.5) / columns
+    rows = [film.read_frames(part[(places * len(part)).astype(int)]) for part in parts]
+    return np.concatenate([np.concatenate([larger(frame, 2) for frame in row], axis=1) for row in rows])
 
 
 def comparison(films: Sequence[MemoryState], columns: int = 6) -> Pixels:
