@@ -15,7 +15,8 @@ from ..generation.shot import ShotPlan, generate_shot, segment_lengths
 from ..memory.retrieval.settings import RetrievalSettings
 from ..memory.state import MemoryState
 from ..memory.trajectory import Trajectory
-from .inputs import side
+from .depth import NEAR_IS_WHITE, to_depth
+from .inputs import depth_kind, depth_scale, side
 from .pictures import preview_picture
 from .shot_video import ShotVideo
 from .types import CATEGORY, SceneMemory, SceneRetriever, SceneTrajectory
@@ -89,6 +90,15 @@ class ShotGenerator(io.ComfyNode):
                     "Height in pixels while nothing is remembered. 0 takes the memory's, or the model's own. "
                     "Recommended: 0.",
                 ),
+                io.Image.Input(
+                    "depth",
+                    optional=True,
+                    tooltip="Depth of what the shot will show, one picture for each frame of the camera path, if it is "
+                    "known, as from a 3-D scene. It is kept with the frames, and retrieval then knows what hides what. "
+                    "Recommended: leave it open.",
+                ),
+                depth_kind(),
+                depth_scale(),
             ],
             outputs=[
                 SceneMemory.Output(display_name="memory", tooltip="The memory with this shot in it."),
@@ -113,6 +123,9 @@ class ShotGenerator(io.ComfyNode):
         height: int,
         retriever: RetrievalSettings | None = None,
         negative: list[Any] | None = None,
+        depth: torch.Tensor | None = None,
+        depth_kind: str = NEAR_IS_WHITE,
+        depth_scale: float = 1.0,
     ) -> io.NodeOutput:
         plan = ShotPlan(
             model=model,
@@ -128,6 +141,7 @@ class ShotGenerator(io.ComfyNode):
             segment_frames=segment_frames,
             width=width,
             height=height,
+            depth=None if depth is None else to_depth(depth, depth_kind, depth_scale),
         )
         steps = max(1, sigmas.numel() - 1)
         total = steps * len(segment_lengths(plan))

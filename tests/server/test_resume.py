@@ -37,6 +37,11 @@ def whole(bank: Bank) -> dict[str, bytes]:
     }
 
 
+def said_otherwise(kit: Any, prompt: dict[str, Any]) -> dict[str, Any]:
+    """The same film in other words, so that the server runs the shot again: the size is that of the memory anyway."""
+    return dict(kit.changed(prompt, "shot", width=96, height=60))
+
+
 def five_shots(kit: Any, bank: str) -> dict[str, Any]:
     prompt = kit.film(bank, frames=SEGMENT)
     for number in range(2, 6):
@@ -138,9 +143,8 @@ def test_changing_the_last_shot_after_a_restart_makes_only_that(
 def test_what_is_taken_from_the_bank_moves_the_progress_bar_and_is_shown(server: HostServer, kit: Any) -> None:
     prompt = kit.film("shown again", frames=4 * SEGMENT)
     assert server.client.queue(prompt).ok
-    server.client.free()
     events: list[tuple[str, dict[str, Any]]] = []
-    run = server.client.queue(prompt, on_event=lambda kind, data: events.append((kind, data)))
+    run = server.client.queue(said_otherwise(kit, prompt), on_event=lambda kind, data: events.append((kind, data)))
     assert run.ok and "shot" in run.executed
     values = [data["value"] for kind, data in events if kind == "progress" and data.get("node") == "shot"]
     assert values == sorted(values) and values[-1] == 4 * STEPS and len(values) >= 4
@@ -156,9 +160,8 @@ def test_a_damaged_segment_is_made_again(server: HostServer, kit: Any, open_bank
     data = bytearray(path.read_bytes())
     data[-100] ^= 0xFF
     path.write_bytes(data)
-    server.client.free()
     with said(server) as told:
-        assert server.client.queue(prompt).ok
+        assert server.client.queue(said_otherwise(kit, prompt)).ok
     assert told == [(3, 4)]
     assert whole(bank) == before
 
@@ -183,7 +186,19 @@ def test_another_camera_path_prompt_or_setting_is_never_taken_for_the_same(
         with said(server) as told:
             assert server.client.queue(prompt).ok, name
         assert told == [], f"{name} was taken for one made before"
-    server.client.free()
     with said(server) as told:
-        assert server.client.queue(base).ok
+        assert server.client.queue(said_otherwise(kit, base)).ok
     assert told == [(1, 1)]
+
+
+def test_depth_that_is_connected_is_kept_with_the_frames(server: HostServer, kit: Any, open_bank: OpenBank) -> None:
+    prompt = kit.film("with depth", frames=SEGMENT)
+    del prompt["bank"]["inputs"]["start_image"]
+    prompt["grey"] = kit.node("EmptyImage", width=96, height=60, batch_size=SEGMENT, color=0x808080)
+    prompt["shot"]["inputs"].update(depth=["grey", 0], depth_kind="white is far (linear)", depth_scale=10.0)
+    run = server.client.queue(prompt)
+    assert run.ok, run.error
+    state = open_bank("with depth").load()
+    assert state.has_depth and abs(float(state.depth([3]).mean()) - 10 * 128 / 255) < 0.01
+    few = server.client.queue(kit.changed(prompt, "grey", batch_size=3))
+    assert few.error is not None and "3 depth maps" in few.error["exception_message"]
