@@ -18,7 +18,7 @@ from .thinning import Integers
 from .views import Views, meets
 
 BITS = 18
-FRAMES_A_CELL = 4
+FRAMES_A_CELL = 8
 """The finest cells of the pyramid hold at least this many frames on average."""
 FIRST_CELLS, MOST_CELLS = 2048, 1024
 _HALF_DIAGONAL = 0.5 * 3**0.5 * 1.001

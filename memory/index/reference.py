@@ -34,7 +34,8 @@ def relevance(
                 distance = np.linalg.norm(to_ball, axis=1)
                 ahead = (to_ball * poses[:, :3, 2]).sum(axis=1)
                 aside = np.sqrt(np.maximum(distance**2 - ahead**2, 0.0))
-                in_view = radius - distance * np.sin(np.arctan2(aside, ahead) - angle)
+                beside = np.arctan2(aside, ahead) - angle
+                in_view = radius - distance * np.where(beside > np.pi / 2, 1.0, np.sin(beside))
                 enough = tangents(lens[None])[0] / tangent * depth / LEAST_DENSITY
                 near = np.minimum(enough, reach) + radius - distance
                 same_side = to_ball @ sight + OPPOSITE * distance

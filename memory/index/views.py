@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from ..camera import FloatArray
 from .lenses import FARTHEST, Float32, cones, tangents
 
-VIEWS, DIFFERENT = 8, 0.6
+VIEWS, DIFFERENT = 6, 0.6
 FINE, COARSE = 4, 2
 DEPTHS = (0.08, 0.22, 0.5, 0.9)
 """Distances of the balls in parts of the reach. What is nearer than the first is too small a part of a view."""
@@ -98,7 +98,7 @@ def views(poses: FloatArray, intrinsics: FloatArray, anchor: FloatArray, reach: 
 
 
 def different_views(poses: FloatArray, reach: float) -> NDArray[np.intp]:
-    """Up to eight target cameras that differ most; those within 12 degrees or a quarter of the reach count as one."""
+    """Up to six target cameras that differ most; those within 12 degrees or a quarter of the reach count as one."""
     place, axis = np.clip(poses[:, :3, 3], -FARTHEST, FARTHEST), poses[:, :3, 2]
     chosen, distance = [0], np.full(len(poses), np.inf)
     while len(chosen) < min(VIEWS, len(poses)):
@@ -140,32 +140,38 @@ def meets(
 
 
 def _numbers(place: Float32, square: Float32, axis: Float32, angle: Float32, slack: float) -> Float32:
-    """(n, 14) what each camera brings to the products with ``Views.factors``."""
+    """(n, 15) what each camera brings to the products with ``Views.factors``, and the squared sine of its angle."""
     # A cone that opens to a half space or more, as of a cell of wide lenses, is taken to hold everything.
     flat = angle >= _FLAT
     steep = np.tan(np.where(flat, np.float32(0), angle))
     side = np.where(flat, _EVERYWHERE, np.sqrt(1 + steep * steep))
     back = np.einsum("ij,ij->i", axis, place)
-    result = np.empty((len(place), 14), dtype=np.float32)
+    result = np.empty((len(place), 15), dtype=np.float32)
     result[:, 0:3], result[:, 3], result[:, 4] = place, square, 1.0
     result[:, 5:8], result[:, 8] = axis, -back
     result[:, 9:12], result[:, 12], result[:, 13] = steep[:, None] * axis, slack * side - steep * back, side
+    result[:, 14] = np.where(flat, 1, 1 - 1 / (side * side))
     return result
 
 
 def _share(target: Views, numbers: Float32, lens: Float32, slack: float) -> NDArray[np.bool_]:
     """As ``meets``, all balls against all cameras, without a root: ``x |x|`` keeps the sign of what is squared."""
     for_distance, for_side, for_depth, for_cone = target.factors
+    sine = numbers[:, 14:]
     squared, facing = numbers[:, :5] @ for_distance, numbers[:, :5] @ for_side
-    ahead, within = numbers[:, 5:9] @ for_depth, numbers[:, 9:] @ for_cone
+    ahead, within = numbers[:, 5:9] @ for_depth, numbers[:, 9:14] @ for_cone
+    room = target.radius + np.float32(slack)
     # In the cone: its distance from the axis is at most that of the cone's side, moved out by the ball's radius.
     within *= np.abs(within)
-    ahead *= ahead
-    within += ahead
+    within += ahead * ahead
     found = squared <= within
+    # Behind the side's foot only the tip is near.
+    ahead *= np.abs(ahead)
+    ahead += sine * squared
+    found &= (ahead >= 0) | (squared <= room * room)
     # Near enough; with one lens for all, as in most films, a row of limits.
     lens = lens[:1] if lens.min() == lens.max() else lens
-    limit = np.minimum(target.farthest / lens, np.float32(target.reach)) + (target.radius + np.float32(slack))
+    limit = np.minimum(target.farthest / lens, np.float32(target.reach)) + room
     limit *= limit
     found &= squared <= limit
     # From the same side: the line to the ball against the target's line of sight to it.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -11,8 +13,9 @@ from numpy.typing import NDArray
 from scene_memory.memory.camera import intrinsics_from_fov, pose, rotation
 from scene_memory.memory.index import CameraIndex
 from scene_memory.memory.index.camera_index import EXACT
-from scene_memory.memory.index.headings import directions
+from scene_memory.memory.index.headings import MIDDLE, SPREAD, directions
 from scene_memory.memory.index.reference import relevance
+from scene_memory.memory.index.views import meets, views
 
 Array = NDArray[np.float64]
 ALL = 10**6
@@ -78,8 +81,28 @@ def test_finds_exactly_the_frames_of_a_film_with_many_lenses() -> None:
     assert_is_exactly_what_is_relevant(found, relevance(poses, past, coming, lenses(81), 4.0), 4.0)
 
 
+@given(seed=st.integers(0, 9999), tangent=st.floats(0.05, 12.0), size=st.floats(0.0, 1.0))
+@settings(max_examples=200)
+def test_a_cell_shares_a_view_wherever_a_camera_in_it_does(seed: int, tangent: float, size: float) -> None:
+    random = np.random.default_rng(seed)
+    target = views(wandering(1, seed), lenses(1, 70.0), np.eye(4), reach=10.0)
+    middle = target.origin + random.normal(size=(1, 3)).astype(np.float32) * 4
+    axis = random.normal(size=(300, 3)).astype(np.float32)
+    axis /= np.linalg.norm(axis, axis=1, keepdims=True)
+    place = directions(axis)
+    axis = axis[place == place[0]]
+    away = random.normal(size=(len(axis), 3))
+    away *= size * random.uniform(0, 1, (len(axis), 1)) / np.linalg.norm(away, axis=1, keepdims=True)
+    lens = np.full(len(axis), tangent, dtype=np.float32)
+    inside = meets(target, middle + away.astype(np.float32), axis, np.arctan(lens), lens)
+    angle = np.arctan(lens[:1]) + SPREAD[place[:1]]
+    cell = meets(target, middle, MIDDLE[place[:1]], angle, lens[:1], size + 1e-4)
+    assert cell[0] or not inside.any()
+
+
 @pytest.mark.parametrize("reach", [2.0, 5.0, 12.0])
-def test_cells_are_passed_over_only_where_no_frame_shares_a_view(reach: float) -> None:
+def test_cells_are_passed_over_only_where_no_frame_shares_a_view(reach: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importlib.import_module("scene_memory.memory.index.block"), "FIRST_CELLS", 16)
     poses, coming = wandering(10_000, 1, room=40.0, turns=2.0), wandering(81, 2, room=10.0)
     index = index_of(poses)
     assert len(index.blocks) > 1
@@ -128,6 +151,10 @@ def test_a_long_lens_counts_from_farther_off_than_a_wide_one() -> None:
         for fov in (30.0, 150.0)
     ]
     assert counts == [1, 0]
+    mixed = np.repeat(np.concatenate([lenses(1, 30.0), lenses(1, 150.0)]), 1024, axis=0)
+    index = index_of(np.tile(behind, (2048, 1, 1)), mixed)
+    found = index.candidates(target[None], lenses(1, 90.0), reach=20.0, limit=ALL)
+    assert np.array_equal(found, np.arange(1024))
 
 
 @pytest.mark.parametrize("frames", [50, 1023, 1024, 1025, 5000, 20000])
@@ -193,6 +220,14 @@ def test_thinning_leaves_a_frame_near_each_that_was_left_out() -> None:
     turned = np.degrees(np.arccos(np.clip(poses[every, :3, 2] @ poses[some, :3, 2].T, -1, 1)))
     near = ((apart < 0.25) & (turned < 40.0)).any(axis=1)
     assert near.mean() > 0.99
+
+
+def test_the_newest_frame_of_a_place_is_kept() -> None:
+    poses = wandering(16 * 1024, 1, room=4.0, flat=True)
+    index = index_of(poses)
+    assert len(index.blocks) == 1
+    for end in (poses[-1:], poses[-81:]):
+        assert 16 * 1024 - 1 in index.candidates(end, lenses(len(end)), reach=4.0, limit=400)
 
 
 def test_a_film_that_stays_in_place_gives_its_newest_and_a_spread_of_the_rest() -> None:

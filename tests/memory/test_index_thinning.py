@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from scene_memory.memory.camera import intrinsics_from_fov, pose, rotation
 from scene_memory.memory.index import CameraIndex
-from scene_memory.memory.index.thinning import fair_shares, sampled, spread
+from scene_memory.memory.index.lenses import Cones
+from scene_memory.memory.index.thinning import CELL, fair_shares, sampled, spread, thinned
 
 Groups = st.lists(st.integers(0, 60), min_size=1, max_size=40)
 
@@ -69,6 +70,16 @@ def test_a_sample_has_only_usable_members_and_the_newest_where_it_is(
         assert len(inside) <= shares[g]
         assert bool(len(inside)) == bool(len(members[g])), "a usable member is found wherever there is one"
         assert not allowed[newest[g]] or newest[g] in inside
+
+
+def test_cells_are_doubled_where_there_are_more_than_places() -> None:
+    side = np.arange(8)
+    place = np.stack(np.meshgrid(side, side, side, indexing="ij"), axis=-1).reshape(-1, 3).astype(np.float32)
+    axis = np.tile(np.array([0, 0, 1], dtype=np.float32), (512, 1))
+    cameras = Cones(place, axis, np.ones(512, dtype=np.float32))
+    kept = thinned(np.arange(512), cameras, np.zeros(3, dtype=np.float32), reach=1 / CELL, limit=70)
+    assert len(kept) == 70
+    assert len(np.unique(place[kept] // 2, axis=0)) == 64
 
 
 def test_a_few_usable_frames_are_found_among_very_many() -> None:
