@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import comfy.utils
+import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -30,5 +31,5 @@ def resized(image: torch.Tensor, width: int, height: int) -> NDArray[np.uint8]:
 def preview_picture(pixels: NDArray[np.uint8], least: int = 384) -> Image.Image:
     """One frame (H, W, 3) as a picture at least `least` wide, enlarged by whole numbers so that small frames show."""
     times = max(1, round(least / pixels.shape[1]))
-    picture = Image.fromarray(pixels)
-    return picture.resize((pixels.shape[1] * times, pixels.shape[0] * times), Image.Resampling.BICUBIC)
+    size = (pixels.shape[1] * times, pixels.shape[0] * times)
+    return Image.fromarray(cv2.resize(pixels, size, interpolation=cv2.INTER_CUBIC) if times > 1 else pixels)
