@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .codec import MAX_PIXELS
 from .edits import Edit
 from .errors import BankError
+from .given import checked_frames, checked_latents
 from .head import ID, Head, head_of, read_head, replace_head
 from .keys import check_key, read_key, write_key
 from .loading import load_state, with_file
@@ -24,7 +24,7 @@ from .packs import packed
 from .pixels import kept_frames, read_pixels
 from .prepared import Prepared
 from .segment_file import describe_segment, encode_segment, is_sound, read_extra
-from .segment_text import MAX_SEGMENT_FRAMES, MAX_SIDE, MAX_TEXT_BYTES
+from .segment_text import MAX_TEXT_BYTES
 from .state import Batch, MemoryState
 from .storage import bytes_in, names_in, no_link, read_small, remove_stale_parts, stay_inside, write_whole
 from .trajectory import Trajectory
@@ -173,7 +173,7 @@ class Bank:
         Meanwhile the cameras of its ``state`` may be looked at, not the new frames.
         """
         state = self._own(state)
-        pictures, kept_latents = _checked_frames(frames, trajectory), _checked_latents(latents)
+        pictures, kept_latents = checked_frames(frames, trajectory), checked_latents(latents)
         if not isinstance(shot, int | np.integer) or isinstance(shot, bool) or not 0 <= shot < 2**31:
             raise BankError(f"The shot is {shot!r}: shots are whole numbers from 0. Use {state.shots}.")
         try:
@@ -322,31 +322,3 @@ def bank_names(root: Path) -> list[str]:
 @lru_cache(maxsize=128)
 def _depth(path: Path, entry: str) -> NDArray[np.float16] | None:
     return read_extra(no_link(path), entry, "depth")
-
-
-def _checked_frames(frames: ArrayLike, trajectory: Trajectory) -> NDArray[np.uint8]:
-    pictures = np.asarray(frames)
-    if pictures.dtype != np.uint8 or pictures.ndim != 4 or pictures.shape[3] != 3:
-        raise BankError(f"Frames are {pictures.dtype} of the shape {pictures.shape}, expected uint8 (frames, height, "
-                        "width, 3) in RGB.")
-    if len(pictures) != len(trajectory):
-        raise BankError(f"The segment has {len(pictures)} frames, but its camera path has {len(trajectory)}. Give one "
-                        "camera for each frame.")
-    if len(pictures) > MAX_SEGMENT_FRAMES:
-        raise BankError(f"The segment has {len(pictures)} frames: at most {MAX_SEGMENT_FRAMES} fit. Make it shorter.")
-    if not (1 <= pictures.shape[1] <= MAX_SIDE and 1 <= pictures.shape[2] <= MAX_SIDE):
-        raise BankError(f"Frames are {pictures.shape[2]} x {pictures.shape[1]}: sides of 1 to {MAX_SIDE} fit.")
-    if pictures.shape[1] * pictures.shape[2] > MAX_PIXELS:
-        raise BankError(f"Frames are {pictures.shape[2]} x {pictures.shape[1]}: at most {MAX_PIXELS} pixels fit, such "
-                        "as 8192 x 8192. Make the pictures smaller.")
-    return pictures
-
-
-def _checked_latents(latents: ArrayLike | None) -> NDArray[Any] | None:
-    if latents is None:
-        return None
-    given = np.asarray(latents)
-    if given.dtype not in (np.float16, np.float32) or given.ndim != 4 or 0 in given.shape:
-        raise BankError(f"Latents are {given.dtype} of the shape {given.shape}, expected float16 or float32 (channels, "
-                        "frames, height, width).")
-    return given

@@ -13,6 +13,7 @@ from typing import Any, overload
 import numpy as np
 from numpy.typing import NDArray
 
+from .camera import FloatArray
 from .format import canonical
 from .table import Column, Table
 
@@ -77,6 +78,38 @@ class SegmentRecord:
         if self.depth_size:
             document["tensors"] = {"depth": {"shape": [self.frames, *self.depth_size]}}
         return canonical(document)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Segments of one memory in a row, checked: what the state keeps of them.
+
+    For each segment its id, first frame, shot and metadata text; for all frames poses (n, 3, 4), intrinsics (n, 4) and
+    times (n,).
+    """
+
+    ids: list[str]
+    starts: list[int]
+    shots: list[int]
+    texts: list[str]
+    size: tuple[int, int]
+    fps: float
+    depth_size: tuple[int, int] | None
+    poses: FloatArray
+    lenses: FloatArray
+    times: FloatArray
+
+
+@dataclass(frozen=True)
+class PackRef:
+    """A file of the bank that holds the cameras of many segments: how many segments, edits and frames the memory has
+    up to its end, and the id of the memory there."""
+
+    id: str
+    segments: int
+    edits: int
+    frames: int
+    last: str
 
 
 class _Texts:

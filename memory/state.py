@@ -18,53 +18,17 @@ from .camera import FloatArray, clean_intrinsics, clean_poses
 from .depth import depth_to_keep
 from .edits import Edit, EditEntry, EditLog, FrameFlags, edit_id, edit_text
 from .errors import BankError
-from .records import SegmentRecord, Segments
-from .table import Column, Table
+from .frames import Frames, square
+from .records import Batch, PackRef, SegmentRecord, Segments
 
 if TYPE_CHECKING:
     from .bank import Bank
     from .index import CameraIndex
 
-__all__ = ["EMPTY_ID", "MemoryState", "SegmentRecord", "Segments"]
+__all__ = ["EMPTY_ID", "Batch", "MemoryState", "PackRef", "SegmentRecord", "Segments"]
 
 EMPTY_ID = "0" * 64
 """Id of a state that remembers nothing, and parent of the first segment."""
-
-
-@dataclass(frozen=True)
-class Batch:
-    """Segments of one memory in a row, checked: what the state keeps of them.
-
-    For each segment its id, first frame, shot and metadata text; for all frames poses (n, 3, 4), intrinsics (n, 4) and
-    times (n,).
-    """
-
-    ids: list[str]
-    starts: list[int]
-    shots: list[int]
-    texts: list[str]
-    size: tuple[int, int]
-    fps: float
-    depth_size: tuple[int, int] | None
-    poses: FloatArray
-    lenses: FloatArray
-    times: FloatArray
-
-
-@dataclass(frozen=True)
-class PackRef:
-    """A file of the bank that holds the cameras of many segments: how many segments, edits and frames the memory has
-    up to its end, and the id of the memory there."""
-
-    id: str
-    segments: int
-    edits: int
-    frames: int
-    last: str
-
-
-_FRAMES = (Column("pose", (3, 4), "f8"), Column("lens", (), "i4"), Column("time", (), "f8"))
-_LENSES = (Column("lens", (4,), "f8"),)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -89,8 +53,7 @@ class MemoryState:
     segments: Segments = field(default_factory=Segments)
     depth_size: tuple[int, int] | None = None
     packs: tuple[PackRef, ...] = ()
-    _frames: Table = field(default_factory=lambda: Table(_FRAMES))
-    _lenses: Table = field(default_factory=lambda: Table(_LENSES))
+    _frames: Frames = field(default_factory=Frames)
     _edits: EditLog = field(default_factory=EditLog)
     _depths: tuple[tuple[int, NDArray[np.float16]], ...] = ()
     _index: list[CameraIndex] = field(default_factory=list)
@@ -108,13 +71,11 @@ class MemoryState:
     def cameras(self, indices: ArrayLike | Sequence[int]) -> tuple[FloatArray, FloatArray]:
         """Poses (n, 4, 4) float64 and intrinsics (n, 4) float64 of the frames ``indices``, in that order."""
         rows = self.checked_indices(indices)
-        lenses = self._lenses.take("lens", self._frames.take("lens", rows)) if len(rows) else np.empty((0, 4))
-        return _square(self._frames.take("pose", rows) if len(rows) else np.empty((0, 3, 4))), lenses
+        return square(self._frames.poses(rows)), self._frames.intrinsics(rows)
 
     def times_at(self, indices: ArrayLike | Sequence[int]) -> FloatArray:
         """Seconds (n,) since the start of the film at which the frames ``indices`` are shown."""
-        rows = self.checked_indices(indices)
-        return self._frames.take("time", rows) if len(rows) else np.empty(0)
+        return self._frames.times(self.checked_indices(indices))
 
     def segment_at(self, indices: ArrayLike | Sequence[int]) -> NDArray[np.int64]:
         """Index (n,) into ``segments`` of the frames ``indices``."""
@@ -177,17 +138,17 @@ class MemoryState:
     @property
     def poses(self) -> FloatArray:
         """(N, 4, 4) float64 camera-to-world, read-only; a copy of all frames."""
-        return _read_only(_square(self._frames.whole("pose")))
+        return _read_only(square(self._frames.poses()))
 
     @property
     def intrinsics(self) -> FloatArray:
         """(N, 4) float64 ``fx fy cx cy``, read-only; a copy of all frames."""
-        return _read_only(self._lenses.whole("lens")[self._frames.whole("lens")])
+        return _read_only(self._frames.intrinsics())
 
     @property
     def times(self) -> FloatArray:
         """(N,) float64 seconds since the start of the film, read-only; a copy of all frames."""
-        return _read_only(self._frames.whole("time"))
+        return _read_only(self._frames.times())
 
     @property
     def shot_ids(self) -> NDArray[np.int32]:
@@ -217,7 +178,7 @@ class MemoryState:
     @property
     def nbytes(self) -> int:
         """Bytes of RAM of the columns, the texts, the edits and the index, so far as it was made."""
-        columns = self._frames.nbytes + self._lenses.nbytes + self.segments.nbytes + self._edits.nbytes
+        columns = self._frames.nbytes + self.segments.nbytes + self._edits.nbytes
         return columns + sum(one.nbytes for one in self._index) + sum(depth.nbytes for _, depth in self._depths)
 
     def with_segment(
@@ -256,7 +217,6 @@ class MemoryState:
 
     def with_batch(self, batch: Batch) -> MemoryState:
         """A new state with the segments of ``batch``, of which everything was checked."""
-        lens_table, lens_rows = _with_lenses(self._lenses, batch.lenses)
         return replace(
             self,
             frames=self.frames + len(batch.poses),
@@ -266,8 +226,7 @@ class MemoryState:
             id=batch.ids[-1],
             segments=self.segments.extended(batch.ids, batch.starts, batch.shots, batch.texts),
             depth_size=self.depth_size or batch.depth_size,
-            _frames=self._frames.appended(batch.poses, lens_rows, batch.times),
-            _lenses=lens_table,
+            _frames=self._frames.appended(batch.poses, batch.lenses, batch.times),
             _index=list(self._index),
         )
 
@@ -290,7 +249,7 @@ class MemoryState:
     def camera_rows(self, start: int, stop: int) -> tuple[FloatArray, FloatArray]:
         """Poses (n, 3, 4) and intrinsics (n, 4) of the frames ``start`` to ``stop``, as a bank stores them."""
         rows = np.arange(start, stop)
-        return self._frames.take("pose", rows), self._lenses.take("lens", self._frames.take("lens", rows))
+        return self._frames.poses(rows), self._frames.intrinsics(rows)
 
     def with_edit(self, edit: Edit) -> MemoryState:
         """A new state in which ``edit`` is in force. Raises ``ValueError`` if it names frames that do not exist."""
@@ -361,21 +320,6 @@ class MemoryState:
         if self.depth_size and record.depth_size and record.depth_size != self.depth_size:
             raise ValueError(f"{what} has depth of {_shown(record.depth_size)}, but the memory keeps "
                              f"{_shown(self.depth_size)} (width x height). Give depth of that size.")
-
-
-def _with_lenses(table: Table, lenses: FloatArray) -> tuple[Table, NDArray[np.int32]]:
-    """The table with the lenses (F, 4) that differ from the one before, and the row (F,) of each."""
-    last = table.take("lens", np.array([table.rows - 1])) if table.rows else np.full((1, 4), np.nan)
-    changed = (np.concatenate([last, lenses[:-1]]) != lenses).any(axis=1)
-    rows = table.rows - 1 + np.cumsum(changed)
-    return (table.appended(lenses[changed]) if changed.any() else table), rows.astype(np.int32)
-
-
-def _square(poses: NDArray[Any]) -> FloatArray:
-    result = np.empty((len(poses), 4, 4))
-    result[:, :3] = poses
-    result[:, 3] = (0.0, 0.0, 0.0, 1.0)
-    return result
 
 
 def _frames_of(runs: NDArray[np.int64]) -> NDArray[np.int64]:

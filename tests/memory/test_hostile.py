@@ -65,16 +65,21 @@ HOSTILE = {
 def test_a_hostile_header_is_refused_quickly_and_by_name(tmp_path: Path, data: bytes):
     path = tmp_path / "bad.safetensors"
     path.write_bytes(data)
-    begin = time.perf_counter()
-    tracemalloc.start()
-    try:
+
+    def refused() -> None:
         with pytest.raises(DamageError, match="bad.safetensors"):
             with open_tensors(path):
                 pass
+
+    begin = time.process_time()
+    refused()
+    assert time.process_time() - begin < 2
+    tracemalloc.start()
+    try:
+        refused()
         assert tracemalloc.get_traced_memory()[1] < 300e6
     finally:
         tracemalloc.stop()
-    assert time.perf_counter() - begin < 10
 
 
 def test_a_pipe_or_a_folder_in_place_of_a_file_is_refused_and_not_waited_for(bank: Bank, filmed: Filmed):
@@ -172,7 +177,7 @@ def test_a_mutated_file_gives_a_named_error_or_a_good_memory(whole_bank: Path, d
     state = bank.load()
     shown = state.read_frames(range(state.frames))
     saved = path.read_bytes()
-    begin = time.perf_counter()
+    begin = time.process_time()
     try:
         path.write_bytes(mutated(saved, data))
         loaded = bank.load()
@@ -185,7 +190,7 @@ def test_a_mutated_file_gives_a_named_error_or_a_good_memory(whole_bank: Path, d
         assert str(error)
     finally:
         path.write_bytes(saved)
-    assert time.perf_counter() - begin < 2
+    assert time.process_time() - begin < 2
     assert bank.load() == state
 
 

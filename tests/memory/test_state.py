@@ -66,7 +66,7 @@ def test_both_branches_hold_the_same_past_in_the_same_memory():
     trunk = grown(MemoryState(), 1)
     left, right = grown(trunk, 2), grown(trunk, 3)
     assert marks(left) == [1, 1, 2, 2] and marks(right) == [1, 1, 3, 3] and marks(trunk) == [1, 1]
-    shared = [next(state._frames.chunks("pose")) for state in (trunk, left, right)]
+    shared = [next(state._frames.table.chunks("pose")) for state in (trunk, left, right)]
     assert np.shares_memory(shared[0], shared[1]) and not np.shares_memory(shared[1], shared[2])
 
 
