@@ -13,7 +13,7 @@ from .outer_loop import within_reach
 from .plan import ShotPlan, plan_shots, put, take
 from .settings import MocSettings
 
-SCORES_AT_ONCE = 1 << 19
+SCORES_AT_ONCE = 1 << 17
 """Router scores held at a time, in entries."""
 
 NOTHING = -1
