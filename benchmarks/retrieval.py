@@ -49,7 +49,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="bench retrieval", description="Retrieval against the truth, and its time.")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write rows and figures to this file")
     parser.add_argument("--picture", type=Path, metavar="FILE", help="also draw one floor plan with the chosen frames")
-    parser.add_argument("--worlds", type=int, default=10, help="floor plans of each kind and field of view")
+    parser.add_argument("--worlds", type=int, default=8, help="floor plans of each kind and field of view")
     parser.add_argument("--frames", type=int, nargs="*", default=list(SIZES), help="sizes of memory to time")
     arguments = parser.parse_args(argv)
     chosen = list(cases(range(arguments.worlds)))

@@ -14,7 +14,7 @@ from .floor_plans import FloatArray
 from .memories import coming, memory
 from .oracle import target_views, visible_surface
 
-SIDE, MARGIN, K = 900, 40, 10
+SIDE, MARGIN, K = 900, 60, 10
 Colour = tuple[int, int, int]
 PAPER, WALL, WALK, AHEAD, CHOSEN, COVERED, MISSED = (
     (250, 250, 248), (60, 60, 60), (205, 205, 200), (40, 120, 240), (190, 120, 30), (90, 170, 60), (60, 60, 220),

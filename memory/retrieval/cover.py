@@ -28,8 +28,9 @@ def greedy_cover(
     """Up to ``count`` rows of ``chances`` (n, P) that add most to the ``given`` rows, in the order taken.
 
     ``weight`` (P,) says what each point is worth, ``together`` (n, n) how far frames fail together, and ``strength``
-    (n,) multiplies what a frame seems to add when the next one is chosen; rows of strength 0 are never taken. Stops
-    when nothing is added any more. Returns the rows and what each adds, as a share of all points.
+    (n,) multiplies what a frame seems to add when the next one is chosen; rows of strength 0 are never taken. When no
+    row adds anything, the next ones are chosen as if nothing had been. Returns the rows and what each adds, as a share
+    of all points, 0 for those.
     """
     chance = np.ascontiguousarray(chances.T)
     worth = chance * weight[:, None]
@@ -54,14 +55,21 @@ def greedy_cover(
 
     for row in given:
         take(row)
+    first, again = True, False
     while len(rows) < count:
         gain = every @ left
         liked = gain * liking
         best = int(np.argmax(liked))
         if liked[best] <= LEAST_GAIN:
-            break
+            if again:
+                break
+            # All is shown as well as it can be: the places left over show it once more.
+            left[:] = worth
+            again, first = True, False
+            continue
         rows.append(best)
-        gains.append(float(gain[best]))
+        gains.append(float(gain[best]) if first else 0.0)
+        again = False
         take(best)
     return rows, gains
 

@@ -26,8 +26,10 @@ def coverage(question: Question) -> list[Choice]:
     points, chances = _chances(question)
     together = failing_together((pool.poses[:, :3, 3] - points.origin).astype(np.float32), TOGETHER * question.scale)
     rows, gains = greedy_cover(chances, points.weight, together, question.given, question.count, pool.strength)
-    return [Choice(int(pool.indices[row]), "shows what the others lack", gain)
-            for row, gain in zip(rows, gains, strict=True)]
+    return [
+        Choice(int(pool.indices[row]), "shows what the others lack" if gain else "shows it once more", gain)
+        for row, gain in zip(rows, gains, strict=True)
+    ]
 
 
 def _chances(question: Question) -> tuple[Points, Float32]:

@@ -13,15 +13,12 @@ from .distances import Distances, distances
 from .overlap import fans, overlap
 from .pool import BoolArray, Choice, Integers, Pool, Question
 from .settings import RetrievalSettings
-from .strategies import STRATEGIES
+from .strategies import POOLS, STRATEGIES
 
 NEIGHBOUR_SECONDS = 0.5
 
 TARGET_VIEWS = 5
 """Views of a segment that are compared with the past: its ends and an even spread between."""
-
-POOL = 256
-"""Past frames near the coming views that a strategy looks at."""
 
 _PORTION = 512
 
@@ -48,7 +45,7 @@ class Retrieval:
     """Chosen frames: ``indices`` (n,) int64 in the order chosen, ``reasons`` for each, the number of ``candidates``.
 
     The most recent frame comes first, then the pinned ones, then the most useful, so a model with a smaller window can
-    take a prefix. ``candidates`` counts the past frames near the segment that the strategy weighed.
+    take a prefix. ``candidates`` counts the past frames near the segment that the strategy chose from.
     """
 
     indices: NDArray[np.int64]
@@ -75,8 +72,8 @@ def retrieve(state: MemoryState, targets: Trajectory, settings: RetrievalSetting
     question = _question(state, targets, settings, size, given)
     if question.count > 0:
         chosen += STRATEGIES[settings.strategy](question)
-    weighed = int(question.candidate.sum()) if question.asked else len(question.pool)
-    return Retrieval(_frozen([choice.index for choice in chosen]), _reasons(state, question, chosen), weighed)
+    near = int(question.candidate.sum()) if question.asked else len(question.pool) - len(given)
+    return Retrieval(_frozen([choice.index for choice in chosen]), _reasons(state, question, chosen), near)
 
 
 def _given(state: MemoryState, k: int) -> list[int]:
@@ -99,8 +96,11 @@ def _question(
 
     views = np.unique(np.linspace(0, len(targets) - 1, TARGET_VIEWS).round().astype(np.int64))
     poses, lenses = targets.poses[views], targets.intrinsics[views]
-    near = state.index.candidates(poses, lenses, reach=size.reach, limit=POOL, usable=usable)
-    pool = _pool(state, np.union1d(near, np.asarray(given, dtype=np.int64)))
+    rows = np.asarray(given, dtype=np.int64)
+    if limit := POOLS.get(settings.strategy, 0):
+        near = state.index.candidates(poses, lenses, reach=size.reach, limit=limit, usable=usable)
+        rows = np.union1d(near, rows)
+    pool = _pool(state, np.sort(rows))
     return Question(
         count=settings.k - len(given),
         pool=pool,

@@ -22,3 +22,6 @@ STRATEGIES: dict[str, Strategy] = {
     "coverage": coverage,
 }
 """Strategies by name: those of Context-as-Memory (section 3.3 and table 3), FramePack's ages, and ours."""
+
+POOLS: dict[str, int] = {"fov_random": 2048, "fov_nonadjacent": 2048, "fov_nonadjacent_far": 2048, "coverage": 256}
+"""Frames near the coming views that each strategy looks at, at most; those left out here look at none."""

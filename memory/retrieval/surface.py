@@ -63,10 +63,11 @@ def seen_by_depth(question: Question, points: Points) -> Float32:
     with np.errstate(invalid="ignore", divide="ignore"):
         off = np.log(z / there) * np.float32(1.0 / AGREE)
         agree = np.exp(-0.5 * off * off)
-    unknown: BoolArray = np.asarray(~np.isfinite(agree))
+    unknown = np.logical_not(np.isfinite(agree))
     agree[unknown] = 1.0
     if points.normal is not None:
-        unknown |= ~points.normal.any(axis=1)[columns]
+        slanted = np.asarray(points.normal.any(axis=1))
+        unknown |= ~slanted[columns]
     blind = np.flatnonzero(unknown)
     away = points.places[columns[blind]] - places[rows[blind]]
     along = (away * points.sight[columns[blind]]).sum(axis=1)

@@ -194,7 +194,7 @@ def test_chosen_frames_together_cover_the_views_of_the_segment():
 
 def test_the_far_share_reaches_back_in_time():
     film = path(*[at(x=0.001 * i) for i in range(400)])
-    plain = retrieve(_remember(film), path(at()), RetrievalSettings("fov_nonadjacent_far", k=9, far_share=0.5))
+    plain = retrieve(_remember(film), path(at()), RetrievalSettings("fov_nonadjacent_far", k=9, far_share=0.5, depth=3.0))
     far = [reason.index for reason in plain.reasons if reason.rule == "saw this view from far off"]
     assert len(far) == 4 and max(np.diff(np.sort(plain.indices))) < 200
 
@@ -258,8 +258,9 @@ def test_k_of_zero_says_what_to_do():
     [
         ({"strategy": "best"}, "no retrieval strategy 'best'. Use one of: first"),
         ({"seed": -1}, "seed is -1"),
-        ({"near": 5.0}, "they must rise"),
-        ({"far": 2.0}, "they must rise"),
+        ({"far": 2.0, "depth": 3.0}, "they must rise"),
+        ({"near": 5.0, "far": 4.0}, "they must rise"),
+        ({"near": 5.0, "depth": 4.0}, "they must rise"),
         ({"far": float("inf")}, "they must rise"),
         ({"near": -1.0}, "they must rise"),
         ({"min_overlap": 2.0}, "min_overlap is 2.0: it is a share"),
