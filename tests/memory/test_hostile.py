@@ -167,9 +167,20 @@ def mutated(data: bytes, draw: st.DataObject) -> bytes:
     return bytes(changed)
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=200)
+@settings(max_examples=200)
 @given(data=st.data())
 def test_a_mutated_file_gives_a_named_error_or_a_good_memory(whole_bank: Path, data: st.DataObject):
+    harm_one_file(whole_bank, data)
+
+
+@pytest.mark.slow
+@settings(max_examples=10_000, suppress_health_check=[HealthCheck.too_slow])
+@given(data=st.data())
+def test_ten_thousand_mutated_files_give_named_errors_or_good_memories(whole_bank: Path, data: st.DataObject):
+    harm_one_file(whole_bank, data)
+
+
+def harm_one_file(whole_bank: Path, data: st.DataObject) -> None:
     """Whatever happens to one file of a bank: words, or frames that are bit for bit those that were stored."""
     bank = Bank.open(whole_bank, "film")
     files = sorted(path for path in bank.path.rglob("*.*") if path.suffix in (".json", ".safetensors"))
