@@ -33,7 +33,7 @@ from .summary import MemorySummary, summarise, summary_lines
 
 MAP_SIDE, SIDE_WIDTH = 460, 620
 WIDTH = MAP_SIDE + SIDE_WIDTH
-MOST_CAMERAS, MOST_SHOTS, THUMBNAILS = 1500, 18, 12
+MOST_CAMERAS, MOST_SHOTS, THUMBNAILS, FEW_PLACES = 1500, 18, 12, 8
 
 MARKS: dict[str, Colour] = {
     "pinned": (255, 205, 70),
@@ -69,8 +69,10 @@ def _map(state: MemoryState, colours: dict[int, Colour]) -> Pixels:
     shots = state.segments.shots(state.segment_at(shown))
     usable = state.flags(shown).usable
     plan = Plan.around(poses, MAP_SIDE)
+    # A camera that only turned stands in one place: longer ticks show where it looked.
+    tick = 9 if len({plan.at(pose) for pose in poses}) > FEW_PLACES else MAP_SIDE // 8
     for pose, shot, used in zip(poses, shots, usable, strict=True):
-        camera_mark(picture, plan, pose, colours[int(shot)] if used else MARKS["dropped"])
+        camera_mark(picture, plan, pose, colours[int(shot)] if used else MARKS["dropped"], tick)
     wedge(picture, plan, poses[-1], lenses[-1], 0.16 * MAP_SIDE, WHITE)
     write(picture, "from above; white = newest, grey = no longer used", (MARGIN, MAP_SIDE - MARGIN), QUIET)
     _scale_bar(picture, plan)

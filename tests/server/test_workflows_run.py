@@ -69,6 +69,8 @@ def test_what_changed_stays_changed_with_the_editor_and_falls_back_without_it(se
                 made["inputs"]["frames"] = FRAMES
             if made["class_type"] == "SceneMemoryBank":
                 made["inputs"]["name"] = name
+            if made["class_type"] == "SceneMemoryEditor":
+                made["inputs"]["frames"] = "shot 2"
         run = server.client.queue(prompt)
         assert run.ok, run.error
         state = Bank.open(server.output / "scene_memory", name).load()
