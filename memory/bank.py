@@ -224,7 +224,8 @@ class Bank:
     def recall(self, state: MemoryState, key: str) -> MemoryState | None:
         """The memory with the segment that was made with ``key`` after exactly this ``state``, and now the bank's head.
 
-        None if there is no such segment, or it is damaged, which is logged: then it is to be made again.
+        None if there is no such segment, or it is damaged, which is logged: then it is to be made again. In a bank with
+        a limit, pictures that were dropped since may be missing, and the memory says so as it did then.
         """
         state = self._own(state)
         try:
@@ -232,8 +233,13 @@ class Bank:
             if segment is None:
                 return None
             result = with_file(self.path, state, segment)
-            if not is_sound(no_link(self._segment_file(segment)), result.segments[-1], state.end_time):
+            path, bounded = no_link(self._segment_file(segment)), self.max_bytes is not None
+            if not is_sound(path, result.segments[-1], state.end_time, dropped=bounded):
                 raise BankError(f"{segment}.safetensors does not hold all of its pictures.")
+            if bounded:
+                from .bounds import dropped_then
+
+                result = dropped_then(self, result)
         except BankError as problem:
             _log.warning("Memory bank %r: a segment that was made before is made again. %s", self.name, problem)
             return None

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from .edits import MAX_RUNS, Edit
+from .edits import MAX_RUNS, Edit, parse_edit
 from .errors import BankError
 from .head import ID, read_head
 from .loading import load_state
@@ -66,6 +66,23 @@ def keep_within(bank: Bank, state: MemoryState, max_bytes: int) -> MemoryState:
             "frames, the first frame, cameras). Raise the limit, or unpin frames.",
             bank.name, _shown(size), _shown(max_bytes),
         )
+    return state
+
+
+def dropped_then(bank: Bank, state: MemoryState) -> MemoryState:
+    """``state`` with the drops that followed it when it was made before: what came after them is found again."""
+    drops: dict[str, Edit] = {}
+    for name in sorted(names_in(bank.path / "edits", ".json"), reverse=True):
+        path = no_link(bank.path / "edits" / f"{name}.json")
+        try:
+            edit, parent = parse_edit(path.read_bytes(), path.name)
+        except (BankError, OSError) as problem:
+            _log.warning("Memory bank %r: an edit is left out. %s", bank.name, problem)
+            continue
+        if edit.kind == "drop":
+            drops[parent] = edit
+    while state.id in drops and drops[state.id].stop <= state.frames:
+        state = state.with_edit(drops[state.id])
     return state
 
 

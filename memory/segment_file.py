@@ -177,18 +177,23 @@ def without_pictures(path: Path, segment_id: str, indices: Sequence[int]) -> lis
         return _parts(file.metadata[_TEXT], _coding(file, document), tensors, coded)
 
 
-def is_sound(path: Path, record: SegmentRecord, time: float) -> bool:
-    """Whether the file holds all of the segment that begins at second ``time``, down to the last pixel."""
+def is_sound(path: Path, record: SegmentRecord, time: float, *, dropped: bool = False) -> bool:
+    """Whether the file holds all of the segment that begins at second ``time``, down to the last pixel.
+
+    With ``dropped``, pictures that were dropped to save space may be missing, and the latents with the last of them.
+    """
     try:
         read_cameras(path, record.id, record.start, time)
         pictures = read_coded(path, record.id, range(record.frames))
         decode_all([picture for picture in pictures if picture is not None])
-        extras = [read_extra(path, record.id, name) is not None for name in ("latents", "depth")]
+        gone = dropped and all(picture is None for picture in pictures)
+        names = ("depth",) if gone else ("latents", "depth")
+        extras = [read_extra(path, record.id, name) is not None for name in names]
         with _opened(path, record.id) as (_, document):
-            stated = [name in document["tensors"] for name in ("latents", "depth")]
+            stated = [name in document["tensors"] for name in names]
     except BankError:
         return False
-    return None not in pictures and extras == stated
+    return (dropped or None not in pictures) and extras == stated
 
 
 def decode_all(pictures: Sequence[CodedPicture]) -> list[NDArray[np.uint8]]:

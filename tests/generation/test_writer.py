@@ -162,3 +162,16 @@ def test_a_bank_with_a_limit_is_written_at_once(plan: Any, shoot: Any, tmp_path:
     free = shoot(Bank.create(tmp_path, "free").empty(), plan)
     bounded = shoot(Bank.create(tmp_path, "bounded", max_bytes=10**9).empty(), plan)
     assert [done.state.id for done in bounded] == [done.state.id for done in free]
+
+
+def test_a_film_in_a_full_bank_is_found_again_with_what_was_dropped(plan: Any, shoot: Any, tmp_path: Path) -> None:
+    free = Bank.create(tmp_path, "free")
+    shoot(free.empty(), plan)
+    bank = Bank.create(tmp_path, "bounded", max_bytes=int(0.75 * free.size_bytes()))
+    whole = shoot(bank.empty(), plan)[-1].state
+    assert whole.flags(range(whole.frames)).dropped.any() and len(whole.edits) >= 1
+    part = shoot(bank.empty(), replace(plan, trajectory=PATH[: 2 * SEGMENT]))
+    assert [done.made for done in part] == [False, False]
+    again = shoot(bank.empty(), plan)
+    assert [done.made for done in again] == [False] * SEGMENTS and again[-1].state.id == whole.id
+    assert Bank.open(tmp_path, "bounded").load().id == whole.id
