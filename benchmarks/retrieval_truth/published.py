@@ -84,7 +84,7 @@ def matrix_game(case: Case, k: int, random: np.random.Generator) -> list[int]:
     last place goes to frame 4, as in their code.
     """
     last = len(case.past) - 1
-    places = max(1, k - 1)
+    places = k - 1
     views = case.coming[np.linspace(len(case.coming) - 1, 0, places).round().astype(int)]
     chosen = [last]
     for view in views:
@@ -104,7 +104,7 @@ def matrix_game_blocks(case: Case, k: int, random: np.random.Generator) -> list[
     candidates = np.arange(0, last, 4)
     free = np.ones(len(candidates), dtype=bool)
     chosen = [last]
-    for view in case.coming[np.linspace(len(case.coming) - 1, 0, max(1, k - 1)).round().astype(int)]:
+    for view in case.coming[np.linspace(len(case.coming) - 1, 0, k - 1).round().astype(int)]:
         if not free.any():
             break
         share = np.where(free, _in_view(case, case.past[candidates], _grid(case, view), FAR).mean(axis=1), -1.0)

@@ -112,19 +112,19 @@ def test_after_a_first_look_a_second_place_is_worth_more_than_the_same_place():
 def test_depth_tells_which_frames_had_a_wall_before_them():
     corners = [(-6, 4, 6, 4), (2, -5, 2, 4), (6, -5, 6, 4), (-6, -5, -6, 4), (-6, -5, 6, -5)]
     walls = np.array(corners, dtype=np.float64).reshape(-1, 2, 2)
-    here, next_door = [at(x=-1.5, yaw=12)] * 6, [at(x=2.6, yaw=-38)] * 6
+    here, next_door = [at(x=-1.5, yaw=12)] * 6, [at(x=2.6, yaw=-42)] * 6
     film = path(*here, *next_door, at(yaw=180))
     seen, _ = cast(film.poses, film.intrinsics, walls, 32)
     depth = np.repeat(seen[:, None], 18, axis=1).astype(np.float32)
-    ahead = path(at(x=0.5, z=-0.3), at(x=0.5, z=0.3))
+    ahead = path(at(x=0.5, z=-0.3, yaw=-14), at(x=0.5, z=0.3, yaw=-14))
 
     def added_next_door(state: MemoryState) -> float:
         reasons = retrieve(state, ahead, RetrievalSettings(k=4)).reasons
         return sum(reason.gain for reason in reasons if 6 <= reason.index < 12)
 
     blind, knowing = added_next_door(remember(film)), added_next_door(remember(film, depth=depth))
-    assert blind > 0.1, "poses alone cannot know"
-    assert knowing < 0.4 * blind
+    assert blind > 0.05, "poses alone cannot know"
+    assert knowing < 0.2 * blind, (knowing, blind)
 
 
 def test_frames_without_depth_are_judged_by_their_poses():
