@@ -2,14 +2,34 @@
 
 from __future__ import annotations
 
+import json
+from datetime import datetime
+
 from ..memory.bank import Bank
+from ..memory.errors import BankError
+from ..memory.head import read_head
 from ..memory.state import MemoryState
 from ..memory.summary import SHORT_ID
 
 
 def earlier_memories(memory: MemoryState) -> list[str]:
-    """Short ids of the memories of the same bank that can be brought back."""
-    return [one[:SHORT_ID] for one in memory.bank.history() if one != memory.id] if memory.bank else []
+    """A line for each memory of the same bank that can be brought back, the newest first: short id, length, when it
+    was put away."""
+    bank = memory.bank
+    if bank is None:
+        return []
+    found = []
+    for one in bank.history():
+        path = bank.history_path / f"{one}.json"
+        try:
+            frames = json.loads(read_head(path, path.name).text)["frames"]
+            put_away = path.stat().st_mtime
+        except (BankError, OSError):
+            continue
+        if one != memory.id:
+            when = datetime.fromtimestamp(put_away).strftime("%Y-%m-%d %H:%M")
+            found.append((-put_away, f"{one[:SHORT_ID]}  {frames} frames, put away {when}"))
+    return [line for _, line in sorted(found)]
 
 
 def load_earlier(bank: Bank, given: str) -> MemoryState:

@@ -32,7 +32,9 @@ def test_the_newest_is_given_for_an_empty_text_and_for_its_own_id(
     bank, (first, second, third) = takes
     assert load_earlier(bank, " ") == load_earlier(bank, third.id[:12]) == third
     assert load_earlier(bank, first.id[:12].upper()) == first
-    assert sorted(earlier_memories(bank.load())) == sorted([first.id[:12], second.id[:12]])
+    lines = earlier_memories(bank.load())
+    assert {line.split()[0] for line in lines} == {first.id[:12], second.id[:12]}
+    assert all("  2 frames, put away 20" in line for line in lines)
 
 
 @pytest.mark.parametrize("given", ["ffff0000ffff", "nonsense"])
