@@ -14,7 +14,7 @@ from .cover import failing_together, greedy_cover
 from .points import Float32, Points, likely_points
 from .pool import Choice, Question
 from .sight import sight_chances
-from .surface import known_surface, seen_by_depth
+from .surface import depth_of_the_best, known_surface, seen_by_depth
 
 TOGETHER = 1.0
 """Places this many scales apart fail together to 1/e: something that stands in the way of one hides most from both."""
@@ -36,7 +36,8 @@ def _chances(question: Question) -> tuple[Points, Float32]:
     pool = question.pool
     points = likely_points(question.targets, question.lenses, question.depth, question.near, question.far)
     chances = sight_chances(points, pool.poses, pool.intrinsics, question.scale, question.far)
-    if pool.depth is not None:
-        points = known_surface(question, points, chances)
-        chances = seen_by_depth(question, points)
+    depth = depth_of_the_best(pool, chances @ points.weight)
+    if depth is not None:
+        points = known_surface(question, points, depth)
+        chances = seen_by_depth(question, points, depth)
     return points, chances

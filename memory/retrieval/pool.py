@@ -31,8 +31,8 @@ class Pool:
     """Past frames that may be chosen, ascending, and those that are given in any case.
 
     ``indices`` (n,) int64 in the film, ``poses`` (n, 4, 4), ``intrinsics`` (n, 4), ``times`` (n,) seconds,
-    ``strength`` (n,) of 0 and more, where 0 means never. ``depth`` (n, h, w) float32 along the optical axis, NaN where
-    it is unknown, or None without any.
+    ``strength`` (n,) of 0 and more, where 0 means never. ``depth`` gives depth (m, h, w) float32 along the optical
+    axis, NaN where it is unknown, of frames of the film (m,); None if none is known. It may be read from disk.
     """
 
     indices: Integers
@@ -40,7 +40,7 @@ class Pool:
     intrinsics: FloatArray
     times: FloatArray
     strength: FloatArray
-    depth: NDArray[np.float32] | None = None
+    depth: Callable[[Integers], NDArray[np.float32]] | None = None
 
     def __len__(self) -> int:
         return len(self.indices)

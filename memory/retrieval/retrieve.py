@@ -122,7 +122,7 @@ def _question(
 
 def _pool(state: MemoryState, indices: Integers) -> Pool:
     poses, lenses = state.cameras(indices)
-    depth = state.depth(indices) if state.has_depth else None
+    depth = state.depth if state.has_depth else None
     strength = state.flags(indices).strength.astype(np.float64)
     return Pool(indices, poses, lenses, state.times_at(indices), strength, depth)
 

@@ -12,14 +12,14 @@ from numpy.typing import NDArray
 
 from ..camera import FloatArray
 from .points import Float32, Points, likely_depths, points_at, rays
-from .pool import BoolArray, Pool, Question
+from .pool import Pool, Question
 from .sight import project, same_side_and_clear, sight_chances
 from .slant import slants
 
 COLUMNS = 24
 """Rays a view: more than without depth, for each has one point instead of several."""
 FRAMES, ACROSS, DOWN = 160, 32, 3
-"""Frames whose depth is carried over, and at most so many samples of each across and down."""
+"""Frames whose depth is read, and at most so many samples of each across and down."""
 ROW_REACH, NEAREST = 0.25, 1.25
 """Part of the picture's height within which depth counts for a ray; ratio of depths that count as one surface."""
 UNSEEN = 0.1
@@ -28,19 +28,28 @@ AGREE = 0.28
 """Standard deviation of the logarithm of two depths of one point: about a quarter."""
 
 
-def known_surface(question: Question, points: Points, chances: Float32) -> Points:
-    """``points`` anew, at the surface that the pool's depth shows; rays where it shows none get their likely depths.
-
-    ``chances`` (n, P) say which frames of the pool probably saw the most: the depth of those is used.
-    """
-    pool = question.pool
-    useful = (chances @ points.weight) * has_depth(pool)
+def depth_of_the_best(pool: Pool, useful: Float32) -> Float32 | None:
+    """(n, h, w) depth of the FRAMES frames that are most ``useful`` (n,), NaN for the others; None if there is none."""
     best = np.argsort(-useful, kind="stable")[:FRAMES]
-    best = best[useful[best] > 0]
-    if not len(best):
-        return points
+    best = np.sort(best[useful[best] > 0])
+    if pool.depth is None or not len(best):
+        return None
+    known = pool.depth(pool.indices[best])
+    if not np.isfinite(known).any():
+        return None
+    result = np.full((len(pool), *known.shape[1:]), np.nan, dtype=np.float32)
+    result[best] = known
+    return result
+
+
+def known_surface(question: Question, points: Points, depth: Float32) -> Points:
+    """``points`` anew, at the surface that ``depth`` (n, h, w) of the pool shows.
+
+    Rays where it shows none get their likely depths.
+    """
+    best = np.flatnonzero(np.isfinite(depth).any(axis=(1, 2)))
     ways = rays(question.targets, question.lenses, COLUMNS)
-    found = _carried(question, _back_projected(pool, best), ways)
+    found = _carried(question, _back_projected(question.pool, depth, best), ways)
     depths = likely_depths(question.depth, question.near, question.far)
     seen = np.isfinite(found)[..., None]
     distance = np.where(seen, found[..., None], depths)
@@ -49,11 +58,9 @@ def known_surface(question: Question, points: Points, chances: Float32) -> Point
     return points_at(question.targets, question.lenses, ways, distance, weight, normal)
 
 
-def seen_by_depth(question: Question, points: Points) -> Float32:
-    """(n, P) chance that each frame of the pool saw each point, by its own depth where it has any."""
+def seen_by_depth(question: Question, points: Points, depth: Float32) -> Float32:
+    """(n, P) chance that each frame of the pool saw each point, by its own depth (n, h, w) where it has any."""
     pool = question.pool
-    depth = pool.depth
-    assert depth is not None
     chances = sight_chances(points, pool.poses, pool.intrinsics, question.scale, question.far, blind=False)
     places = (pool.poses[:, :3, 3] - points.origin).astype(np.float32)
     rows, columns = np.nonzero(chances > 0)
@@ -93,20 +100,12 @@ def depth_at(depth: Float32, frames: NDArray[np.intp], u: Float32, v: Float32) -
         return np.asarray(1.0 / ((1 - down) * upper + down * lower), dtype=np.float32)
 
 
-def has_depth(pool: Pool) -> BoolArray:
-    """(n,) whether frames of the pool have any depth."""
-    if pool.depth is None:
-        return np.zeros(len(pool), dtype=np.bool_)
-    return np.asarray(np.isfinite(pool.depth).any(axis=(1, 2)))
-
-
-def _back_projected(pool: Pool, frames: NDArray[np.intp]) -> FloatArray:
+def _back_projected(pool: Pool, depth: Float32, frames: NDArray[np.intp]) -> FloatArray:
     """(m, 3) places in the world of the depth samples of some frames."""
-    assert pool.depth is not None
-    height, width = pool.depth.shape[1:]
+    height, width = depth.shape[1:]
     down = np.unique(np.linspace(0, height - 1, min(DOWN, height)).round().astype(np.intp))
     across = np.unique(np.linspace(0, width - 1, min(ACROSS, width)).round().astype(np.intp))
-    z = pool.depth[frames][:, down][:, :, across]
+    z = depth[frames][:, down][:, :, across]
     lens = pool.intrinsics[frames]
     x = ((across + 0.5) / width - lens[:, 2, None, None]) / lens[:, 0, None, None] * z
     y = ((down[:, None] + 0.5) / height - lens[:, 3, None, None]) / lens[:, 1, None, None] * z
