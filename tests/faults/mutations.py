@@ -53,7 +53,10 @@ def mutated(number: int, new: Files, old: Files, archive: bytes, seed: int = 0) 
         change: Callable[[Random, Files], str] = _pick(random, CRUDE)
         result = Mutated(files, change(random, files))
         if random.random() < 0.2:
-            result.what += "; " + _pick(random, CRUDE)(random, files)
+            try:
+                result.what += "; " + _pick(random, CRUDE)(random, files)
+            except (ValueError, TypeError, KeyError, IndexError, struct.error, AttributeError):
+                result.what += "; too damaged for more"
     else:
         change = _pick(random, HONEST)
         result = Mutated(files, change(random, files), honest=True)

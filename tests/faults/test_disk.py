@@ -44,7 +44,6 @@ class Failing:
             monkeypatch.setattr(module, "open", self._open, raising=False)
         for name in ("fsync", "replace", "rename", "mkdir"):
             monkeypatch.setattr(os, name, self._failing(getattr(os, name)))
-        monkeypatch.setattr(os, "open", self._failing(os.open))
 
     def step(self) -> None:
         self.calls += 1
@@ -202,14 +201,14 @@ def open_folder() -> Iterator[Path]:
 def test_a_folder_that_refuses_writing_is_named_and_what_was_finished_is_kept(
     ask: Ask, film: dict[str, Any], open_folder: Path, closed: list[str]
 ):
-    """Each step of the film once more, by a user who may not write there; some need no writing in that folder."""
+    """Some steps of the film once more, by a user who may not write there; not every step needs every folder."""
     root = open_folder / "banks"
     root.mkdir()
     ask("whole", root=str(root))
     for place in (root, *root.rglob("*")):
         place.chmod(0o777 if place.is_dir() else 0o666)
     refused = 0
-    for step in (6, 10, 11):
+    for step in (6, 5, 7, 9, 4, 10, 11):
         before = Bank.open(root, "film").load()
         for place in (root, *root.rglob("*")):
             place.chmod(0o777 if place.is_dir() else 0o666)
