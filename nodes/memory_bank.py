@@ -20,7 +20,7 @@ from . import folders, importing
 from .depth import NEAR_IS_WHITE, to_depth
 from .earlier import load_earlier
 from .inputs import depth_kind, depth_scale, field_of_view, frame_rate, memory_limit, side
-from .pictures import resized
+from .pictures import fitted, resized
 from .seen_banks import SEEN
 from .types import CATEGORY, SceneMemory, SceneTrajectory
 
@@ -168,7 +168,11 @@ class MemoryBank(io.ComfyNode):
             state = bank.empty()
             if start_image is not None:
                 picture = resized(start_image[:1], width, height)
-                depth = None if start_depth is None else to_depth(start_depth[:1], depth_kind, depth_scale)
+                depth = None
+                if start_depth is not None:
+                    # Cut as the start image is; picked, not mixed: between near and far there is nothing.
+                    shown = fitted(start_depth[:1], picture.shape[2], picture.shape[1], "nearest-exact")
+                    depth = to_depth(shown, depth_kind, depth_scale)
                 state = _with_start(state, picture, start_camera, fov, fps, depth)
         assert state.bank is not None
         SEEN.add(state.bank.path)

@@ -22,10 +22,14 @@ def to_image(pixels: NDArray[np.uint8]) -> torch.Tensor:
 
 def resized(image: torch.Tensor, width: int, height: int) -> NDArray[np.uint8]:
     """IMAGE scaled and centre-cropped to a size; a side of 0 keeps the image's own."""
-    width, height = width or image.shape[2], height or image.shape[1]
-    if (image.shape[2], image.shape[1]) != (width, height):
-        image = comfy.utils.common_upscale(image.movedim(-1, 1), width, height, "area", "center").movedim(1, -1)
-    return to_uint8(image)
+    return to_uint8(fitted(image, width or image.shape[2], height or image.shape[1], "area"))
+
+
+def fitted(image: torch.Tensor, width: int, height: int, method: str) -> torch.Tensor:
+    """IMAGE scaled by one of the host's methods and centre-cropped to a size."""
+    if (image.shape[2], image.shape[1]) == (width, height):
+        return image
+    return comfy.utils.common_upscale(image.movedim(-1, 1), width, height, method, "center").movedim(1, -1)
 
 
 def preview_picture(pixels: NDArray[np.uint8], least: int = 384) -> Image.Image:
