@@ -8,8 +8,11 @@ import numpy as np
 import pytest
 
 from scene_memory.memory.bank import Bank
+from scene_memory.memory.drawing import note_picture
+from scene_memory.memory.edits import Edit
 from scene_memory.memory.presets import make_preset
-from scene_memory.memory.retrieval.picture import note_picture, retrieval_picture
+from scene_memory.memory.retrieval import picture as pictures
+from scene_memory.memory.retrieval.picture import retrieval_picture
 from scene_memory.memory.retrieval.retrieve import Retrieval, retrieve
 from scene_memory.memory.retrieval.settings import RetrievalSettings
 from scene_memory.memory.state import MemoryState
@@ -49,3 +52,28 @@ def test_an_empty_memory_says_that_nothing_is_remembered() -> None:
         retrieval_picture(MemoryState(), coming, nothing),
         note_picture("Nothing is remembered yet.", "The first segment starts without context."),
     )
+
+
+def test_below_each_frame_stands_why_it_was_chosen_and_what_it_adds(
+    film: MemoryState, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    coming = make_preset("pan", frames=8, fps=8.0, amount=-60.0, fov=70.0, aspect=1.6).after(film.last_pose)
+    found = retrieve(film.with_edit(Edit("pin", ((3, 4),))), coming, RetrievalSettings(k=6, strategy="coverage"))
+    written: list[str] = []
+    monkeypatch.setattr(pictures, "write", lambda picture, line, *rest, **named: written.append(line))
+    retrieval_picture(film, coming, found)
+    for place, reason in enumerate(found.reasons, start=1):
+        assert f"{place}. frame {reason.index}, {reason.age_s:.1f} s ago" in written
+        assert reason.rule in written
+    assert "pinned" in written and "most recent" in written
+    best = max(found.reasons, key=lambda reason: reason.gain)
+    assert best.gain > 0 and f"saw {best.overlap:.0%}, adds {best.gain:.1%}" in written
+
+
+def test_a_memory_of_which_nothing_may_be_used_says_so(film: MemoryState) -> None:
+    coming = make_preset("pan", frames=8, fps=8.0, amount=30.0, fov=70.0, aspect=1.6)
+    nothing_left = film.with_edit(Edit("exclude", ((0, 24),)))
+    found = retrieve(nothing_left, coming, RetrievalSettings())
+    assert len(found) == 0
+    said = note_picture("None of the remembered frames may be used:", "all are excluded or outdated.")
+    assert np.array_equal(retrieval_picture(nothing_left, coming, found), said)
