@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.amp.autocast_mode import is_autocast_available
 
 from .choice import implementation_for
+from .fused import available, moc_attention_fused
 from .layout import MocLayout
 from .portable import moc_attention_portable
 from .reference import moc_attention_reference
@@ -21,6 +22,7 @@ Implementation = Callable[[Tensor, Tensor, Tensor, MocLayout, MocSettings, float
 IMPLEMENTATIONS: dict[str, Implementation] = {
     "reference": moc_attention_reference,
     "portable": moc_attention_portable,
+    "triton": moc_attention_fused,
 }
 
 
@@ -43,7 +45,9 @@ def moc_attention(
 
     q: (B, H, Lq, D). k, v: (B, H, Lk, D), the same floating dtype and device. The layout holds for every batch row.
     settings: MocSettings() if not given.
-    implementation: "auto", "portable" (any device, differentiable once) or "reference" (explicit mask, for tests).
+    implementation: "auto", "portable" (any device), "triton" (a CUDA device; "portable" takes over where Triton is
+        missing or wrong, and the log says why) or "reference" (explicit mask, for tests). All but the reference are
+        differentiable once.
     scale: factor on q k^T; 1 / sqrt(D) if not given. It does not change the routing.
     generator: where drop-off and drop-in take their random numbers from; the same state gives the same choice.
     Returns (B, H, Lq, D) in q's dtype. Raises ValueError where sizes do not fit the layout.
@@ -53,6 +57,8 @@ def moc_attention(
     name = implementation_for(q) if implementation == "auto" else implementation
     if name not in IMPLEMENTATIONS:
         raise ValueError(f"implementation is {implementation!r}: choose one of auto, {', '.join(IMPLEMENTATIONS)}.")
+    if name == "triton" and not available(q.device.type, q.dtype, q.shape[-1]):
+        name = "portable"
     scale = 1 / math.sqrt(q.shape[-1]) if scale is None else float(scale)
     with _no_autocast(q.device.type):
         return IMPLEMENTATIONS[name](q, k, v, layout, settings or MocSettings(), scale, generator)

@@ -9,6 +9,7 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
+from .fused import available
 from .layout import MocLayout
 from .plan import plan_shots
 from .portable import WAITING
@@ -78,6 +79,6 @@ def implementation_for(q: Tensor) -> str:
 
 @lru_cache(maxsize=64)
 def _chosen(device: str, dtype: torch.dtype, size: int) -> str:
-    name = "portable"
+    name = "triton" if device != "cpu" and available(device, dtype, size) else "portable"
     log.info("MoC attention on %s, %s, head size %d: %s", device, dtype, size, name)
     return name

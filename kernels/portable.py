@@ -25,10 +25,10 @@ from .routing import route
 from .rows import Rows, as_rows, gather, weighted_sum
 from .settings import MocSettings
 
-WAITING = 12
+WAITING = 16
 """Results that wait to be merged take at most one part in so many of the memory of q, k and v."""
 
-BATCH_ROWS = 1024
+BATCH_ROWS = 512
 """Rows of q that a batched call has at least; smaller calls cost more than their arithmetic."""
 
 

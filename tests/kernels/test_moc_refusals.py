@@ -58,7 +58,7 @@ def test_tensors_on_two_devices_are_refused(tensors: MakeTensors) -> None:
 
 
 def test_an_unknown_implementation_is_refused_with_the_choices(tensors: MakeTensors) -> None:
-    with pytest.raises(ValueError, match="implementation is 'fast': choose one of auto, reference, portable"):
+    with pytest.raises(ValueError, match="implementation is 'fast': choose one of auto, reference, portable, triton"):
         moc_attention(*tensors(LAYOUT), LAYOUT, implementation="fast")
 
 

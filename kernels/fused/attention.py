@@ -1,0 +1,177 @@
+"""MoC attention with Triton: the dense part by the device's own kernel, the routed part folded into it in place.
+
+Each rank of choice (a query's first chunk, its second, ...) is one launch in which every query appears once, so the
+results are folded in without atomics and without a copy for every choice. Works on a slice of the heads at a time,
+because the running sum is kept in float32.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from ..layout import MocLayout
+from ..partial import partial_attention
+from ..plan import plan_shots, put, take
+from ..routing import route
+from ..settings import MocSettings
+from .tiles import Groups, dense_groups, routed_groups
+
+RUNNING = 10
+"""The running float32 sum takes about one part in so many of the memory of q, k and v."""
+
+
+def moc_attention_fused(
+    q: Tensor, k: Tensor, v: Tensor, layout: MocLayout, settings: MocSettings, scale: float,
+    generator: torch.Generator | None = None,
+) -> Tensor:
+    """MoC attention; q (B, H, Lq, D), k and v (B, H, Lk, D) with D up to 256 -> (B, H, Lq, D) in q's dtype.
+
+    float16, bfloat16 and float32; first derivatives work for q, k and v.
+    """
+    chosen = route(q, k, layout, settings, generator)
+    q, k, v = (x if x.stride(-1) == 1 else x.contiguous() for x in (q, k, v))
+    out: Tensor = _FusedAttention.apply(q, k, v, chosen, layout, settings, scale)  # type: ignore[no-untyped-call]
+    return out
+
+
+class _FusedAttention(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any, q: Tensor, k: Tensor, v: Tensor, chosen: Tensor | None, layout: MocLayout, settings: MocSettings,
+        scale: float,
+    ) -> Tensor:
+        out = torch.empty_like(q)
+        lse = torch.empty(q.shape[:3], dtype=torch.float32, device=q.device)
+        heads = _heads_together(q, k)
+        for first in range(0, q.shape[1], heads):
+            here = (slice(None), slice(first, first + heads))
+            picked = None if chosen is None else chosen[here]
+            _forward(q[here], k[here], v[here], out[here], lse[here], picked, layout, settings, scale)
+        ctx.save_for_backward(q, k, v, out, lse, chosen)
+        ctx.layout, ctx.settings, ctx.scale = layout, settings, scale
+        return out
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        q, k, v, out, lse, chosen = ctx.saved_tensors
+        grad = grad if grad.stride(-1) == 1 else grad.contiguous()
+        grads = tuple(torch.empty_like(x) for x in (q, k, v))
+        heads = _heads_together(q, k)
+        for first in range(0, q.shape[1], heads):
+            here = (slice(None), slice(first, first + heads))
+            picked = None if chosen is None else chosen[here]
+            parts = _backward(
+                q[here], k[here], v[here], out[here], lse[here], grad[here], picked, ctx.layout, ctx.settings, ctx.scale
+            )
+            for whole, part in zip(grads, parts, strict=True):
+                whole[here] = part
+        return (*grads, None, None, None, None)
+
+
+def _heads_together(q: Tensor, k: Tensor) -> int:
+    given = (q.numel() + 2 * k.numel()) * q.element_size()
+    one = 4 * q.numel() // q.shape[1]
+    return max(1, min(q.shape[1], given // (RUNNING * one)))
+
+
+def _forward(
+    q: Tensor, k: Tensor, v: Tensor, out: Tensor, lse: Tensor, chosen: Tensor | None, layout: MocLayout,
+    settings: MocSettings, scale: float,
+) -> None:
+    running = torch.zeros(q.shape, dtype=torch.float32, device=q.device)
+    sums = torch.full(q.shape[:3], -torch.inf, dtype=torch.float32, device=q.device)
+    for plan in plan_shots(layout, settings):
+        if plan.dense:
+            part, part_lse = partial_attention(
+                take(q, plan.queries), take(k, plan.dense), take(v, plan.dense), scale
+            )
+            put(running, plan.queries, part)
+            put(sums, plan.queries, part_lse)
+    for rank in range(0 if chosen is None else chosen.shape[3]):
+        assert chosen is not None
+        groups = routed_groups(chosen[..., rank : rank + 1], layout)
+        if groups is not None:
+            _attend(q, k, v, running, sums, groups, scale)
+    out.copy_(running)
+    lse.copy_(sums)
+
+
+def _backward(
+    q: Tensor, k: Tensor, v: Tensor, out: Tensor, lse: Tensor, grad: Tensor, chosen: Tensor | None,
+    layout: MocLayout, settings: MocSettings, scale: float,
+) -> tuple[Tensor, Tensor, Tensor]:
+    delta = (grad.float() * out.float()).sum(dim=-1)
+    lse = lse.masked_fill(lse == -torch.inf, torch.inf)
+    grads = tuple(torch.zeros(x.shape, dtype=torch.float32, device=x.device) for x in (q, k, v))
+    heads = q.shape[0] * q.shape[1]
+    for plan in plan_shots(layout, settings):
+        for span in plan.dense:
+            groups = dense_groups(plan, span, heads, q.device)
+            _slope_q(q, k, v, grad, lse, delta, grads[0], groups, scale)
+            _slope_kv(q, k, v, grad, lse, delta, grads[1], grads[2], groups, scale)
+    if chosen is not None:
+        for rank in range(chosen.shape[3]):
+            ranked = routed_groups(chosen[..., rank : rank + 1], layout)
+            if ranked is not None:
+                _slope_q(q, k, v, grad, lse, delta, grads[0], ranked, scale)
+        every = routed_groups(chosen, layout)
+        if every is not None:
+            _slope_kv(q, k, v, grad, lse, delta, grads[1], grads[2], every, scale)
+    return grads[0], grads[1], grads[2]
+
+
+def _tile(q: Tensor) -> dict[str, Any]:
+    """Sizes of a tile that fit the fast memory of a multiprocessor for this head size and type."""
+    size = max(16, 1 << (q.shape[-1] - 1).bit_length())
+    small = size * q.element_size() > 256
+    return {"M": 32 if small else 64, "N": 32 if small else 64, "D": size,
+            "PRECISION": "ieee" if q.dtype == torch.float32 else "tf32"}
+
+
+def _strides(*tensors: Tensor) -> tuple[int, ...]:
+    return tuple(x.stride(dim) for x in tensors for dim in range(3))
+
+
+def _attend(
+    q: Tensor, k: Tensor, v: Tensor, out: Tensor, lse: Tensor, groups: Groups, scale: float
+) -> None:
+    from .programs import attend
+
+    tile = _tile(q)
+    table = groups.by_queries(tile["M"])
+    attend[(len(table),)](
+        q, k, v, out, lse, groups.rows, table, q.shape[1], q.shape[2], q.shape[3], scale, *_strides(q, k, v), **tile
+    )
+
+
+def _slope_q(
+    q: Tensor, k: Tensor, v: Tensor, grad: Tensor, lse: Tensor, delta: Tensor, grad_q: Tensor, groups: Groups,
+    scale: float,
+) -> None:
+    from .programs import slope_q
+
+    tile = _tile(q)
+    table = groups.by_queries(tile["M"])
+    slope_q[(len(table),)](
+        q, k, v, grad, lse, delta, grad_q, groups.rows, table, q.shape[1], q.shape[2], q.shape[3], scale,
+        *_strides(q, k, v, grad), **tile,
+    )
+
+
+def _slope_kv(
+    q: Tensor, k: Tensor, v: Tensor, grad: Tensor, lse: Tensor, delta: Tensor, grad_k: Tensor, grad_v: Tensor,
+    groups: Groups, scale: float,
+) -> None:
+    from .programs import slope_kv
+
+    tile = _tile(q)
+    table = groups.by_keys(tile["N"])
+    slope_kv[(len(table),)](
+        q, k, v, grad, lse, delta, grad_k, grad_v, groups.rows, table, q.shape[1], q.shape[2], k.shape[2], q.shape[3],
+        scale, *_strides(q, k, v, grad), **tile,
+    )
