@@ -8,7 +8,8 @@ A tile is (first entry of its row list, rows, first key, end of keys, batch row 
 
 from __future__ import annotations
 
-# mypy: disallow-untyped-defs=False, disallow-incomplete-defs=False, disallow-untyped-decorators=False, disallow-untyped-calls=False
+# mypy: disallow-untyped-defs=False, disallow-incomplete-defs=False
+# mypy: disallow-untyped-decorators=False, disallow-untyped-calls=False
 import triton
 import triton.language as tl
 
