@@ -32,7 +32,7 @@ def open_hall(random: np.random.Generator) -> FloorPlan:
     width, depth = random.uniform(20, 28, 2)
     lines = _box(0, 0, width, depth)
     centres: list[FloatArray] = []
-    while len(centres) < 11:
+    while len(centres) < 10:
         centre = random.uniform((2.5, 2.5), (width - 2.5, depth - 2.5))
         if all(np.hypot(*(centre - other)) > 3.6 for other in centres):
             centres.append(centre)
@@ -66,7 +66,7 @@ def joined_rooms(random: np.random.Generator) -> FloorPlan:
 
 def corridor_loop(random: np.random.Generator) -> FloorPlan:
     """A corridor two metres wide round a block of rooms, with more rooms outside it."""
-    width, depth, wide = random.uniform(16, 22), random.uniform(12, 16), random.uniform(1.8, 2.4)
+    width, depth, wide = random.uniform(16, 22), random.uniform(12, 16), random.uniform(2.0, 2.6)
     deep = random.uniform(4, 5.5)
     lines = _box(-deep, -deep, width + deep, depth + deep)
     inner = (wide, wide, width - wide, depth - wide)
@@ -129,7 +129,7 @@ def _level(z: float, x0: float, x1: float, random: np.random.Generator, door: bo
 
 
 def _gap(low: float, high: float, random: np.random.Generator) -> tuple[float, float]:
-    width = random.uniform(1.1, 1.6)
+    width = random.uniform(1.2, 1.8)
     start = random.uniform(low + 0.5, high - 0.5 - width)
     return start, start + width
 

@@ -16,7 +16,7 @@ from .pool import Choice, Question
 from .sight import sight_chances
 from .surface import depth_of_the_best, known_surface, seen_by_depth
 
-TOGETHER = 1.0
+TOGETHER = 0.85
 """Places this many scales apart fail together to 1/e: something that stands in the way of one hides most from both."""
 
 

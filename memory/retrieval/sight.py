@@ -8,9 +8,10 @@ Four things must hold, and their chances are multiplied:
 - *range*: the past camera saw it in enough pixels. The pixels a surface gets fall with distance over focal length;
   beyond about twice the target's own distance the chance drops;
 - *clear*: nothing stands between. What stands where is unknown, but nothing stands on the target's own line of sight;
-  the farther the past camera is beside that line, the more likely something does: ``exp(-aside / (CLEAR * scale))``.
+  the farther the past camera is beside that line, or behind the target, the more likely something does:
+  ``exp(-aside / (CLEAR * scale) - behind / (BEHIND * scale))``.
 
-The two constants are fitted to whether frames truly saw points, in floor plans other than those of the benchmark.
+The constants are fitted to whether frames truly saw points, in floor plans other than those of the benchmark.
 """
 
 from __future__ import annotations
@@ -20,8 +21,8 @@ import numpy as np
 from ..camera import FloatArray
 from .points import Float32, Points
 
-CLEAR, RANGE = 1.2, 2.4
-"""Of the chances above: a distance in scales, and a ratio of distances."""
+CLEAR, BEHIND, RANGE = 1.0, 2.0, 2.1
+"""Of the chances above: two distances in scales, and a ratio of distances."""
 KNOWN_RANGE = 3.6
 """The ratio where the slant of the surface is known and counted."""
 
@@ -48,19 +49,24 @@ def sight_chances(
     result = _in_range(points, lenses, square, places if not blind else None)
     if blind:
         along = (points.places * points.sight).sum(axis=1) - places @ points.sight.T
-        result *= same_side_and_clear(along, square, scale)
+        result *= same_side_and_clear(along, square, points.distance, scale)
     result *= seen
     return result
 
 
-def same_side_and_clear(along: Float32, square: Float32, scale: float) -> Float32:
+def same_side_and_clear(along: Float32, square: Float32, distance: Float32, scale: float) -> Float32:
     """Chance that a camera looks at the target's side of the surface and nothing stands in its way.
 
     ``along`` is how far before the point it is in the direction of the target's line of sight, ``square`` its squared
-    distance from the point. The first chance is (1 + cosine of the angle between the lines of sight) / 2.
+    distance from the point, ``distance`` the target's. The first chance is (1 + cosine) / 2 of the angle between the
+    lines of sight.
     """
     aside = np.sqrt(np.maximum(square - along * along, np.float32(0.0)))
     aside *= np.float32(-1.0 / (CLEAR * scale))
+    behind = distance - along
+    np.minimum(behind, np.float32(0.0), out=behind)
+    behind *= np.float32(1.0 / (BEHIND * scale))
+    aside += behind
     result = np.exp(aside, out=aside)
     side = along / np.sqrt(np.maximum(square, np.float32(1e-12)))
     side += np.float32(1.0)

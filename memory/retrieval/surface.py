@@ -78,7 +78,8 @@ def seen_by_depth(question: Question, points: Points, depth: Float32) -> Float32
     blind = np.flatnonzero(unknown)
     away = points.places[columns[blind]] - places[rows[blind]]
     along = (away * points.sight[columns[blind]]).sum(axis=1)
-    agree[blind] *= same_side_and_clear(along, (away * away).sum(axis=1), question.scale)
+    seen_from = points.distance[columns[blind]]
+    agree[blind] *= same_side_and_clear(along, (away * away).sum(axis=1), seen_from, question.scale)
     chances[rows, columns] *= agree
     return chances
 
