@@ -8,11 +8,14 @@ over frames that are each alike the target.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
+from ..camera import FloatArray, rigid_inverse
 from .cover import failing_together, greedy_cover
 from .points import Float32, Points, likely_points
-from .pool import Choice, Question
+from .pool import Choice, Integers, Question
 from .sight import sight_chances
 from .surface import depth_of_the_best, known_surface, seen_by_depth
 
@@ -22,6 +25,7 @@ TOGETHER = 0.85
 
 def coverage(question: Question) -> list[Choice]:
     """The frames that together most probably saw the most of the coming views."""
+    question = _in_own_units(question)
     pool = question.pool
     points, chances = _chances(question)
     together = failing_together((pool.poses[:, :3, 3] - points.origin).astype(np.float32), TOGETHER * question.scale)
@@ -41,3 +45,23 @@ def _chances(question: Question) -> tuple[Points, Float32]:
         points = known_surface(question, points, depth)
         chances = seen_by_depth(question, points, depth)
     return points, chances
+
+
+def _in_own_units(question: Question) -> Question:
+    """The question with lengths in scales and places seen from the first target, so that neither the unit of the scene
+    nor where it lies has a say in how numbers are rounded."""
+    scale, pool = question.scale, question.pool
+    back = rigid_inverse(question.targets[0])
+
+    def seen(poses: FloatArray) -> FloatArray:
+        result = back @ poses
+        result[:, :3, 3] /= scale
+        return np.asarray(result)
+
+    def depth(frames: Integers) -> Float32:
+        assert pool.depth is not None
+        return np.asarray(pool.depth(frames) * np.float32(1.0 / scale))
+
+    own = replace(pool, poses=seen(pool.poses), depth=None if pool.depth is None else depth)
+    near, far, median = question.near / scale, question.far / scale, question.depth / scale
+    return replace(question, pool=own, targets=seen(question.targets), near=near, far=far, depth=median, scale=1.0)

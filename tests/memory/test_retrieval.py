@@ -194,7 +194,8 @@ def test_chosen_frames_together_cover_the_views_of_the_segment():
 
 def test_the_far_share_reaches_back_in_time():
     film = path(*[at(x=0.001 * i) for i in range(400)])
-    plain = retrieve(_remember(film), path(at()), RetrievalSettings("fov_nonadjacent_far", k=9, far_share=0.5, depth=3.0))
+    settings = RetrievalSettings("fov_nonadjacent_far", k=9, far_share=0.5, depth=3.0)
+    plain = retrieve(_remember(film), path(at()), settings)
     far = [reason.index for reason in plain.reasons if reason.rule == "saw this view from far off"]
     assert len(far) == 4 and max(np.diff(np.sort(plain.indices))) < 200
 
