@@ -91,12 +91,14 @@ def test_routing_that_covers_everything_changes_nothing_and_a_narrow_one_does(
     ids = {}
     for name, inputs in (
         ("dense", {"routing": False}),
-        ("all", {"top_k": 100}),
-        ("narrow", {"top_k": 1}),
-        ("dense layers", {"top_k": 1, "dense_layers": 100}),
+        ("all", {"top_k": 100, "switch_on": 1}),
+        ("narrow", {"top_k": 1, "switch_on": 1}),
+        ("short", {"top_k": 1}),
+        ("dense layers", {"top_k": 1, "dense_layers": 100, "switch_on": 1}),
+        ("dense steps", {"top_k": 1, "dense_steps": 100, "switch_on": 1}),
     ):
         prompt = kit.changed(kit.film(f"routing {name}", frames=32), "moc", **inputs)
         assert server.client.queue(prompt).ok
         ids[name] = open_bank(f"routing {name}").load().id
-    assert ids["dense"] == ids["all"] == ids["dense layers"]
+    assert ids["dense"] == ids["all"] == ids["dense layers"] == ids["dense steps"] == ids["short"]
     assert ids["narrow"] != ids["dense"]
