@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .camera import FloatArray
-from .codec import coding_for, decode_frame, encode_frame, in_parallel
+from .codec import DEFAULT_CODING, decode_frame, encode_frame, in_parallel
 from .depth import depth_to_keep
 from .errors import BankError, damaged
 from .format import Document
@@ -97,9 +97,8 @@ def describe_segment(
 
 def encode_segment(record: SegmentRecord, tensors: Tensors, frames: NDArray[np.uint8]) -> list[Buffer]:
     """The parts of the file of a segment from ``describe_segment``."""
-    coding = coding_for(record.size)
-    coded = _each(lambda frame: encode_frame(frame, coding), frames, frames[0].nbytes)
-    return _parts(record.text, coding, tensors, coded)
+    coded = _each(encode_frame, frames, frames[0].nbytes)
+    return _parts(record.text, DEFAULT_CODING, tensors, coded)
 
 
 def read_cameras(path: Path, segment_id: str, start: int, time: float) -> SegmentCameras:

@@ -19,7 +19,7 @@ from safetensors import safe_open
 from scene_memory.memory import head as head_module
 from scene_memory.memory import packs, segment_file, storage
 from scene_memory.memory.bank import Bank, bank_names
-from scene_memory.memory.codec import coding_for, decode_frame
+from scene_memory.memory.codec import decode_frame
 from scene_memory.memory.errors import BankError
 from scene_memory.memory.state import EMPTY_ID, MemoryState
 
@@ -137,7 +137,7 @@ def test_the_bank_is_readable_with_safetensors_json_and_png_alone(bank: Bank, fi
     assert (head["version"], head["frames"], head["height"], head["width"], head["fps"]) == (2, 12, 6, 10, 8.0)
     with safe_open(str(bank.path / "segments" / f"{head['recent'][1]}.safetensors"), framework="numpy") as file:
         metadata = json.loads(file.metadata()["scene_memory"])
-        assert file.metadata()["coding"] == coding_for((6, 10)) == "png"
+        assert file.metadata()["coding"] == "png"
         offsets, hashes = file.get_tensor("offsets"), file.get_tensor("hashes")
         coded = file.get_slice("frames")[int(offsets[2]) : int(offsets[3])]
     assert metadata["parent"] == head["recent"][0] and metadata["prompt"] == "segment 1"

@@ -16,7 +16,6 @@ from scene_memory.memory.codec import (
     CODINGS,
     DEFAULT_CODING,
     MAX_PIXELS,
-    coding_for,
     decode_frame,
     encode_frame,
     in_parallel,
@@ -83,16 +82,14 @@ def test_a_frame_of_another_size_is_refused_with_both_sizes(coding: str):
         decode_frame(encode_frame(picture("noise", 6, 10), coding), (10, 6), "frame 3", coding)
 
 
-@pytest.mark.parametrize(("coding", "message"), [("png", "is not a PNG picture"), ("magicyuv", "not a MagicYUV frame")])
-def test_other_bytes_are_refused(coding: str, message: str):
-    other = next(name for name in CODINGS if name != coding)
-    for data in (b"", b"x" * 100, encode_frame(picture("noise", 6, 10), other)):
-        with pytest.raises(DamageError, match=message):
-            decode_frame(data, (6, 10), "it", coding)
+def test_other_bytes_are_refused():
+    for data in (b"", b"x" * 100, b"MAGY" + bytes(100)):
+        with pytest.raises(DamageError, match="is not a PNG picture"):
+            decode_frame(data, (6, 10), "it", "png")
 
 
 def test_a_coding_of_the_future_asks_for_an_update():
-    with pytest.raises(BankError, match="coded as 'neural'; this version of the pack reads png, magicyuv. Update"):
+    with pytest.raises(BankError, match="coded as 'neural'; this version of the pack reads png. Update"):
         decode_frame(b"", (6, 10), "it", "neural")
 
 
@@ -144,10 +141,3 @@ def test_work_in_parallel_keeps_its_order_and_its_errors():
 
 def test_new_segments_are_written_in_a_coding_that_can_be_read():
     assert DEFAULT_CODING in CODINGS
-    assert coding_for((480, 832)) == DEFAULT_CODING
-
-
-def test_small_frames_are_written_as_png_which_is_faster_and_smaller_there():
-    assert coding_for((60, 96)) == "png"
-    flat = np.full((60, 96, 3), 90, dtype=np.uint8)
-    assert len(encode_frame(flat, "png")) < len(encode_frame(flat, "magicyuv"))

@@ -35,7 +35,7 @@ def my_film(tmp_path: Path, pictures: Callable, move: Callable, monkeypatch: pyt
     return bank.edit(state, Edit("pin", ((0, 1),)))
 
 
-def test_the_example_reads_a_bank_with_safetensors_json_and_av_alone(my_film, tmp_path: Path, pictures: Callable):
+def test_the_example_reads_a_bank_with_safetensors_json_and_png_alone(my_film, tmp_path: Path, pictures: Callable):
     code = re.findall(r"```python\n(.*?)```", TEXT, re.S)
     assert len(code) == 1
     tell = "\nimport sys\nprint(json.dumps([entries, segment['frames'], frame.tolist(), sorted(sys.modules)]))"
