@@ -128,9 +128,10 @@ def _backward(
 def _tile(q: Tensor) -> dict[str, Any]:
     """Sizes of a tile that fit the fast memory of a multiprocessor for this head size and type."""
     size = max(16, 1 << (q.shape[-1] - 1).bit_length())
-    small = size * q.element_size() > 256
-    return {"M": 32 if small else 64, "N": 32 if small else 64, "D": size,
-            "PRECISION": "ieee" if q.dtype == torch.float32 else "tf32"}
+    exact = q.dtype == torch.float32
+    bytes_a_row = size * q.element_size() * (2 if exact else 1)
+    side = 64 if bytes_a_row <= 256 else 32 if bytes_a_row <= 512 else 16
+    return {"M": side, "N": side, "D": size, "PRECISION": "ieee" if exact else "tf32"}
 
 
 def _strides(*tensors: Tensor) -> tuple[int, ...]:

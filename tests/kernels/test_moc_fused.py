@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import logging
 import os
 import subprocess
@@ -40,6 +41,24 @@ def test_the_programs_equal_the_reference_forward_and_backward_in_tritons_interp
     environment = {**os.environ, "TRITON_INTERPRET": "1", "OMP_NUM_THREADS": "1"}
     run = subprocess.run([sys.executable, str(script)], env=environment, capture_output=True, text=True, timeout=500)
     assert run.returncode == 0 and "equal the reference" in run.stdout, run.stderr[-3000:]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("capability", ["80", "90"])
+@pytest.mark.parametrize(
+    ("dtype", "size"), [("bfloat16", 128), ("float16", 64), ("bfloat16", 256), ("float32", 64), ("float32", 256)]
+)
+def test_the_programs_compile_and_fit_the_shared_memory_of_every_card(capability: str, dtype: str, size: int) -> None:
+    """99 KiB is what a block may have on consumer cards (compute capability 8.6, 8.9 and 12.0)."""
+    if importlib.util.find_spec("triton") is None:
+        assert not available("cuda", torch.float16, 64)
+        return
+    script = Path(__file__).with_name("compile_fused.py")
+    environment = {name: value for name, value in os.environ.items() if name != "TRITON_INTERPRET"}
+    run = subprocess.run([sys.executable, str(script), capability, dtype, str(size)],
+                         env=environment, capture_output=True, text=True, timeout=500)
+    assert run.returncode == 0, run.stderr[-3000:]
+    assert max(json.loads(run.stdout).values()) <= 99 * 1024
 
 
 def test_without_triton_the_portable_path_serves_and_one_line_says_why(
