@@ -35,8 +35,8 @@ def gather(rows: tuple[Rows, Rows, Rows], block: Block, batch: Batch) -> tuple[T
     q, k, v = rows
     return (
         select(q, query_rows(q, block, batch.rows)),
-        select(k, key_rows(k, block, batch)),
-        select(v, key_rows(v, block, batch)),
+        _spans(k, block, batch),
+        _spans(v, block, batch),
     )
 
 
@@ -50,9 +50,23 @@ def query_rows(x: Rows, block: Block, rows: Tensor) -> Tensor:
     return (rows - head * tokens) * x.token + head * x.head + base
 
 
+def _spans(x: Rows, block: Block, batch: Batch) -> Tensor:
+    """All keys of the chunks of a batch, (g, size, D)."""
+    size = x.flat.shape[1]
+    if x.token != 1:
+        return select(x, key_rows(x, block, batch))
+    # Windows of a chunk's length that overlap: a chunk is then copied in one piece.
+    windows = torch.as_strided(x.flat, (x.flat.shape[0] - batch.size + 1, batch.size * size), (size, 1))
+    return windows.index_select(0, _first_rows(x, block, batch)).view(-1, batch.size, size)
+
+
+def _first_rows(x: Rows, block: Block, batch: Batch) -> Tensor:
+    return batch.heads * x.head + batch.starts * x.token + (block.batch * x.batch + block.heads.start * x.head)
+
+
 def key_rows(x: Rows, block: Block, batch: Batch) -> Tensor:
     """Rows of x (g, size) for all keys of the chunks of a batch."""
-    first = batch.heads * x.head + batch.starts * x.token + (block.batch * x.batch + block.heads.start * x.head)
+    first = _first_rows(x, block, batch)
     return first.unsqueeze(1) + torch.arange(batch.size, device=first.device) * x.token
 
 
