@@ -19,7 +19,7 @@ SEGMENT = MocLayout.cross(16, [32] * 56, 256)
 
 
 class LargestTensor(TorchDispatchMode):
-    """Watches the bytes of every tensor that an operation makes."""
+    """Watches the memory behind every tensor that an operation makes."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -29,7 +29,7 @@ class LargestTensor(TorchDispatchMode):
         result = func(*args, **(kwargs or {}))
         for made in result if isinstance(result, (tuple, list)) else (result,):
             if isinstance(made, Tensor):
-                self.bytes = max(self.bytes, made.numel() * made.element_size())
+                self.bytes = max(self.bytes, made.untyped_storage().nbytes())
         return result
 
 
