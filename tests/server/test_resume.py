@@ -5,9 +5,12 @@ from __future__ import annotations
 import os
 import re
 import signal
+import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
@@ -76,6 +79,38 @@ def test_a_film_whose_server_was_killed_goes_on_and_ends_as_if_nothing_had_happe
     found, expected = whole(open_bank(name)), whole(open_bank("never killed"))
     assert sorted(found) == sorted(expected)
     assert {path for path in found if found[path] != expected[path]} == set()
+
+
+@pytest.mark.slow
+def test_a_server_killed_at_many_random_instants_loses_nothing_that_was_kept(
+    server: HostServer, kit: Any, open_bank: OpenBank
+) -> None:
+    """`SCENE_MEMORY_SERVER_KILLS` says how often: each costs a start of ComfyUI."""
+    frames, random = 6 * SEGMENT, Random(2)
+    assert server.client.queue(kit.film("unharmed", frames=frames)).ok
+    begin = time.monotonic()
+    assert server.client.queue(kit.film("unharmed, timed", frames=frames)).ok
+    seconds = time.monotonic() - begin
+    expected, kept = whole(open_bank("unharmed")), []
+    for number in range(int(os.environ.get("SCENE_MEMORY_SERVER_KILLS", "200"))):
+        name = f"killed at random {number}"
+        killed = getattr(signal, "SIGKILL", signal.SIGTERM)
+        killer = threading.Timer(random.uniform(0, seconds), os.kill, (server.pid, killed))
+        killer.start()
+        try:
+            server.client.queue(kit.film(name, frames=frames), timeout=120)
+        except ConnectionError:
+            pass
+        finally:
+            killer.join()
+        server.kill()
+        there = (server.output / "scene_memory" / name / "head.json").is_file()
+        kept.append(open_bank(name).load().frames if there else 0)
+        server.start()
+        assert server.client.queue(kit.film(name, frames=frames)).ok
+        found = whole(open_bank(name))
+        assert {path for path in expected | found if found.get(path) != expected.get(path)} == set()
+    assert len(set(kept)) >= min(3, len(kept)), "every kill fell on the same segment"
 
 
 def test_a_cancelled_film_goes_on_when_it_is_queued_again(server: HostServer, kit: Any, open_bank: OpenBank) -> None:
