@@ -109,8 +109,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     log.info("\n".join(f"{name:28}{value:8.3f}" for name, value in found.items()))
     if options.json:
         content = {"figures": found, "tables": tables, "options": {"k": options.k, "steps": options.steps}}
-        options.json.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+        options.json.write_text(json.dumps(_finite(content), indent=2) + "\n", encoding="utf-8")
     return 0
+
+
+def _finite(value: Any) -> Any:
+    """JSON knows no "not a number": null."""
+    if isinstance(value, dict):
+        return {key: _finite(part) for key, part in value.items()}
+    if isinstance(value, list):
+        return [_finite(part) for part in value]
+    return None if isinstance(value, float) and not np.isfinite(value) else value
 
 
 def tables_of(ledger: Ledger, options: argparse.Namespace) -> dict[str, list[dict[str, Any]]]:
