@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from pathlib import Path
@@ -22,3 +23,4 @@ def load_host(cpu: bool) -> None:
     from comfy.cli_args import args
 
     args.cpu = cpu
+    logging.getLogger("alembic").setLevel(logging.WARNING)
