@@ -62,13 +62,13 @@ class TrueFilm:
 class Painter:
     """The bundled model, asked for one segment at a time through the pack's own adapter and sampling."""
 
-    def __init__(self) -> None:
+    def __init__(self, weights: Path | None = None) -> None:
         import comfy.samplers
 
         from ..generation.adapters import adapter_for
-        from ..generation.world_host.loader import load_world_model
+        from ..generation.world_host.loader import WEIGHTS, load_world_model
 
-        self.model, self.clip, self.vae = load_world_model()
+        self.model, self.clip, self.vae = load_world_model(weights or WEIGHTS)
         self.adapter = adapter_for(self.model)
         self.sampler = comfy.samplers.sampler_object("euler")
         self.sigmas = comfy.samplers.calculate_sigmas(self.model.get_model_object("model_sampling"), "simple", STEPS)
@@ -92,6 +92,7 @@ class Painter:
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="bench table3", description="PSNR by retrieval strategy, bundled model.")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write rows and figures to this file")
+    parser.add_argument("--weights", type=Path, metavar="FILE", help="other weights than the bundled ones")
     parser.add_argument("--scenes", type=int, default=32)
     parser.add_argument("--first-scene", type=int, default=FIRST_SCENE, metavar="SEED")
     parser.add_argument("--frames", type=int, default=480, help="of each walk")
@@ -115,7 +116,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def measure(arguments: argparse.Namespace, k: int) -> dict[str, NDArray[np.float64]]:
     """PSNR (scenes,) by strategy, each a mean over the segments of a scene."""
-    painter = Painter()
+    painter = Painter(arguments.weights)
     found: dict[str, list[float]] = {name: [] for name in arguments.strategies}
     for seed, scene in rooms(arguments.first_scene, arguments.scenes):
         film = TrueFilm(scene, long_walk(scene, arguments.frames, np.random.default_rng([seed, 3])))
