@@ -1,7 +1,7 @@
 """What remembered frames show of the views to be painted: their pixels, moved to where these would see them.
 
 Each remembered frame has a nearness (one over depth) for every pixel. All its points are dropped into the target
-views, the nearest wins, and that gives the target's own nearness; then every target pixel looks up its colour in the
+views, those of the frame that stood nearest win, and that gives the target's own nearness; then every target pixel looks up its colour in the
 remembered frames that see the same point, the best first. Nothing here is learned or differentiated.
 """
 
@@ -47,7 +47,7 @@ def reproject(
             picture, near, pose, lens, aim, aim_lens = (part.float() for part in one)
             points = _points(near, pose, lens)
             for view, view_lens in zip(aim, aim_lens, strict=True):
-                seen = _nearest(points, view, view_lens, near.shape[1:])
+                seen = _nearest(points, pose, view, view_lens, near.shape)
                 out.append(_looked_up(picture, near, pose, lens, seen, view, view_lens))
     return torch.stack(out).unflatten(0, target_poses.shape[:2])
 
@@ -68,9 +68,13 @@ def _points(near: Tensor, pose: Tensor, lens: Tensor) -> Tensor:
     return (torch.bmm(pose[:, :3, :3], rays) + pose[:, :3, 3:]).transpose(0, 1).flatten(1)
 
 
-def _nearest(points: Tensor, pose: Tensor, lens: Tensor, size: torch.Size) -> Tensor:
-    """Nearness of the nearest point in each pixel of a view, (H, W); zero where there is none."""
-    height, width = size
+def _nearest(points: Tensor, from_poses: Tensor, pose: Tensor, lens: Tensor, size: torch.Size) -> Tensor:
+    """Nearness of what each pixel of a view shows, (H, W); zero where there is nothing.
+
+    Within a remembered frame the nearest point wins; between frames the one that stood nearest to the view. A wrong
+    depth moves its pixels the less the nearer it stood, and the nearest of many wrong points would always win.
+    """
+    count, height, width = size
     local = pose[:3, :3].T @ (points - pose[:3, 3:])
     near = 1 / local[2].clamp_min(1 / NEAREST)
     x = (local[0] * near * lens[0] + lens[2]) * width - 0.5
@@ -78,10 +82,14 @@ def _nearest(points: Tensor, pose: Tensor, lens: Tensor, size: torch.Size) -> Te
     inside = (local[2] > 1 / NEAREST) & (x > -0.5) & (x < width - 0.5) & (y > -0.5) & (y < height - 0.5)
     index = torch.nonzero(inside).squeeze(1)
     x, y, near = x[index], y[index], near[index]
-    seen = torch.zeros(height * width, device=points.device)
-    cell = y.round().long() * width + x.round().long()
+    seen = torch.zeros(count * height * width, device=points.device)
+    frame = index.div(height * width, rounding_mode="floor")
+    cell = (frame * height + y.round().long()) * width + x.round().long()
     seen.scatter_reduce_(0, cell, near, "amax")
-    return _filled(seen.view(height, width))
+    maps = seen.view(count, height, width)
+    order = (from_poses[:, :3, 3] - pose[:3, 3]).norm(dim=1).argsort(stable=True)
+    first = (maps[order] > 0).to(torch.uint8).argmax(0)
+    return _filled(maps[order].gather(0, first[None])[0])
 
 
 def _filled(seen: Tensor) -> Tensor:
