@@ -1,8 +1,9 @@
 """What remembered frames show of the views to be painted: their pixels, moved to where these would see them.
 
 Each remembered frame has a nearness (one over depth) for every pixel. All its points are dropped into the target
-views, those of the frame that stood nearest win, and that gives the target's own nearness; then every target pixel looks up its colour in the
-remembered frames that see the same point, the best first. Nothing here is learned or differentiated.
+views, those of the frame that stood nearest win, and that gives the target's own nearness; then every target pixel
+looks up its colour in the remembered frames that see the same point, the best first. Nothing here is learned or
+differentiated.
 """
 
 from __future__ import annotations
