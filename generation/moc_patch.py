@@ -1,4 +1,9 @@
-"""Mixture of Contexts on a MODEL: routes the attention that an adapter has described, and nothing else."""
+"""Mixture of Contexts on a MODEL: routes the attention that an adapter has described, and nothing else.
+
+What is described, and how, is said at ``adapters.base.Adapter``. All other attention goes, with its arguments as they
+came, to the override that was there before, or to the backend that the user chose: also where the described attention
+has a mask, another size than its layout, or heads that queries and keys do not share.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +17,9 @@ import comfy.model_management
 from torch import Tensor
 
 from ..kernels import MocLayout, MocSettings, expectation, implementation_for, moc_attention, rechunked
-from .segment import LAYOUT_KEY, ROUTABLE_KEY
+from .moc_layout import is_described
+from .moc_record import RECORD_KEY, RoutingRecord, step_now
+from .segment import LAYOUT_KEY
 
 log = logging.getLogger(__name__)
 
@@ -69,16 +76,22 @@ def routing_override(options: RoutingOptions, before: Callable[..., Tensor] | No
     def override(backend: Callable[..., Tensor], *args: Any, **kwargs: Any) -> Tensor:
         transformer_options = kwargs.get("transformer_options") or {}
         published: MocLayout | None = transformer_options.get(LAYOUT_KEY)
-        if published is not None and transformer_options.get(ROUTABLE_KEY):
+        if published is not None and is_described(transformer_options):
             layout = chunked_layout(published, options)
             known = {name: given for name, given in kwargs.items() if name in AttentionCall._fields}
             call = AttentionCall(*args, **known)
-            if (
-                transformer_options.get("block_index", 0) >= options.dense_layers
+            fits = _fits(layout, call)
+            routes = (
+                fits
+                and transformer_options.get("block_index", 0) >= options.dense_layers
                 and not _early(transformer_options, options.dense_steps)
-                and _fits(layout, call)
                 and _wanted(layout, options, call)
-            ):
+            )
+            record: RoutingRecord | None = transformer_options.get(RECORD_KEY)
+            if record is not None and fits:
+                q, k, _ = _by_heads(call)
+                record.saw(transformer_options, published, layout, options.settings, q, k, routes)
+            if routes:
                 return _routed(layout, options, call, kwargs.get("scale"))
         return before(backend, *args, **kwargs) if before else backend(*args, **kwargs)
 
@@ -100,11 +113,8 @@ def chunked_layout(layout: MocLayout, options: RoutingOptions) -> MocLayout:
 
 def _early(transformer_options: dict[str, Any], dense_steps: int) -> bool:
     """Whether this is one of the first `dense_steps` steps; the host gives the noise level now and those of all."""
-    now, levels = transformer_options.get("sigmas"), transformer_options.get("sample_sigmas")
-    if not dense_steps or now is None or levels is None:
-        return False
-    step = int((levels.to(now).flatten() > now.flatten()[0] * (1 + 1e-5)).sum())
-    return step < dense_steps
+    step = step_now(transformer_options) if dense_steps else None
+    return step is not None and step < dense_steps
 
 
 def _fits(layout: MocLayout, call: AttentionCall) -> bool:
@@ -131,20 +141,26 @@ def _wanted(layout: MocLayout, options: RoutingOptions, call: AttentionCall) -> 
 
 
 def _routes_anything(layout: MocLayout, settings: MocSettings) -> bool:
-    """Whether there are more chunks to choose from than are chosen; if not, dense attention gives the same, faster."""
+    """Whether the newest shot has more chunks to choose from than it chooses; if not, nothing is to be left out."""
     own = max(layout.query_shot)
     candidates = sum(
         shot < own and not anchor for shot, anchor in zip(layout.chunk_shot, layout.chunk_anchor, strict=True)
     )
-    return len(set(layout.query_shot)) > 1 or candidates > settings.top_k
+    return candidates > settings.top_k
 
 
 def _routed(layout: MocLayout, options: RoutingOptions, call: AttentionCall, scale: float | None) -> Tensor:
-    q, k, v = call[:3]
-    if not call.skip_reshape:
-        q, k, v = (part.unflatten(-1, (call.heads, -1)).transpose(1, 2) for part in (q, k, v))
+    q, k, v = _by_heads(call)
     mixed = moc_attention(q, k, v, layout, options.settings, implementation=options.implementation, scale=scale)
     return mixed if call.skip_output_reshape else mixed.transpose(1, 2).flatten(2)
+
+
+def _by_heads(call: AttentionCall) -> tuple[Tensor, Tensor, Tensor]:
+    """q, k and v as (B, H, L, D)."""
+    if call.skip_reshape:
+        return call.q, call.k, call.v
+    q, k, v = (part.unflatten(-1, (call.heads, -1)).transpose(1, 2) for part in call[:3])
+    return q, k, v
 
 
 def routing_report(options: RoutingOptions, heads: int = 12, frames: int = 20, device: str = "") -> str:

@@ -15,7 +15,7 @@ LAYOUT_KEY = "scene_memory_layout"
 """Where an adapter publishes the MocLayout of the attention that may be routed, in transformer_options."""
 
 ROUTABLE_KEY = "scene_memory_routable"
-"""True in transformer_options while the attention being computed is the one that the layout describes."""
+"""In transformer_options: the mark of the attention that the layout describes, see ``moc_layout.is_described``."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from .attended import chunk_shares
 from .attention import IMPLEMENTATIONS, moc_attention
 from .choice import Expectation, expectation, implementation_for
 from .chunking import rechunked
 from .layout import MocLayout
 from .reference import moc_mask
 from .report import PairsKept, pairs_kept, pairs_measured
+from .routing import route
 from .settings import MocSettings
 
 __all__ = [
@@ -16,6 +18,7 @@ __all__ = [
     "MocLayout",
     "MocSettings",
     "PairsKept",
+    "chunk_shares",
     "expectation",
     "implementation_for",
     "moc_attention",
@@ -23,4 +26,5 @@ __all__ = [
     "pairs_kept",
     "pairs_measured",
     "rechunked",
+    "route",
 ]

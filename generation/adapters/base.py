@@ -23,7 +23,20 @@ class Prepared:
 
 
 class Adapter(ABC):
-    """Joins the memory to one family of models."""
+    """Joins the memory to one family of models.
+
+    So that MoC Sparse Sampler can route a model, its adapter publishes what the tokens are while the model runs, in a
+    copy of ``transformer_options`` (see ``generation/moc_layout.py``):
+
+    - LAYOUT_KEY: the MocLayout of the self-attention's queries and keys, context frames in the order of
+      ``Segment.context``, one chunk each;
+    - ROUTABLE_KEY: the mark of exactly the attention that is meant. True while nothing else asks (the world model sets
+      it for its only attention), or a fresh ``FirstCall`` for each pass through a block whose self-attention comes
+      first. ``with_described_blocks`` does both for models like Wan;
+    - "block_index": the number of the layer, which the host's models set themselves.
+
+    Attention without layout and mark, with a mask, or of another size than the layout's is left to the model's own backend.
+    """
 
     name: str
     version: int
