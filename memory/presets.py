@@ -3,103 +3,61 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
-from .camera import FloatArray, intrinsics_from_fov, pose, rotation
+from . import moves
+from .moves import Asked, Move
+from .pacing import EASINGS, progress
 from .trajectory import Trajectory
+from .wander import hand_sway
 
-Move = Callable[[FloatArray, float, float], list[FloatArray]]
+__all__ = ["DEGREES", "EASINGS", "PRESETS", "RETURNING", "UNITS", "Preset", "make_preset"]
 
-
-def static(progress: FloatArray, amount: float, radius: float) -> list[FloatArray]:
-    """The camera does not move. The amount is not used."""
-    return [np.eye(4) for _ in progress]
+DEGREES, UNITS = "degrees", "scene units"
 
 
-def pan(progress: FloatArray, amount: float, radius: float) -> list[FloatArray]:
-    """The camera turns on the spot by the amount in degrees: above 0 to the right."""
-    return [_turned(yaw=amount * u) for u in progress]
+@dataclass(frozen=True)
+class Preset:
+    """A move, the ``unit`` of its amount (empty where it is not used), and the ``amount`` that shows it well."""
+
+    move: Move
+    unit: str
+    amount: float
+
+    @property
+    def about(self) -> str:
+        """What the camera does and what the amount means, in a sentence or two."""
+        return (self.move.__doc__ or "").split("\n\n")[0].strip()
 
 
-def tilt(progress: FloatArray, amount: float, radius: float) -> list[FloatArray]:
-    """The camera looks up or down by the amount in degrees: above 0 is up."""
-    return [_turned(pitch=amount * u) for u in progress]
-
-
-def roll(progress: FloatArray, amount: float, radius: float) -> list[FloatArray]:
-    """The camera turns about its line of sight by the amount in degrees: above 0 is clockwise."""
-    return [_turned(roll=amount * u) for u in progress]
-
-
-def dolly(progress: FloatArray, amount: float, radius: float) -> list[FloatArray]:
-    """The camera moves by the amount in scene units: above 0 is forward."""
-    return [_moved(0.0, 0.0, amount * u) for u in progress]
-
-
-def truck(progress: FloatArray, amount: float, radius: float) -> list[FloatArray]:
-    """The camera moves sideways by the amount in scene units: above 0 is to the right."""
-    return [_moved(amount * u, 0.0, 0.0) for u in progress]
-
-
-def pedestal(progress: FloatArray, amount: float, radius: float) -> list[FloatArray]:
-    """The camera rises or sinks by the amount in scene units: above 0 is up."""
-    return [_moved(0.0, -amount * u, 0.0) for u in progress]
-
-
-def orbit(progress: FloatArray, amount: float, radius: float) -> list[FloatArray]:
-    """The camera circles a point in front of it, looking at it, by the amount in degrees: above 0 goes right."""
-    poses = []
-    for u in progress:
-        turn = rotation(yaw=-amount * u)
-        poses.append(pose(np.array([0.0, 0.0, radius]) - radius * turn[:, 2], turn))
-    return poses
-
-
-def turn_away_and_come_back(progress: FloatArray, amount: float, radius: float) -> list[FloatArray]:
-    """The camera turns on the spot by the amount in degrees and comes back through exactly the same poses."""
-    return pan(progress, amount, radius)
-
-
-def walk_away_and_come_back(progress: FloatArray, amount: float, radius: float) -> list[FloatArray]:
-    """The camera walks round a bend of the amount in degrees and comes back through exactly the same poses."""
-    side = math.copysign(radius, amount)
-    poses = []
-    for u in progress:
-        turn = rotation(yaw=amount * u)
-        poses.append(pose([side * (1.0 - turn[0, 0]), 0.0, side * turn[0, 2]], turn))
-    return poses
-
-
-def look_around(progress: FloatArray, amount: float, radius: float) -> list[FloatArray]:
-    """The camera turns all the way round, by the amount in degrees: 360 ends exactly where it began."""
-    return pan(progress, amount, radius)
-
-
-PRESETS: dict[str, Move] = {
-    "static": static,
-    "pan": pan,
-    "tilt": tilt,
-    "roll": roll,
-    "dolly": dolly,
-    "truck": truck,
-    "pedestal": pedestal,
-    "orbit": orbit,
-    "turn away and come back": turn_away_and_come_back,
-    "walk away and come back": walk_away_and_come_back,
-    "look around": look_around,
+PRESETS: dict[str, Preset] = {
+    "static": Preset(moves.static, "", 0.0),
+    "pan": Preset(moves.pan, DEGREES, 60.0),
+    "tilt": Preset(moves.tilt, DEGREES, 20.0),
+    "roll": Preset(moves.roll, DEGREES, 15.0),
+    "dolly": Preset(moves.dolly, UNITS, 1.0),
+    "truck": Preset(moves.truck, UNITS, 1.0),
+    "pedestal": Preset(moves.pedestal, UNITS, 0.5),
+    "orbit": Preset(moves.orbit, DEGREES, 60.0),
+    "arc": Preset(moves.arc, DEGREES, 60.0),
+    "crane": Preset(moves.crane, UNITS, 1.0),
+    "spiral": Preset(moves.spiral, DEGREES, 360.0),
+    "zoom": Preset(moves.zoom, DEGREES, 35.0),
+    "dolly zoom": Preset(moves.dolly_zoom, UNITS, 1.0),
+    "handheld": Preset(moves.handheld, DEGREES, 1.0),
+    "walk": Preset(moves.walk, DEGREES, 60.0),
+    "loop": Preset(moves.loop, DEGREES, 360.0),
+    "turn away and come back": Preset(moves.turn_away_and_come_back, DEGREES, 120.0),
+    "walk away and come back": Preset(moves.walk_away_and_come_back, DEGREES, 90.0),
+    "look around": Preset(moves.look_around, DEGREES, 360.0),
 }
-"""Moves by the name the artist sees. A move's docstring says what its amount means."""
+"""Moves by the name the artist sees."""
 
 RETURNING = frozenset({"turn away and come back", "walk away and come back"})
 """Moves whose frames i and F-1-i have equal poses, bit for bit."""
-
-EASINGS: dict[str, Callable[[FloatArray], FloatArray]] = {
-    "smooth": lambda u: u * u * (3.0 - 2.0 * u),
-    "even": lambda u: u,
-}
-"""``smooth`` starts and stops gently, ``even`` moves at one speed."""
 
 
 def make_preset(
@@ -112,17 +70,20 @@ def make_preset(
     aspect: float,
     easing: str = "smooth",
     radius: float = 3.0,
+    seed: int = 0,
+    speed: Sequence[float] = (),
+    handheld: float = 0.0,
 ) -> Trajectory:
     """A camera path (F = ``frames``) that starts at the identity pose.
 
-    ``amount`` is in degrees or scene units as the move's docstring says; ``fov`` is horizontal, in degrees; ``aspect``
-    is width / height; ``radius`` in scene units is the distance to the orbit's centre and the radius of the walk's
-    bend.
+    ``amount`` is in degrees or scene units as the move says (``PRESETS[name].about``); ``fov`` is horizontal, in
+    degrees; ``aspect`` is width / height; ``radius`` in scene units is the distance to the point that orbit, arc,
+    crane, spiral and dolly zoom look at, the radius of a bend or loop, and the least way of a walk in 77 frames.
+    ``seed`` decides walk and handheld; ``speed`` is a speed curve, see ``pacing.progress``; ``handheld`` adds the
+    sway of a hand to any move, in degrees.
     """
     if name not in PRESETS:
         raise ValueError(f"There is no camera move {name!r}. Use one of: {', '.join(PRESETS)}.")
-    if easing not in EASINGS:
-        raise ValueError(f"There is no easing {easing!r}. Use one of: {', '.join(EASINGS)}.")
     least = 3 if name in RETURNING else 1
     if frames < least:
         raise ValueError(f"{name!r} has {frames} frames: it needs at least {least}. Use 81.")
@@ -130,17 +91,18 @@ def make_preset(
         raise ValueError(f"The amount of {name!r} is {amount}: it must be a finite number. Use 90 degrees or 2 units.")
     if not (math.isfinite(radius) and radius > 0.0):
         raise ValueError(f"The radius of {name!r} is {radius}: it must be above 0. Use 3.")
+    if not (math.isfinite(handheld) and 0.0 <= handheld <= 45.0):
+        raise ValueError(
+            f"The handheld sway of {name!r} is {handheld} degrees: it must be from 0 to 45. Use 1, or 0 "
+            "for a steady camera."
+        )
     steps = (frames + 1) // 2 if name in RETURNING else frames
-    progress = EASINGS[easing](np.linspace(0.0, 1.0, steps))
-    poses = np.stack(PRESETS[name](progress, amount, radius))
+    covered = progress(steps, easing, speed)
+    moved = PRESETS[name].move(Asked(covered, amount, radius, fov, aspect, seed))
+    poses, lenses = moved.poses, moved.lenses
+    sway = handheld + (abs(amount) if name == "handheld" else 0.0)
+    if sway > 0.0:
+        poses = poses @ hand_sway(covered * (steps - 1) / fps, fps, sway, seed)
     if name in RETURNING:
         poses = np.concatenate([poses, poses[::-1][frames % 2 :]])
-    return Trajectory(poses, intrinsics_from_fov(fov, aspect), fps, name)
-
-
-def _turned(yaw: float = 0.0, pitch: float = 0.0, roll: float = 0.0) -> FloatArray:
-    return pose((0.0, 0.0, 0.0), rotation(yaw, pitch, roll))
-
-
-def _moved(right: float, down: float, forward: float) -> FloatArray:
-    return pose((right, down, forward), np.eye(3))
+    return Trajectory(poses, lenses, fps, name)
