@@ -82,6 +82,32 @@ def overlap(
     over the angle of the target's fan, count if they lie in the past camera's fan, between ``near`` and ``far`` from
     it, and are seen from the same side. The same camera gives 1.
     """
+    def block(part: Fans) -> FloatArray:
+        seen = _seen(targets, poses, intrinsics, part, depth, near, far)
+        return np.asarray(seen.mean(axis=1) * _facing(targets, part))
+
+    return _in_blocks(block, past, np.zeros((len(targets), 0)))
+
+
+def remembered(
+    targets: Fans, poses: FloatArray, intrinsics: FloatArray, past: Fans, depth: float, near: float, far: float
+) -> FloatArray:
+    """(T,): the share 0..1 of each target's horizontal view that the past cameras saw between them.
+
+    As ``overlap``, each point counted once, whoever saw it. ``web/editor/overlap.js`` works out the same.
+    """
+    any_saw = np.zeros((len(targets), SAMPLES), dtype=np.bool_)
+    for begin in range(0, len(past), _BLOCK):
+        part = past[begin : begin + _BLOCK]
+        seen = _seen(targets, poses, intrinsics, part, depth, near, far)
+        any_saw |= (seen & _facing(targets, part)[:, None]).any(axis=2)
+    return np.asarray(any_saw.mean(axis=1))
+
+
+def _seen(
+    targets: Fans, poses: FloatArray, intrinsics: FloatArray, part: Fans, depth: float, near: float, far: float
+) -> BoolArray:
+    """(T, SAMPLES, n) whether each past camera had each point of each target's view in its fan."""
     left, right = _half_angles(intrinsics)
     steps = (np.arange(SAMPLES) + 0.5) / SAMPLES
     sight = _ray(headings(poses)[:, None] - left[:, None] + (left + right)[:, None] * steps)
@@ -89,20 +115,16 @@ def overlap(
     origin = targets.places[0] if len(targets) else np.zeros(2)
     points = (targets.places[:, None] + depth * sight - origin).reshape(-1, 2)
     sights = sight.reshape(-1, 2)
-
-    def block(part: Fans) -> FloatArray:
-        places = part.places - origin
-        inward_left = np.stack([part.left[:, 1], -part.left[:, 0]], axis=1)
-        inward_right = np.stack([-part.right[:, 1], part.right[:, 0]], axis=1)
-        square = (points**2).sum(axis=1)[:, None] - 2.0 * points @ places.T + (places**2).sum(axis=1)
-        seen = (points @ inward_left.T >= (places * inward_left).sum(axis=1)) & (
-            points @ inward_right.T >= (places * inward_right).sum(axis=1)
-        )
-        seen &= (square >= near**2) & (square <= far**2)
-        seen &= (points * sights).sum(axis=1)[:, None] > sights @ places.T
-        return np.asarray(seen.reshape(len(targets), SAMPLES, -1).mean(axis=1) * _facing(targets, part))
-
-    return _in_blocks(block, past, np.zeros((len(targets), 0)))
+    places = part.places - origin
+    inward_left = np.stack([part.left[:, 1], -part.left[:, 0]], axis=1)
+    inward_right = np.stack([-part.right[:, 1], part.right[:, 0]], axis=1)
+    square = (points**2).sum(axis=1)[:, None] - 2.0 * points @ places.T + (places**2).sum(axis=1)
+    seen = (points @ inward_left.T >= (places * inward_left).sum(axis=1)) & (
+        points @ inward_right.T >= (places * inward_right).sum(axis=1)
+    )
+    seen &= (square >= near**2) & (square <= far**2)
+    seen &= (points * sights).sum(axis=1)[:, None] > sights @ places.T
+    return np.asarray(seen.reshape(len(targets), SAMPLES, -1))
 
 
 def _in_blocks(compute: Callable[[Fans], NDArray[_T]], past: Fans, empty: NDArray[_T]) -> NDArray[_T]:

@@ -1,0 +1,89 @@
+"""A camera path as keyframes, so that a ready-made move can be edited: few where it is plain, more where it bends.
+
+A keyframe is put where the path is missed most, of the kind that misses least, until it is missed nowhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import product
+
+import numpy as np
+
+from .camera import FloatArray, horizontal_fov
+from .keyframe_path import CHANNELS, sampled
+from .keyframes import KINDS, Keyframe
+from .trajectory import Trajectory
+
+MOST = 100
+DEGREES, SHARE = 0.5, 0.004
+"""How far keyframes may miss a path: in degrees, and in parts of how far the path goes."""
+BREAK = 4.0
+"""How many times less a stop or a corner must miss to be worth it: a smooth path is easier to go on with."""
+_ALMOST = 1e-9
+_LOOKED_AT = 2000
+
+
+def fit_keyframes(path: Trajectory, most: int = MOST) -> tuple[Keyframe, ...]:
+    """At most ``most`` keyframes whose path is this one, seen from its first camera, to half a degree and 0.4 % of the
+    distance that it goes. A field of view that never changes is left to the node."""
+    values = pose_values(path.relative())
+    rows = np.unique(np.linspace(0, len(path) - 1, min(len(path), _LOOKED_AT)).round().astype(np.int64))
+    values = values[rows]
+    at = rows.astype(np.float64)
+    zooms = bool(np.ptp(values[:, 6]) > _ALMOST)
+    room = np.array([*[max(SHARE * float(np.ptp(values[:, :3], axis=0).max()), _ALMOST)] * 3, *[DEGREES] * 4])
+
+    def keyframe(row: int, kind: str = KINDS[0]) -> Keyframe:
+        numbers = {name: float(np.round(value, 9)) + 0.0 for name, value in zip(CHANNELS, values[row], strict=True)}
+        fov = numbers.pop("fov")
+        return Keyframe(float(at[row]), **numbers, fov=fov if zooms else None, kind=kind)
+
+    def misses(keyframes: Sequence[Keyframe]) -> FloatArray:
+        return np.asarray(np.abs((sampled(keyframes, at, values[0, 6]) - values) / room).max(axis=1))
+
+    chosen = [0, len(at) - 1] if len(at) > 1 else [0]
+    found = tuple(keyframe(row) for row in chosen)
+    new = 0
+    while True:
+        options = [
+            tuple(
+                replace(one, kind=first if i == 0 else inner if i == new else last if i == len(found) - 1 else one.kind)
+                for i, one in enumerate(found)
+            )
+            for inner, first, last in product(KINDS if new else KINDS[:1], KINDS[:2], KINDS[:2])
+        ]
+        missed = [misses(option) for option in options]
+        cost = [
+            (float(error.max()) * (BREAK if new and option[new].kind != KINDS[0] else 1.0), float(error.sum()))
+            for option, error in zip(options, missed, strict=True)
+        ]
+        best = cost.index(min(cost))
+        found = options[best]
+        if missed[best].max() <= 1.0 or len(found) >= min(most, len(at)):
+            return found
+        row = int(np.argmax(missed[best]))
+        new = int(np.searchsorted(chosen, row))
+        chosen.insert(new, row)
+        found = (*found[:new], keyframe(row), *found[new:])
+
+
+def pose_values(path: Trajectory) -> FloatArray:
+    """Right, up, forward, yaw, pitch, roll and fov (F, 7) of a path; the angles never jump by a turn."""
+    poses = path.poses
+    turns = poses[:, :3, :3]
+    pitch = np.degrees(np.arcsin(np.clip(-turns[:, 1, 2], -1.0, 1.0)))
+    yaw = np.degrees(np.arctan2(turns[:, 0, 2], turns[:, 2, 2]))
+    roll = np.degrees(np.arctan2(turns[:, 1, 0], turns[:, 1, 1]))
+    angles = np.stack([yaw, pitch, roll], axis=1)
+    # The same rotation, tilted over the top: a tilt that goes on past the zenith keeps its heading.
+    over = np.stack([yaw + 180.0, 180.0 - pitch, roll + 180.0], axis=1)
+    for frame in range(1, len(angles)):
+        last = angles[frame - 1]
+        near = [option + 360.0 * np.round((last - option) / 360.0) for option in (angles[frame], over[frame])]
+        angles[frame] = min(near, key=lambda option: float(np.abs(option - last).sum()))
+    places = poses[:, :3, 3] * np.array([1.0, -1.0, 1.0])
+    lenses, which = np.unique(path.intrinsics, axis=0, return_inverse=True)
+    fov = np.array([horizontal_fov(lens) for lens in lenses])[which.reshape(-1)]
+    return np.concatenate([places, angles, fov[:, None]], axis=1)
