@@ -1,0 +1,37 @@
+"""All layouts by name, and which one a file has."""
+
+from __future__ import annotations
+
+from . import own, realestate10k
+from .layout import Layout
+from .source import Source
+
+LAYOUTS: dict[str, Layout] = {module.LAYOUT.name: module.LAYOUT for module in (own, realestate10k)}
+"""Layouts by the name the artist sees. The names are kept in saved workflows: never change one."""
+
+READABLE: tuple[str, ...] = tuple(LAYOUTS)
+WRITABLE: tuple[str, ...] = tuple(name for name, layout in LAYOUTS.items() if layout.write)
+
+
+def describe(layout: str) -> str:
+    """Who writes a layout and what its numbers mean, in words for the artist."""
+    return layout_named(layout).about
+
+
+def layout_named(name: str) -> Layout:
+    if name not in LAYOUTS:
+        raise ValueError(f"There is no layout {name!r}. Use one of: {', '.join(LAYOUTS)}.")
+    return LAYOUTS[name]
+
+
+def recognised(source: Source) -> Layout:
+    """The layout that the content has; the name of the file does not count. Refuses one that none or two claim."""
+    found = [layout for layout in LAYOUTS.values() if layout.recognises(source)]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        source.refuse(f"it could be {' or '.join(layout.name for layout in found)}", "Choose the layout by name")
+    source.refuse(
+        "its layout is not recognised",
+        f"It can be one of: {', '.join(LAYOUTS)}. If it is one of these, choose it by name to be told what is wrong",
+    )

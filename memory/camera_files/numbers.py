@@ -1,0 +1,117 @@
+"""Numbers out of text and JSON, as arrays, with the place of each that is wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import chain
+
+import numpy as np
+
+from ..camera import FloatArray
+from .poses import Where
+from .source import MAX_POSES, Source
+
+_BLOCK = 20_000
+
+
+def number_lines(source: Source, first: int = 0) -> tuple[list[str], list[int]]:
+    """The lines that hold something, from index ``first``, and their numbers in the file; # begins a comment line."""
+    found = [
+        (number, line)
+        for number, line in enumerate(source.lines[first:], first + 1)
+        if line and not line.isspace() and not line.lstrip().startswith("#")
+    ]
+    if not found:
+        source.refuse("it has no line with numbers", "Choose a file with a camera path")
+    if len(found) > MAX_POSES:
+        source.refuse(f"it has {len(found)} cameras, at most {MAX_POSES} are read", "Keep only those of the shot")
+    return [line for _, line in found], [number for number, _ in found]
+
+
+def number_table(source: Source, first: int, columns: int, layout: str) -> tuple[FloatArray, Where]:
+    """Rows (F, columns) of a text file from line index ``first``, and where each stands."""
+    lines, numbers = number_lines(source, first)
+
+    def where(index: int) -> str:
+        return f"line {numbers[index]}"
+
+    result = np.empty((len(lines), columns))
+    for begin in range(0, len(lines), _BLOCK):
+        rows = [
+            line.replace(",", " ").split() if "," in line else line.split() for line in lines[begin : begin + _BLOCK]
+        ]
+        result[begin : begin + len(rows)] = numbers_of(source, rows, columns, layout, lambda i: where(begin + i))  # noqa: B023
+    return result, where
+
+
+def numbers_of(source: Source, rows: Sequence[Sequence[str]], columns: int, layout: str, where: Where) -> FloatArray:
+    """Rows of words (F, columns) as numbers; ``where`` names the place of a row that is not."""
+    if any(len(row) != columns for row in rows):
+        index = next(i for i, row in enumerate(rows) if len(row) != columns)
+        source.refuse(
+            f"{len(rows[index])} values, expected {columns} for {layout}",
+            "Complete that camera or leave it out, or choose another layout",
+            where(index),
+        )
+    try:
+        values = np.fromiter(map(float, chain.from_iterable(rows)), dtype=np.float64, count=len(rows) * columns)
+    except ValueError:
+        index, word = next((i, word) for i, row in enumerate(rows) for word in row if not is_number(word))
+        source.refuse(f"{word[:40]!r} is no number", f"{layout} has {columns} numbers for each camera", where(index))
+    return values.reshape(len(rows), columns)
+
+
+def json_array(source: Source, values: object, shape: tuple[int, ...], what: str, where: Where) -> FloatArray:
+    """A list from JSON, one entry for each frame, as an array (F, *shape); refuses the first that differs."""
+    if not isinstance(values, list) or not values:
+        source.refuse(f"{what} is no list with an entry for each frame", "Export the file again")
+    if len(values) > MAX_POSES:
+        source.refuse(f"it has {len(values)} cameras, at most {MAX_POSES} are read", "Keep only those of the shot")
+    try:
+        result = np.array(values, dtype=np.float64)
+        if result.shape == (len(values), *shape):
+            return result
+    except (TypeError, ValueError, OverflowError):
+        pass
+    expected = "x".join(map(str, shape)) or "1"
+    for index, value in enumerate(values):
+        try:
+            one = np.array(value, dtype=np.float64)
+        except (TypeError, ValueError, OverflowError):
+            source.refuse(
+                f"{what} is {_short(value)}, expected {expected} numbers",
+                "Repair or leave out that camera",
+                where(index),
+            )
+        if one.shape != shape:
+            source.refuse(
+                f"{what} has {'x'.join(map(str, one.shape)) or '1'} numbers, expected {expected}",
+                "Repair or leave out that camera",
+                where(index),
+            )
+    raise AssertionError("every entry fits, yet not all together")
+
+
+def is_number(word: str) -> bool:
+    try:
+        float(word)
+    except ValueError:
+        return False
+    return True
+
+
+def first_rows(source: Source, most: int = 3) -> Iterator[list[str]]:
+    """The words of the first lines that hold something and are no comment, for recognising a layout."""
+    for line in source.lines:
+        if most and line.strip() and not line.lstrip().startswith("#"):
+            yield line.replace(",", " ").split()
+            most -= 1
+
+
+def is_numeric(row: Sequence[str], columns: int) -> bool:
+    return len(row) == columns and all(map(is_number, row))
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:60]} ..."

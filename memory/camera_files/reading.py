@@ -1,0 +1,88 @@
+"""Reads a camera path from a file of any layout."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+
+from ..trajectory import Trajectory
+from .layout import Given, Layout, Recorded
+from .layouts import layout_named, recognised
+from .lens import chosen
+from .source import MAX_POSES, Source, sibling
+from .times import even_rate, evenly, usual_rate
+
+DEFAULT_FPS = 24.0
+AUTO = "auto"
+
+
+def read_trajectory(
+    path: Path,
+    *,
+    layout: str = AUTO,
+    fps: float = 0.0,
+    fov: float = 0.0,
+    aspect: float = 0.0,
+    camera: str = "",
+    intrinsics: Path | None = None,
+) -> Trajectory:
+    """The camera path in a file, in our convention: camera-to-world, OpenCV axes, normalised intrinsics.
+
+    ``layout`` is one of `READABLE`, or "auto" to recognise it by the content. 0 or "" means what the file says, or
+    where it says nothing: 24 frames a second, a horizontal field of view of 70 degrees, 16:9. ``fps`` above 0 resamples
+    a path whose file has times and is the rate of one whose file has none. ``fov`` (degrees) replaces the file's lens,
+    ``aspect`` (width / height) its shape. ``camera`` picks one of several in a file: a name such as "cam03", or
+    COLMAP's CAMERA_ID. ``intrinsics`` is the second file of layouts that have two; by default the one beside the first
+    with the usual name, if there is one.
+
+    Positions stay where the file has them, however far from the origin: use ``Trajectory.after`` to move the path.
+    Uneven times are made even along splines.
+
+    Raises ``CameraFileError``, a ``ValueError``, that names the line or frame, the value and the cure.
+    """
+    for what, value in (("fps", fps), ("fov", fov), ("aspect", aspect)):
+        if not (math.isfinite(value) and value >= 0.0):
+            raise ValueError(f"{what} is {value}: it must be above 0, or 0 for what the file says. Use 0.")
+    source = Source(path)
+    found = recognised(source) if layout == AUTO else layout_named(layout)
+    given = Given(camera.strip(), _second(source, found, intrinsics), fov, aspect)
+    if given.camera and not found.cameras:
+        source.refuse(
+            f"a file of {found.name} has one camera, and {given.camera!r} was asked for", "Leave camera empty"
+        )
+    recorded = found.read(source, given)
+    lenses = chosen(recorded.intrinsics, len(recorded.poses), fov, aspect)
+    return _paced(source, recorded, lenses, fps)
+
+
+def _paced(source: Source, recorded: Recorded, lenses: np.ndarray, fps: float) -> Trajectory:
+    poses, times, own = recorded.poses, recorded.times, recorded.fps
+    name = recorded.name or source.path.stem
+    if times is not None and len(times) > 1:
+        even = even_rate(times, recorded.tick, own)
+        if not even:
+            rate = fps or own or usual_rate(times)
+            return Trajectory(*evenly(source, times, poses, lenses, rate), rate, name)
+        own = even
+    path = Trajectory(poses, lenses, own or fps or DEFAULT_FPS, name)
+    if not fps or fps == path.fps:
+        return path
+    if (len(path) - 1) * fps / path.fps >= MAX_POSES:
+        source.refuse(f"at {fps:g} frames a second it would have more than {MAX_POSES} frames", "Choose a lower fps")
+    return path.resampled(fps)
+
+
+def _second(source: Source, layout: Layout, intrinsics: Path | None) -> Source | None:
+    if layout.intrinsics is None:
+        if intrinsics is not None:
+            source.refuse(
+                f"{layout.name} has no second file, and {intrinsics.name} was given for intrinsics",
+                "Leave intrinsics empty",
+            )
+        return None
+    if intrinsics is not None:
+        return Source(intrinsics)
+    usual = sibling(source.path, *layout.intrinsics)
+    return Source(usual) if usual.is_file() else None

@@ -1,0 +1,73 @@
+"""RealEstate10K text, as CameraCtrl, VideoX-Fun and AnimateDiff-Evolved read it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from ..trajectory import Trajectory
+from .layout import Given, Layout, Recorded, Size
+from .lens import check_normalised
+from .numbers import first_rows, is_number, is_numeric, number_table
+from .poses import inverse, rigid_poses
+from .source import Source
+from .times import rising
+
+COLUMNS = 19
+_MICROSECOND = 1e-6
+
+
+def recognises(source: Source) -> bool:
+    if not source.is_text:
+        return False
+    rows = list(first_rows(source, 3))
+    if rows and not any(map(is_number, rows[0])):
+        rows = rows[1:]
+    return bool(rows) and is_numeric(rows[0], COLUMNS)
+
+
+def read(source: Source, given: Given) -> Recorded:
+    title = source.lines[0].split()
+    values, where = number_table(source, 0 if is_numeric(title, COLUMNS) else 1, COLUMNS, "RealEstate10K")
+    poses = inverse(rigid_poses(source, values[:, 7:].reshape(-1, 3, 4), where))
+    lenses = check_normalised(source, values[:, 1:5], where)
+    stamps = values[:, 0]
+    if (stamps == stamps[0]).all():
+        return Recorded(poses, lenses, fps=stated_rate(title), where=where)
+    times = rising(source, stamps * _MICROSECOND, where)
+    return Recorded(poses, lenses, times, _MICROSECOND, stated_rate(title), where=where)
+
+
+def write(trajectory: Trajectory, path: Path, size: Size) -> dict[Path, str]:
+    frames = len(trajectory)
+    stamps = np.round(np.arange(frames) * (1e6 / trajectory.fps)).astype(np.int64).tolist()
+    numbers = np.concatenate(
+        [trajectory.intrinsics, np.zeros((frames, 2)), inverse(trajectory.poses)[:, :3].reshape(-1, 12)], axis=1
+    ).tolist()
+    lines = [f"{stamp} {' '.join(map(repr, row))}" for stamp, row in zip(stamps, numbers, strict=True)]
+    return {path: "\n".join([rate_line(trajectory.fps), *lines, ""])}
+
+
+def rate_line(fps: float) -> str:
+    """The comment with which our text files keep the exact frame rate; other programs pass over it."""
+    return f"# fps {fps!r}"
+
+
+def stated_rate(words: list[str]) -> float:
+    """The frame rate that a line of `rate_line` keeps, 0 for any other line."""
+    if len(words) == 3 and words[:2] == ["#", "fps"] and is_number(words[2]):
+        rate = float(words[2])
+        return rate if 0.0 < rate < 1e6 else 0.0
+    return 0.0
+
+
+LAYOUT = Layout(
+    "RealEstate10K",
+    "Text of RealEstate10K, CameraCtrl, VideoX-Fun and AnimateDiff-Evolved: a first line that is passed over, then 19 "
+    "numbers for each frame: time in microseconds, fx fy cx cy divided by width and height, 0 0, and the "
+    "world-to-camera matrix (3x4, row by row, OpenCV axes).",
+    recognises,
+    read,
+    write,
+)
