@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -10,6 +11,7 @@ from numpy.typing import ArrayLike
 
 from .camera import FloatArray, clean_intrinsics, clean_poses, rigid_inverse
 from .interpolate import interpolate_intrinsics, interpolate_poses, rotations_from_quaternions
+from .pacing import progress
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,17 +129,22 @@ class Trajectory:
         moved[:, 3] = (0.0, 0.0, 0.0, 1.0)
         return replace(self, poses=moved)
 
-    def retimed(self, frames: int) -> Trajectory:
+    def retimed(self, frames: int, *, easing: str = "even", speed: Sequence[float] = ()) -> Trajectory:
         """The whole path in ``frames`` frames at the same rate: slower with more, faster with fewer.
 
-        The ends are kept exactly. Rotations are slerped the short way, positions and intrinsics follow C2 splines.
+        ``speed`` holds how many times as fast as usual the camera goes, relative to each other, at evenly spaced
+        moments, and ``easing`` how it starts and stops: see ``pacing.progress``. The ends are kept exactly. Rotations
+        are slerped the short way, positions and intrinsics follow C2 splines.
         """
         if frames < 1:
             raise ValueError(f"The path cannot be re-timed to {frames} frames: it needs at least 1. Use {len(self)} to "
                              "leave it as it is.")
-        if frames == len(self):
-            return self
-        return self._at(np.linspace(0.0, len(self) - 1.0, frames, dtype=np.float64), self.fps)
+        last = len(self) - 1.0
+        if easing == "even" and len(set(speed)) <= 1:
+            if frames == len(self):
+                return self
+            return self._at(np.linspace(0.0, last, frames, dtype=np.float64), self.fps)
+        return self._at(last * progress(frames, easing, speed), self.fps)
 
     def resampled(self, fps: float) -> Trajectory:
         """The same movement at another frame rate; it lasts as long, to the nearest frame."""

@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.spatial.transform import Rotation, Slerp
 
 from scene_memory.memory.camera import intrinsics_from_fov, pose, rotation
+from scene_memory.memory.pacing import EASINGS
 from scene_memory.memory.trajectory import Trajectory
 
 LENS = intrinsics_from_fov(60.0, 1.6)
@@ -144,6 +146,30 @@ def test_retiming_keeps_both_ends_exactly_and_the_lens_within_its_range(path: Tr
 def test_retiming_to_twice_the_steps_passes_through_every_frame(path: Trajectory):
     double = path.retimed(2 * len(path) - 1)
     assert np.array_equal(double.poses[::2], path.poses)
+
+
+@given(
+    paths(least=2), st.integers(2, 60), st.sampled_from(sorted(EASINGS)), st.lists(st.floats(0.1, 9.0), max_size=5)
+)
+def test_retiming_with_a_speed_curve_keeps_both_ends_exactly(path, frames, easing, speed):
+    slow = path.retimed(frames, easing=easing, speed=speed)
+    assert len(slow) == frames and proper(slow)
+    assert np.array_equal(slow.poses[0], path.poses[0]) and np.array_equal(slow.poses[-1], path.poses[-1])
+
+
+def test_retiming_follows_the_speed_curve():
+    line = Trajectory(np.stack([pose([0, 0, z], np.eye(3)) for z in np.linspace(0, 1, 101)]), LENS, 8.0)
+    speeds = np.diff(line.retimed(1001, speed=[1.0, 4.0]).poses[:, 2, 3])
+    assert speeds[-1] / speeds[0] == pytest.approx(4.0, rel=0.01) and (np.diff(speeds) > -1e-12).all()
+    assert line.retimed(101, speed=[2.0, 2.0]) == line
+
+
+def test_retiming_turns_as_scipy_does():
+    turns = Rotation.random(40, random_state=2).as_matrix()
+    path = Trajectory(np.stack([pose([0, 0, 0], turn) for turn in turns]), LENS, 8.0)
+    at = np.linspace(0.0, 39.0, 1234)
+    expected = Slerp(np.arange(40), Rotation.from_matrix(turns))(at).as_matrix()
+    np.testing.assert_allclose(path.retimed(1234).poses[:, :3, :3], expected, atol=1e-12)
 
 
 def test_retiming_turns_the_short_way_at_an_even_pace(move: Move):
