@@ -17,8 +17,7 @@ class Recorded:
     """What a file says of a camera path, in our conventions; what it does not say is None or 0.
 
     ``poses`` (F, 4, 4) camera-to-world; ``intrinsics`` (F, 4) or (4,) normalised; ``times`` (F,) seconds, rising but
-    not always even, with ``tick`` the rounding of a time; ``fps`` the file's own rate; ``aspect`` of the picture where
-    the file knows no more than that; ``name`` where the file has one.
+    not always even, with ``tick`` the rounding of a time; ``fps`` the file's own rate; ``name`` where the file has one.
     """
 
     poses: FloatArray
@@ -52,8 +51,8 @@ class Layout:
 
     ``recognises(source)`` looks at the content only. ``read(source, given)`` gives what is there. ``write(trajectory,
     path, size)`` gives the text of each file, the camera path's own last. ``intrinsics`` names the second file: the
-    word in the first file's name, the word in the second's, and its ending if that differs. ``cameras`` says that a
-    file may hold several.
+    word in the first file's name and the word in the second's; ``is_second`` recognises one that was chosen by
+    mistake. ``cameras`` says that a file may hold several.
     """
 
     name: str
@@ -62,4 +61,5 @@ class Layout:
     read: Callable[[Source, Given], Recorded]
     write: Callable[[Trajectory, Path, Size], dict[Path, str]] | None = None
     intrinsics: tuple[str, str] | None = None
+    is_second: Callable[[Source], bool] | None = None
     cameras: bool = False

@@ -2,11 +2,41 @@
 
 from __future__ import annotations
 
-from . import own, realestate10k
+from . import (
+    colmap,
+    context_as_memory,
+    hy_worldplay,
+    kitti,
+    lingbot,
+    motionctrl,
+    nerfstudio,
+    own,
+    realestate10k,
+    recammaster,
+    spatia,
+    threejs,
+    tum,
+)
 from .layout import Layout
 from .source import Source
 
-LAYOUTS: dict[str, Layout] = {module.LAYOUT.name: module.LAYOUT for module in (own, realestate10k)}
+_MODULES = (
+    own,
+    realestate10k,
+    colmap,
+    nerfstudio,
+    tum,
+    kitti,
+    motionctrl,
+    recammaster,
+    context_as_memory,
+    lingbot,
+    hy_worldplay,
+    spatia,
+    threejs,
+)
+
+LAYOUTS: dict[str, Layout] = {module.LAYOUT.name: module.LAYOUT for module in _MODULES}
 """Layouts by the name the artist sees. The names are kept in saved workflows: never change one."""
 
 READABLE: tuple[str, ...] = tuple(LAYOUTS)
@@ -31,6 +61,14 @@ def recognised(source: Source) -> Layout:
         return found[0]
     if found:
         source.refuse(f"it could be {' or '.join(layout.name for layout in found)}", "Choose the layout by name")
+    for layout in LAYOUTS.values():
+        if layout.is_second is not None and layout.is_second(source):
+            source.refuse(
+                f"it holds the lens of {layout.name}, not the path of the camera",
+                "Choose the file with the cameras; this one is found beside it by its name",
+            )
+    if source.starts_as_json and source.json_problem:
+        source.refuse(source.json_problem, "Repair the JSON, or export the file again")
     source.refuse(
         "its layout is not recognised",
         f"It can be one of: {', '.join(LAYOUTS)}. If it is one of these, choose it by name to be told what is wrong",

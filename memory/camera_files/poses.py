@@ -15,6 +15,7 @@ Where = Callable[[int], str]
 
 ROUNDING = 2e-3
 """Rotations written with three decimals are off orthonormal by less; scale and shear are off by more."""
+_CLEAN = 1e-9
 FARTHEST = 1e9
 """Beyond this, float64 no longer holds a position to a millionth of a unit."""
 
@@ -72,7 +73,7 @@ def rigid_poses(source: Source, matrices: FloatArray, where: Where = frame) -> F
             "The file comes from a left-handed program or lost a change of axes: convert its axes first",
             where(int(np.argmax(mirrored))),
         )
-    rounded = error > 1e-12
+    rounded = error > _CLEAN
     if rounded.any():
         result[rounded, :3, :3] = nearest_rotations(turns[rounded])
     return result

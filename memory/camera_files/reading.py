@@ -12,7 +12,7 @@ from .layout import Given, Layout, Recorded
 from .layouts import layout_named, recognised
 from .lens import chosen
 from .source import MAX_POSES, Source, sibling
-from .times import even_rate, evenly, usual_rate
+from .times import even_rate, evenly, mean_rate
 
 DEFAULT_FPS = 24.0
 AUTO = "auto"
@@ -38,13 +38,15 @@ def read_trajectory(
     with the usual name, if there is one.
 
     Positions stay where the file has them, however far from the origin: use ``Trajectory.after`` to move the path.
-    Uneven times are made even along splines.
+    Uneven times are made even along splines, with as many frames as before if ``fps`` is 0.
 
     Raises ``CameraFileError``, a ``ValueError``, that names the line or frame, the value and the cure.
     """
     for what, value in (("fps", fps), ("fov", fov), ("aspect", aspect)):
         if not (math.isfinite(value) and value >= 0.0):
             raise ValueError(f"{what} is {value}: it must be above 0, or 0 for what the file says. Use 0.")
+    if fov >= 180.0:
+        raise ValueError(f"fov is {fov}: it must be below 180 degrees, or 0 for what the file says. Use 70.")
     source = Source(path)
     found = recognised(source) if layout == AUTO else layout_named(layout)
     given = Given(camera.strip(), _second(source, found, intrinsics), fov, aspect)
@@ -63,7 +65,7 @@ def _paced(source: Source, recorded: Recorded, lenses: np.ndarray, fps: float) -
     if times is not None and len(times) > 1:
         even = even_rate(times, recorded.tick, own)
         if not even:
-            rate = fps or own or usual_rate(times)
+            rate = fps or own or mean_rate(times)
             return Trajectory(*evenly(source, times, poses, lenses, rate), rate, name)
         own = even
     path = Trajectory(poses, lenses, own or fps or DEFAULT_FPS, name)

@@ -47,26 +47,29 @@ class Source:
         raise CameraFileError(f"{place}: {problem}. {cure}.")
 
     @cached_property
+    def _decoded(self) -> str | None:
+        if b"\0" in self.data[:4096]:
+            return None
+        try:
+            return self.data.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
+        except UnicodeDecodeError:
+            return None
+
+    @property
     def is_text(self) -> bool:
         """Whether the bytes are text in UTF-8, with or without a byte order mark."""
-        if b"\0" in self.data[:4096]:
-            return False
-        try:
-            self.data.decode("utf-8-sig")
-        except UnicodeDecodeError:
-            return False
-        return True
+        return self._decoded is not None
 
-    @cached_property
+    @property
     def text(self) -> str:
         """The file as text; refuses other files."""
-        if not self.is_text:
+        if self._decoded is None:
             self.refuse(
                 "it is no UTF-8 text",
                 "Save it as plain text in UTF-8; COLMAP's .bin files are converted by "
                 "`colmap model_converter --output_type TXT`",
             )
-        return self.data.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
+        return self._decoded
 
     @cached_property
     def lines(self) -> list[str]:
@@ -119,14 +122,14 @@ class Source:
             raise ValueError("its lists are nested too deep") from error
 
 
-def sibling(path: Path, word: str, other: str, ending: str | None = None) -> Path:
+def sibling(path: Path, word: str, other: str) -> Path:
     """The second file of a layout: ``a_poses.npy`` -> ``a_intrinsics.npy``; a name without the word gets it added."""
     if word in path.stem:
         before, _, after = path.stem.rpartition(word)
         stem = f"{before}{other}{after}"
     else:
         stem = f"{path.stem}_{other}"
-    return path.with_name(stem + (path.suffix if ending is None else ending))
+    return path.with_name(stem + path.suffix)
 
 
 def _no_constant(word: str) -> NoReturn:

@@ -14,7 +14,12 @@ EVEN = 1e-3
 
 
 def rising(source: Source, times: FloatArray, where: Where) -> FloatArray:
-    """Times (F,) that begin at 0; refuses those that do not rise."""
+    """Times (F,) that begin at 0; refuses those that are not finite or do not rise."""
+    if not np.isfinite(times).all():
+        index = int(np.argmin(np.isfinite(times)))
+        source.refuse(
+            f"the time {times[index]} is not a finite number", "Repair or leave out that camera", where(index)
+        )
     steps = np.diff(times)
     if (steps <= 0.0).any():
         index = int(np.argmax(steps <= 0.0)) + 1
@@ -56,6 +61,6 @@ def evenly(
     return interpolate_poses(times, poses, at), interpolate_intrinsics(times, intrinsics, at)
 
 
-def usual_rate(times: FloatArray) -> float:
-    """The frame rate of uneven ``times``: that of the middle one of their steps."""
-    return float(f"{1.0 / float(np.median(np.diff(times))):.6g}")
+def mean_rate(times: FloatArray) -> float:
+    """The frame rate at which uneven ``times`` become as many frames as there are."""
+    return (len(times) - 1) / float(times[-1])

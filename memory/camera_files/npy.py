@@ -1,0 +1,61 @@
+"""Arrays from .npy files: plain numbers only, never pickle, and nothing larger than the file itself."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+
+from ..camera import FloatArray
+from .source import MAX_POSES, Source
+
+MAGIC = b"\x93NUMPY"
+
+
+def is_npy(source: Source) -> bool:
+    return source.data.startswith(MAGIC)
+
+
+def npy_shape(source: Source) -> tuple[int, ...]:
+    """The shape that the file's head claims; () for a head that cannot be read."""
+    try:
+        return _head(source.data)[0]
+    except ValueError:
+        return ()
+
+
+def npy_array(source: Source) -> FloatArray:
+    """The numbers of an .npy file."""
+    if not is_npy(source):
+        source.refuse("it is no .npy file", "Choose the .npy file; take it out of an .npz first")
+    try:
+        shape, fortran, kind, begin = _head(source.data)
+    except ValueError as error:
+        source.refuse(f"its head cannot be read: {error}", "Save it again with numpy.save")
+    if kind.kind not in "fiu":
+        source.refuse(f"it holds {kind}, expected plain numbers", "Save it as float32 or float64; objects are not read")
+    count = 1
+    for side in shape:
+        count *= side
+    if (shape and shape[0] > MAX_POSES) or count > 16 * MAX_POSES:
+        source.refuse(f"its shape is {shape}, at most {MAX_POSES} cameras are read", "Keep only those of the shot")
+    there = len(source.data) - begin
+    if count * kind.itemsize != there:
+        source.refuse(
+            f"its shape is {shape}, which takes {count * kind.itemsize} bytes, and {there} are there",
+            "The file is cut off or damaged: copy it again",
+        )
+    values = np.frombuffer(source.data, dtype=kind, count=count, offset=begin)
+    return np.asarray(values.reshape(shape, order="F" if fortran else "C"), dtype=np.float64)
+
+
+def _head(data: bytes) -> tuple[tuple[int, ...], bool, np.dtype, int]:
+    file = io.BytesIO(data)
+    version = np.lib.format.read_magic(file)
+    if version == (1, 0):
+        shape, fortran, kind = np.lib.format.read_array_header_1_0(file)
+    elif version == (2, 0):
+        shape, fortran, kind = np.lib.format.read_array_header_2_0(file)
+    else:
+        raise ValueError(f"version {version} is not used for plain numbers")
+    return shape, fortran, kind, file.tell()

@@ -1,0 +1,46 @@
+"""ReCamMaster's camera_extrinsics.json: ten cameras a frame, as Unreal's matrices of row vectors, in centimetres."""
+
+from __future__ import annotations
+
+from .keyed import first_frame, frames_in_order
+from .layout import Given, Layout, Recorded
+from .numbers import numbers_of
+from .poses import FROM_UNREAL, rigid_poses
+from .source import Source
+
+CENTIMETRE = 0.01
+
+
+def recognises(source: Source) -> bool:
+    first = first_frame(source.document) if source.is_json else None
+    return isinstance(first, dict) and bool(first) and isinstance(next(iter(first.values())), str)
+
+
+def read(source: Source, given: Given) -> Recorded:
+    frames, where = frames_in_order(source, source.document)
+    camera = given.camera
+    texts = []
+    for index, cameras in enumerate(frames):
+        if not isinstance(cameras, dict) or not cameras:
+            source.refuse("it has no cameras", "Complete that frame or leave it out", where(index))
+        camera = camera or next(iter(cameras))
+        text = cameras.get(camera)
+        if not isinstance(text, str):
+            source.refuse(f"it has no camera {camera!r}", f"Use one of: {', '.join(list(cameras)[:12])}", where(index))
+        texts.append(text)
+    rows = [text.replace("[", " ").replace("]", " ").split() for text in texts]
+    values = numbers_of(source, rows, 16, "ReCamMaster", where).reshape(-1, 4, 4)
+    poses = FROM_UNREAL @ rigid_poses(source, values.transpose(0, 2, 1), where) @ FROM_UNREAL.T
+    poses[:, :3, 3] *= CENTIMETRE
+    return Recorded(poses, name=f"{source.path.stem} {camera}", where=where)
+
+
+LAYOUT = Layout(
+    "ReCamMaster",
+    "camera_extrinsics.json of ReCamMaster and its data set: several cameras (cam01 to cam10) in each frame; choose "
+    "one by name, else it is the first. Unreal's axes (left-handed, x forward, z up) and centimetres become ours and "
+    "metres. It holds neither times nor a lens.",
+    recognises,
+    read,
+    cameras=True,
+)

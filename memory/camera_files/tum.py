@@ -1,0 +1,54 @@
+"""TUM: a time, a place and a quaternion a line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from scipy.spatial.transform import Rotation
+
+from ..trajectory import Trajectory
+from .layout import Given, Layout, Recorded, Size
+from .numbers import first_rows, is_numeric, number_table
+from .poses import quaternion_poses
+from .realestate10k import rate_line, stated_rate
+from .source import Source
+from .times import rising
+
+COLUMNS = 8
+_TICK = 1e-4
+"""Seconds: recordings of TUM write four decimals."""
+
+
+def recognises(source: Source) -> bool:
+    return source.is_text and _all_have(source, COLUMNS)
+
+
+def read(source: Source, given: Given) -> Recorded:
+    values, where = number_table(source, 0, COLUMNS, "TUM")
+    poses = quaternion_poses(source, values[:, 1:4], values[:, 4:], where)
+    fps = stated_rate(source.lines[0].split())
+    return Recorded(poses, None, rising(source, values[:, 0], where), _TICK, fps, where=where)
+
+
+def write(trajectory: Trajectory, path: Path, size: Size) -> dict[Path, str]:
+    times = np.arange(len(trajectory)) / trajectory.fps
+    turns = Rotation.from_matrix(trajectory.poses[:, :3, :3]).as_quat(canonical=True)
+    rows = np.concatenate([times[:, None], trajectory.poses[:, :3, 3], turns], axis=1).tolist()
+    head = [rate_line(trajectory.fps), "# timestamp tx ty tz qx qy qz qw"]
+    return {path: "\n".join([*head, *(" ".join(map(repr, row)) for row in rows), ""])}
+
+
+def _all_have(source: Source, columns: int) -> bool:
+    rows = list(first_rows(source))
+    return bool(rows) and all(is_numeric(row, columns) for row in rows)
+
+
+LAYOUT = Layout(
+    "TUM",
+    "Text of the TUM RGB-D benchmark, ORB-SLAM and evo: a line `timestamp tx ty tz qx qy qz qw` for each camera, "
+    "seconds, camera-to-world, quaternion with w last, OpenCV axes. It holds no lens. Uneven times are made even.",
+    recognises,
+    read,
+    write,
+)
