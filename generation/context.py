@@ -51,9 +51,7 @@ def choose_context(
         here = reader.has(state, found.indices)
         reasons = tuple(reason for reason, kept in zip(found.reasons, here, strict=True) if kept)
         found = replace(found, indices=found.indices[here], reasons=reasons)
-    return replace(
-        found, indices=found.indices[: adapter.most_context], reasons=found.reasons[: adapter.most_context]
-    )
+    return replace(found, indices=found.indices[: adapter.most_context], reasons=found.reasons[: adapter.most_context])
 
 
 def runs_of(indices: NDArray[np.int64]) -> tuple[tuple[int, int], ...]:
@@ -101,7 +99,8 @@ class ContextReader:
         if self._latents is not None:
             self.settle(int(indices[-1]))
         latents = self._latents.read(state, indices, self.pixels) if self._latents is not None else None
-        return ContextFrames(self.pixels(state, indices), poses, intrinsics, latents)
+        numbers = tuple(int(index) for index in indices)
+        return ContextFrames(self.pixels(state, indices), poses, intrinsics, latents, numbers)
 
     def pixels(self, state: MemoryState, indices: Sequence[int] | NDArray[np.int64]) -> Pixels:
         """Pixels (n, H, W, 3) of frames."""

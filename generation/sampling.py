@@ -28,21 +28,55 @@ def segment_seed(seed: int, first_frame: int) -> int:
 def sample(
     model: Any, prepared: Prepared, sampler: Any, sigmas: Tensor, *, cfg: float, seed: int, on_step: StepCallback
 ) -> Tensor:
-    """The latent of one segment, in the VAE's space. ``on_step(step, x0)`` is called after each step."""
+    """The latent of one segment, in the VAE's space. ``on_step(step, x0)`` is called after each step.
+
+    A pair of models goes over the noise levels as two of the host's advanced samplers would, the second without noise
+    of its own.
+    """
+    noise = comfy.sample.prepare_noise(prepared.latent, seed)
+    latent, done = prepared.latent, 0
+    for one, levels in passes(prepared.model or model, prepared, sigmas):
+        latent = _sampled(one, prepared, latent, noise, sampler, levels, cfg, seed, done, on_step)
+        noise, done = torch.zeros_like(noise), done + len(levels) - 1
+    return latent
+
+
+def passes(model: Any, prepared: Prepared, sigmas: Tensor) -> list[tuple[Any, Tensor]]:
+    """Which MODEL samples which noise levels: one of a pair those that begin below its boundary."""
+    if prepared.low_noise is None:
+        return [(model, sigmas)]
+    high = int((sigmas[:-1] >= prepared.boundary).sum())
+    parts = [(model, sigmas[: high + 1]), (prepared.low_noise, sigmas[high:])]
+    return [(one, levels) for one, levels in parts if len(levels) > 1]
+
+
+def _sampled(
+    model: Any,
+    prepared: Prepared,
+    latent: Tensor,
+    noise: Tensor,
+    sampler: Any,
+    sigmas: Tensor,
+    cfg: float,
+    seed: int,
+    done: int,
+    on_step: StepCallback,
+) -> Tensor:
     guider = comfy.samplers.CFGGuider(model)
     if prepared.negative is None:
         guider.inner_set_conds({"positive": prepared.positive})
     else:
         guider.set_conds(prepared.positive, prepared.negative)
     guider.set_cfg(cfg)
-    noise = comfy.sample.prepare_noise(prepared.latent, seed)
 
     def callback(step: int, x0: Tensor, x: Tensor, total: int) -> None:
-        on_step(step, x0)
+        on_step(done + step, x0)
         comfy.model_management.throw_exception_if_processing_interrupted()
 
-    latent = guider.sample(noise, prepared.latent, sampler, sigmas, callback=callback, disable_pbar=True, seed=seed)
-    return latent.to(comfy.model_management.intermediate_device())
+    made = guider.sample(
+        noise, latent, sampler, sigmas, denoise_mask=prepared.mask, callback=callback, disable_pbar=True, seed=seed
+    )
+    return made.to(comfy.model_management.intermediate_device())
 
 
 def decode(vae: Any, latent: Tensor) -> NDArray[np.uint8]:

@@ -22,13 +22,15 @@ ROUTABLE_KEY = "scene_memory_routable"
 class ContextFrames:
     """Past frames, oldest first: pixels (K, H, W, 3) uint8, poses (K, 4, 4) c2w, intrinsics (K, 4).
 
-    `latents` (1, C, K, h, w) in the VAE's space, for an adapter with `context_latents`.
+    `latents` (1, C, K, h, w) in the VAE's space, for an adapter with `context_latents`. `numbers` (K,) says which
+    frames of the film they are.
     """
 
     pixels: NDArray[np.uint8]
     poses: NDArray[np.float64]
     intrinsics: NDArray[np.float64]
     latents: Tensor | None = None
+    numbers: tuple[int, ...] = ()
 
     def __len__(self) -> int:
         return len(self.poses)
@@ -38,6 +40,7 @@ class ContextFrames:
 class Segment:
     """The frames to make: their cameras, size and what they may look back at.
 
+    `begins_with` (H, W, 3): the first of them, where it is known already. `first_frame`: its number in the film.
     Compared by identity: the same object on positive and negative conditioning lets the host batch both.
     """
 
@@ -45,6 +48,8 @@ class Segment:
     width: int
     height: int
     context: ContextFrames | None = None
+    begins_with: NDArray[np.uint8] | None = None
+    first_frame: int = 0
 
     def __len__(self) -> int:
         return len(self.trajectory)

@@ -23,6 +23,7 @@ from ..memory.trajectory import Trajectory
 from .adapters import adapter_for
 from .adapters.base import Adapter, Conditioning
 from .context import ContextReader, choose_context
+from .continuity import continues, whole_path
 from .latents import ContextLatents
 from .sampling import decode, sample, segment_seed
 from .segment import Segment
@@ -81,11 +82,13 @@ class _Shot:
     reader: ContextReader
     writer: SegmentWriter
     key: ShotKey | None
+    looks_back: bool
 
 
-def segment_lengths(plan: ShotPlan) -> list[int]:
-    """Frames of each segment of a plan."""
-    return adapter_for(plan.model).segment_lengths(len(plan.trajectory), plan.segment_frames)
+def segment_lengths(state: MemoryState, plan: ShotPlan) -> list[int]:
+    """New frames of each segment of a plan after a memory."""
+    goes_on = continues(state, plan.trajectory)
+    return adapter_for(plan.model).segment_lengths(len(plan.trajectory), plan.segment_frames, goes_on)
 
 
 def generate_shot(
@@ -110,7 +113,8 @@ def generate_shot(
     size = shot_size(state, plan, adapter)
     _check(state, plan)
     shot = _begin(state, plan, adapter, size)
-    lengths = adapter.segment_lengths(len(plan.trajectory), plan.segment_frames)
+    goes_on = continues(state, plan.trajectory)
+    lengths = adapter.segment_lengths(len(plan.trajectory), plan.segment_frames, goes_on)
     start = there = 0
     try:
         for index, length in enumerate(lengths):
@@ -126,20 +130,21 @@ def generate_shot(
                     there += 1
                     yield SegmentDone(state := known, index, made=False)
                     continue
-            retrieval = choose_context(state, path, shot.settings, adapter, shot.reader)
-            pictures, latent = _made(state, shot, path, retrieval, index, on_step)
+            retrieval = choose_context(state, path, shot.settings, adapter, shot.reader) if shot.looks_back else None
+            segment = _segment(state, shot, path, retrieval, adapter.overlap if goes_on or index else 0)
+            pictures, latent = _made(state, shot, segment, len(path), index, on_step)
             if on_pictures is not None:
                 on_pictures(index, pictures)
             if (written := shot.writer.wait()) is not None:
                 yield SegmentDone(state := written, index - 1)
-            segment = _prepared(state, shot, path, depth, key, retrieval, pictures, latent)
+            ready = _prepared(state, shot, path, depth, key, retrieval, pictures, latent)
             shot.reader.made(state.frames, pictures)
             if _bank(state).max_bytes is None:
-                shot.writer.begin(segment, state.frames)
-                state = segment.state
+                shot.writer.begin(ready, state.frames)
+                state = ready.state
             else:
                 # Keeping the bank within its size may change the memory that the next segment continues.
-                yield SegmentDone(state := segment.write(), index)
+                yield SegmentDone(state := ready.write(), index)
         if (written := shot.writer.wait()) is not None:
             yield SegmentDone(written, len(lengths) - 1)
     finally:
@@ -166,7 +171,8 @@ def shot_size(state: MemoryState, plan: ShotPlan, adapter: Adapter) -> tuple[int
 
 
 def _begin(state: MemoryState, plan: ShotPlan, adapter: Adapter, size: tuple[int, int]) -> _Shot:
-    settings = plan.retriever or RetrievalSettings(strategy="recent", k=adapter.context_without_retriever)
+    newest = adapter.context_without_retriever
+    settings = plan.retriever or RetrievalSettings(strategy="recent", k=max(1, newest))
     if settings.k > adapter.most_context:
         log.info("%s looks at no more than %d frames of those found.", adapter.name, adapter.most_context)
     latents = ContextLatents(plan.vae) if adapter.context_latents else None
@@ -183,7 +189,8 @@ def _begin(state: MemoryState, plan: ShotPlan, adapter: Adapter, size: tuple[int
         prompt=plan.prompt,
     )
     writer = SegmentWriter()
-    return _Shot(plan, adapter, settings, size, state.shots, latents, ContextReader(latents, writer), writer, key)
+    reader, looks_back = ContextReader(latents, writer), plan.retriever is not None or newest > 0
+    return _Shot(plan, adapter, settings, size, state.shots, latents, reader, writer, key, looks_back)
 
 
 def _bank(state: MemoryState) -> Bank:
@@ -191,27 +198,31 @@ def _bank(state: MemoryState) -> Bank:
     return state.bank
 
 
+def _segment(state: MemoryState, shot: _Shot, path: Trajectory, retrieval: Retrieval | None, overlap: int) -> Segment:
+    """What the model makes for the new frames of ``path``: after ``overlap`` known ones, on its own grid of lengths."""
+    context = shot.reader.read(state, retrieval)
+    first = state.frames - overlap
+    known = shot.reader.pixels(state, [first])[0] if overlap else None
+    whole = whole_path(state, path, overlap, shot.adapter.made_for(len(path) + overlap))
+    return Segment(whole, *shot.size, context, known, first)
+
+
 def _made(
-    state: MemoryState,
-    shot: _Shot,
-    path: Trajectory,
-    retrieval: Retrieval | None,
-    index: int,
-    on_step: StepCallback | None,
+    state: MemoryState, shot: _Shot, segment: Segment, new: int, index: int, on_step: StepCallback | None
 ) -> tuple[NDArray[np.uint8], torch.Tensor]:
-    """Pictures and latent of a segment."""
+    """The new pictures of a segment, and its latent."""
     plan = shot.plan
-    segment = Segment(path, *shot.size, shot.reader.read(state, retrieval))
     latent = sample(
         plan.model,
-        shot.adapter.prepare(plan.model, plan.positive, plan.negative, segment),
+        shot.adapter.prepare(plan.model, plan.positive, plan.negative, segment, plan.vae),
         plan.sampler,
         plan.sigmas,
         cfg=plan.cfg,
         seed=segment_seed(plan.seed, state.frames),
         on_step=lambda step, x0: on_step(index, step, x0) if on_step else None,
     )
-    return decode(plan.vae, latent), latent
+    known = state.frames - segment.first_frame
+    return decode(plan.vae, latent)[known : known + new], latent
 
 
 def _prepared(
@@ -224,7 +235,9 @@ def _prepared(
     pictures: NDArray[np.uint8],
     latent: torch.Tensor,
 ) -> Prepared:
-    kept = shot.latents.kept(latent) if shot.latents else None
+    # Only where each frame has a latent of its own do latents stand for frames.
+    alone = latent.ndim == 5 and latent.shape[2] == len(pictures) == 1
+    kept = shot.latents.kept(latent) if shot.latents and alone else None
     return _bank(state).prepare(
         state,
         frames=pictures,

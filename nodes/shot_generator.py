@@ -144,7 +144,7 @@ class ShotGenerator(io.ComfyNode):
             depth=None if depth is None else to_depth(depth, depth_kind, depth_scale),
         )
         steps = max(1, sigmas.numel() - 1)
-        total = steps * len(segment_lengths(plan))
+        total = steps * len(segment_lengths(memory, plan))
         bar = comfy.utils.ProgressBar(total)
         previewer = latent_preview.get_previewer(model.load_device, model.model.latent_format)
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from .base import Adapter
+from .wan import WanAdapter
 from .world import WorldAdapter
 
-ADAPTERS: tuple[type[Adapter], ...] = (WorldAdapter,)
+ADAPTERS: tuple[type[Adapter], ...] = (WorldAdapter, WanAdapter)
 
 
 def adapter_for(model: Any) -> Adapter:
@@ -18,10 +19,10 @@ def adapter_for(model: Any) -> Adapter:
     """
     for adapter in ADAPTERS:
         if adapter.serves(model):
-            return adapter()
+            return adapter.for_model(model)
     raise ValueError(
         f"Shot Generator cannot give memory to this model ({model_kind(model)}) yet. "
-        "Connect the MODEL of Load World Model; it is the one that this version serves."
+        "Load one that it serves: Wan 2.1 or 2.2 text to video or image to video, Wan 2.2 TI2V-5B, or Load World Model."
     )
 
 

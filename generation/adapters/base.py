@@ -15,11 +15,19 @@ Conditioning = list[list[Any]]
 
 @dataclass(frozen=True)
 class Prepared:
-    """One sampling pass: conditioning that carries the segment, and the empty latent to fill."""
+    """One sampling pass: conditioning that carries the segment, and the latent to fill.
+
+    mask: 1 where the latent is to be made, 0 where it is known; None where all is to be made. model: the MODEL to
+    sample, None for the artist's own. low_noise: a MODEL that goes on from where the noise level is below ``boundary``.
+    """
 
     positive: Conditioning
     negative: Conditioning | None
     latent: torch.Tensor
+    mask: torch.Tensor | None = None
+    model: Any = None
+    low_noise: Any = None
+    boundary: float = 0.0
 
 
 class Adapter(ABC):
@@ -35,7 +43,8 @@ class Adapter(ABC):
       first. ``with_described_blocks`` does both for models like Wan;
     - "block_index": the number of the layer, which the host's models set themselves.
 
-    Attention without layout and mark, with a mask, or of another size than the layout's is left to the model's own backend.
+    Attention without layout and mark, with a mask, or of another size than the layout's is left to the model's own
+    backend.
     """
 
     name: str
@@ -59,17 +68,35 @@ class Adapter(ABC):
     context_latents: bool = False
     """Whether the model looks at context frames as latents of the VAE. Latents are then kept beside the frames."""
 
+    overlap: int = 0
+    """Newest frames with which a segment that goes on begins: they are known, and are not put into the film again."""
+
     @staticmethod
     @abstractmethod
     def serves(model: Any) -> bool:
         """Whether this adapter knows the MODEL, by looking at it."""
 
+    @classmethod
+    def for_model(cls, model: Any) -> Adapter:
+        """The adapter of a MODEL that it serves."""
+        return cls()
+
     @abstractmethod
-    def prepare(self, model: Any, positive: Conditioning, negative: Conditioning | None, segment: Segment) -> Prepared:
+    def prepare(
+        self, model: Any, positive: Conditioning, negative: Conditioning | None, segment: Segment, vae: Any = None
+    ) -> Prepared:
         """Conditioning and latent for a segment. Nothing that is passed in is changed."""
 
-    def segment_lengths(self, frames: int, wanted: int) -> list[int]:
-        """Cut a shot into segments of `wanted` frames (0: the model's own length); the last may be shorter."""
+    def made_for(self, frames: int) -> int:
+        """Frames that the model makes where so many are asked for; what is too many at the end is left out."""
+        return frames
+
+    def segment_lengths(self, frames: int, wanted: int, continues: bool = False) -> list[int]:
+        """New frames of each segment of a shot, with `wanted` frames made at a time (0: the model's own length).
+
+        The last may be shorter. `continues`: the shot goes on from the newest frame, so that its first segment begins
+        with the overlap, too.
+        """
         length = wanted or self.default_segment
         if length > self.longest_segment:
             raise ValueError(

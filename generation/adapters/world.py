@@ -30,7 +30,9 @@ class WorldAdapter(Adapter):
     def serves(model: Any) -> bool:
         return isinstance(getattr(model.model, "diffusion_model", None), WorldDiffusion)
 
-    def prepare(self, model: Any, positive: Conditioning, negative: Conditioning | None, segment: Segment) -> Prepared:
+    def prepare(
+        self, model: Any, positive: Conditioning, negative: Conditioning | None, segment: Segment, vae: Any = None
+    ) -> Prepared:
         carried = {CONDITION_KEY: segment}
         latent = torch.zeros(
             [1, 3, len(segment), segment.height, segment.width], device=comfy.model_management.intermediate_device()

@@ -1,0 +1,205 @@
+"""Adapter of the Wan family: remembered frames are appended to the sequence, clean, and cut off again."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import comfy.patcher_extension
+import node_helpers
+import torch
+from torch import Tensor
+
+from ..segment import ContextFrames, Segment
+from ..wan.context import WRAPPER_KEY, ContextPlan, append_context, conditions
+from ..wan.estimate import FACTOR_CONDS, counted_conds, reckon_context
+from ..wan.family import CONCAT_START, NO_START, WanFamily, family_of
+from ..wan.options import AFTER, AUTO, BEFORE, CLEAN, NOISED, SAME, WanOptions, options_of
+from ..wan.positions import ContextPositions
+from ..wan.start import as_image, start_of
+from .base import Adapter, Conditioning, Prepared
+
+STRIDE = 4
+"""Pictures to one latent frame."""
+
+
+class WanAdapter(Adapter):
+    """Text to video, image to video, TI2V-5B, pairs for high and low noise."""
+
+    name = "Wan"
+    version = 1
+    default_segment = 81
+    longest_segment = 401
+    default_size = (832, 480)
+    size_multiple = 16
+    context_without_retriever = 1
+    most_context = 20
+    context_latents = True
+    overlap = 1
+
+    def __init__(self, family: WanFamily) -> None:
+        self.family = family
+        self.name = family.name
+        self.size_multiple = family.pixels_per_token
+        # Where the first picture is known, the newest frame is in the segment already.
+        self.context_without_retriever = 1 if family.start == NO_START else 0
+        if family.channels == 48:
+            self.default_segment, self.default_size = 121, (1280, 704)
+
+    @staticmethod
+    def serves(model: Any) -> bool:
+        family = family_of(model)
+        return family is not None and not family.camera and not family.vace
+
+    @classmethod
+    def for_model(cls, model: Any) -> WanAdapter:
+        family = family_of(model)
+        assert family is not None, "asked only for what it serves"
+        return cls(family)
+
+    def prepare(
+        self, model: Any, positive: Conditioning, negative: Conditioning | None, segment: Segment, vae: Any = None
+    ) -> Prepared:
+        options = options_of(model)
+        check_pair(self, options)
+        check_vae(self, vae)
+        check_conditioning(positive, negative)
+        start = start_of(self.family, vae, len(segment), segment.width, segment.height, segment.begins_with)
+        shared = {**start.values, **self._seen(options, segment), **self._more_values(segment)}
+        ours = context = None
+        if segment.context is not None and len(segment.context):
+            context, ours = self._context(model, options, segment)
+        low = options.low_noise
+        return Prepared(
+            positive=_with(positive, shared, ours),
+            negative=None if negative is None else _with(negative, shared, _blank(ours, options)),
+            latent=start.latent,
+            mask=start.mask,
+            model=model if context is None else with_context(model),
+            low_noise=low if low is None or context is None else with_context(routed_like(low, model)),
+            boundary=options.boundary,
+        )
+
+    def segment_lengths(self, frames: int, wanted: int, continues: bool = False) -> list[int]:
+        length = wanted or self.default_segment
+        if length % STRIDE != 1:
+            raise ValueError(
+                f"segment_frames is {wanted}: {self.name} makes 4n+1 frames at a time. "
+                f"Use {length // STRIDE * STRIDE + 1}, or 0 for its own length ({self.default_segment})."
+            )
+        super().segment_lengths(frames, wanted)
+        lengths = []
+        while frames > 0:
+            lengths.append(min(frames, length - self.overlap * (continues or bool(lengths))))
+            frames -= lengths[-1]
+        return lengths
+
+    def made_for(self, frames: int) -> int:
+        return -(-(frames - 1) // STRIDE) * STRIDE + 1
+
+    def _more_values(self, segment: Segment) -> dict[str, Any]:
+        """Conditioning values that a kind of control adds."""
+        return {}
+
+    def _context_cameras(self, segment: Segment) -> Tensor | None:
+        """Cameras of the context frames, for models that see cameras."""
+        return None
+
+    def _seen(self, options: WanOptions, segment: Segment) -> dict[str, Any]:
+        if options.clip_vision is None or segment.begins_with is None or not self.family.clip_vision:
+            return {}
+        return {"clip_vision_output": options.clip_vision.encode_image(as_image(segment.begins_with))}
+
+    def _context(self, model: Any, options: WanOptions, segment: Segment) -> tuple[ContextPlan, dict[str, Any]]:
+        context = segment.context
+        assert context is not None and context.latents is not None
+        plan = ContextPlan(ContextPositions(*self._places(options, segment, context)), self._times(options))
+        latents = model.model.process_latent_in(context.latents)
+        # The same noise for the same frames: it is no part of what the seed varies.
+        noise = torch.randn(latents.shape, generator=torch.Generator().manual_seed(len(context)))
+        return plan, conditions(plan, latents, noise, self._context_cameras(segment))
+
+    def _places(self, options: WanOptions, segment: Segment, context: ContextFrames) -> tuple[str, tuple[float, ...]]:
+        kind = options.positions
+        if kind == AUTO:
+            kind = BEFORE if self.family.clean_time else AFTER
+        ago = tuple((segment.first_frame - float(frame)) / STRIDE for frame in context.numbers)
+        return kind, ago
+
+    def _times(self, options: WanOptions) -> str:
+        if options.times != AUTO:
+            return options.times
+        if self.family.clean_time:
+            return CLEAN
+        return NOISED if self.family.start == CONCAT_START else SAME
+
+
+def with_context(model: Any) -> Any:
+    """A copy of a MODEL in which the context of the conditioning is appended, and reckoned with."""
+    patched = model.clone()
+    kinds = comfy.patcher_extension.WrappersMP
+    patched.add_wrapper_with_key(kinds.DIFFUSION_MODEL, WRAPPER_KEY, append_context)
+    patched.add_wrapper_with_key(kinds.PREPARE_SAMPLING, WRAPPER_KEY, reckon_context)
+    patched.add_object_patch(FACTOR_CONDS, counted_conds(patched))
+    return patched
+
+
+def routed_like(low: Any, high: Any) -> Any:
+    """The low noise MODEL, routed as the high noise one is where it has no routing of its own."""
+    key = "optimized_attention_override"
+    override = high.model_options["transformer_options"].get(key)
+    if override is None or key in low.model_options["transformer_options"]:
+        return low
+    routed = low.clone()
+    routed.model_options["transformer_options"] = {**routed.model_options["transformer_options"], key: override}
+    return routed
+
+
+def check_pair(adapter: WanAdapter, options: WanOptions) -> None:
+    """Refuses a second MODEL of another family."""
+    if options.low_noise is None:
+        return
+    other = family_of(options.low_noise)
+    if other != adapter.family:
+        kind = other.name if other is not None else type(options.low_noise.model).__name__
+        raise ValueError(
+            f"low_noise_model is {kind}, the model is {adapter.family.name}: a pair must be of one family. "
+            "Load the low noise file that goes with the high noise file."
+        )
+
+
+def check_vae(adapter: WanAdapter, vae: Any) -> None:
+    """Refuses the VAE of another model."""
+    found = getattr(vae, "latent_channels", None)
+    if found != adapter.family.channels:
+        file = "wan2.2_vae.safetensors" if adapter.family.channels == 48 else "wan_2.1_vae.safetensors"
+        raise ValueError(
+            f"The VAE has latents of {found} channels, {adapter.name} takes {adapter.family.channels}. "
+            f"Load {file} in Load VAE."
+        )
+
+
+def check_conditioning(*kinds: Conditioning | None) -> None:
+    """Refuses conditioning that puts other frames into the sequence, whose place is not known here."""
+    for kind in kinds:
+        if any("context_latents" in values for _, values in kind or []):
+            raise ValueError(
+                "The prompt carries in-context latents of another node, which stand where remembered frames go. "
+                "Connect CLIP Text Encode to Shot Generator directly."
+            )
+
+
+def _blank(ours: dict[str, Any] | None, options: WanOptions) -> dict[str, Any] | None:
+    """The context of the negative prompt: the same, or zeros in its place."""
+    if ours is None or not options.blank_negative:
+        return ours
+    return {
+        key: cond._copy_with([torch.zeros_like(cond.cond[0]), *cond.cond[1:]]) if isinstance(cond.cond, list) else cond
+        for key, cond in ours.items()
+    }
+
+
+def _with(conditioning: Conditioning, values: dict[str, Any], model_conds: dict[str, Any] | None) -> Conditioning:
+    changed: Conditioning = node_helpers.conditioning_set_values(conditioning, values)
+    if model_conds is None:
+        return changed
+    return [[text, {**kept, "model_conds": {**kept.get("model_conds", {}), **model_conds}}] for text, kept in changed]

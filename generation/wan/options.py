@@ -1,0 +1,54 @@
+"""How a Wan is given its memory: what the artist says, carried by the MODEL as an attachment."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+AUTO = "auto"
+CLEAN, SAME, NOISED = "clean", "same as the segment", "noised like the segment"
+BEFORE, AFTER, TRUE = "before the segment", "after the segment", "true time"
+TIMES = (AUTO, CLEAN, SAME, NOISED)
+POSITIONS = (AUTO, BEFORE, AFTER, TRUE)
+
+ATTACHMENT = "scene_memory_wan"
+
+
+@dataclass(frozen=True)
+class WanOptions:
+    """What the model was trained to take; AUTO follows the family.
+
+    times: time at which context frames enter. CLEAN is time 0 for clean latents, SAME the segment's own time for clean
+    latents, NOISED the segment's own time for latents with the noise of that time.
+    positions: places in time (RoPE) of the context frames.
+    blank_negative: the negative prompt sees blank frames in place of the context, as Phantom's does.
+    low_noise, boundary: a second MODEL that goes on where the noise level has fallen below the boundary (0..1).
+    clip_vision: encodes each segment's first picture, for Wan 2.1 image to video.
+    """
+
+    times: str = AUTO
+    positions: str = AUTO
+    blank_negative: bool = False
+    low_noise: Any = None
+    boundary: float = 0.875
+    clip_vision: Any = None
+
+    def __post_init__(self) -> None:
+        for name, given, known in (("times", self.times, TIMES), ("positions", self.positions, POSITIONS)):
+            if given not in known:
+                raise ValueError(f"{name} is {given!r}: expected one of {', '.join(known)}. Use {AUTO}.")
+        if not 0.0 < self.boundary < 1.0:
+            raise ValueError(f"boundary is {self.boundary:g}: it must lie between 0 and 1. Use 0.875, or 0.9 for I2V.")
+
+
+def with_options(model: Any, options: WanOptions) -> Any:
+    """A copy of a MODEL that carries the options."""
+    marked = model.clone()
+    marked.set_attachments(ATTACHMENT, options)
+    return marked
+
+
+def options_of(model: Any) -> WanOptions:
+    """The options that a MODEL carries, or those that follow the family."""
+    found = model.get_attachment(ATTACHMENT)
+    return found if isinstance(found, WanOptions) else WanOptions()
