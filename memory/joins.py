@@ -86,7 +86,7 @@ def _lenses(last: FloatArray, lenses: FloatArray, blend: int) -> FloatArray:
     if not blend or np.array_equal(last, lenses[0]):
         return lenses
     left = 1.0 - _smooth(np.arange(blend) / blend)[:, None]
-    result = lenses.copy()
+    result: FloatArray = lenses.copy()
     result[:blend, :2] *= (last[:2] / lenses[0, :2]) ** left
     result[:blend, 2:] += (last[2:] - lenses[0, 2:]) * left
     return result
