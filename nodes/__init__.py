@@ -18,6 +18,7 @@ from .memory_to_video import MemoryToVideo
 from .moc_sampler import MocSampler
 from .save_memory import SaveMemory
 from .shot_generator import ShotGenerator
+from .wan_options import WanMemoryOptions
 from .world_scene import WorldScene
 
 NODES: list[type[io.ComfyNode]] = [
@@ -28,6 +29,7 @@ NODES: list[type[io.ComfyNode]] = [
     CameraTrajectory,
     FovRetriever,
     MocSampler,
+    WanMemoryOptions,
     ShotGenerator,
     MemoryToVideo,
     MemoryInfo,

@@ -6,9 +6,10 @@ from typing import Any
 
 from .base import Adapter
 from .wan import WanAdapter
+from .wan_camera import WanCameraAdapter
 from .world import WorldAdapter
 
-ADAPTERS: tuple[type[Adapter], ...] = (WorldAdapter, WanAdapter)
+ADAPTERS: tuple[type[Adapter], ...] = (WorldAdapter, WanAdapter, WanCameraAdapter)
 
 
 def adapter_for(model: Any) -> Adapter:
@@ -22,7 +23,8 @@ def adapter_for(model: Any) -> Adapter:
             return adapter.for_model(model)
     raise ValueError(
         f"Shot Generator cannot give memory to this model ({model_kind(model)}) yet. "
-        "Load one that it serves: Wan 2.1 or 2.2 text to video or image to video, Wan 2.2 TI2V-5B, or Load World Model."
+        "Load one that it serves: Wan 2.1 or 2.2 text to video or image to video, TI2V-5B, Fun Camera, or the model of "
+        "Load World Model."
     )
 
 

@@ -64,7 +64,7 @@ class WanAdapter(Adapter):
         check_vae(self, vae)
         check_conditioning(positive, negative)
         start = start_of(self.family, vae, len(segment), segment.width, segment.height, segment.begins_with)
-        shared = {**start.values, **self._seen(options, segment), **self._more_values(segment)}
+        shared = {**start.values, **self._seen(options, segment), **self._more_values(model, segment)}
         ours = context = None
         if segment.context is not None and len(segment.context):
             context, ours = self._context(model, options, segment)
@@ -96,11 +96,11 @@ class WanAdapter(Adapter):
     def made_for(self, frames: int) -> int:
         return -(-(frames - 1) // STRIDE) * STRIDE + 1
 
-    def _more_values(self, segment: Segment) -> dict[str, Any]:
+    def _more_values(self, model: Any, segment: Segment) -> dict[str, Any]:
         """Conditioning values that a kind of control adds."""
         return {}
 
-    def _context_cameras(self, segment: Segment) -> Tensor | None:
+    def _context_cameras(self, model: Any, segment: Segment) -> Tensor | None:
         """Cameras of the context frames, for models that see cameras."""
         return None
 
@@ -116,7 +116,7 @@ class WanAdapter(Adapter):
         latents = model.model.process_latent_in(context.latents)
         # The same noise for the same frames: it is no part of what the seed varies.
         noise = torch.randn(latents.shape, generator=torch.Generator().manual_seed(len(context)))
-        return plan, conditions(plan, latents, noise, self._context_cameras(segment))
+        return plan, conditions(plan, latents, noise, self._context_cameras(model, segment))
 
     def _places(self, options: WanOptions, segment: Segment, context: ContextFrames) -> tuple[str, tuple[float, ...]]:
         kind = options.positions

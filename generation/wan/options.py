@@ -24,6 +24,7 @@ class WanOptions:
     blank_negative: the negative prompt sees blank frames in place of the context, as Phantom's does.
     low_noise, boundary: a second MODEL that goes on where the noise level has fallen below the boundary (0..1).
     clip_vision: encodes each segment's first picture, for Wan 2.1 image to video.
+    camera_scale: how far Fun Camera goes for one scene unit.
     """
 
     times: str = AUTO
@@ -32,6 +33,7 @@ class WanOptions:
     low_noise: Any = None
     boundary: float = 0.875
     clip_vision: Any = None
+    camera_scale: float = 1.0
 
     def __post_init__(self) -> None:
         for name, given, known in (("times", self.times, TIMES), ("positions", self.positions, POSITIONS)):
