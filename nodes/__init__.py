@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from comfy_api.latest import ComfyExtension, io
 
-from . import folders
+from . import folders, routes
 from .camera_trajectory import CameraTrajectory
 from .empty_world_latent import EmptyWorldLatent
 from .fov_retriever import FovRetriever
@@ -15,6 +15,7 @@ from .memory_editor import MemoryEditor
 from .memory_frames import MemoryFrames
 from .memory_info import MemoryInfo
 from .memory_to_video import MemoryToVideo
+from .moc_routing import MocRouting
 from .moc_sampler import MocSampler
 from .save_memory import SaveMemory
 from .shot_generator import ShotGenerator
@@ -31,6 +32,7 @@ NODES: list[type[io.ComfyNode]] = [
     MocSampler,
     WanMemoryOptions,
     ShotGenerator,
+    MocRouting,
     MemoryToVideo,
     MemoryInfo,
     MemoryEditor,
@@ -45,6 +47,7 @@ class SceneMemoryExtension(ComfyExtension):
 
     async def on_load(self) -> None:
         folders.register()
+        routes.register()
 
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
         return NODES

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import numpy as np
 from comfy_api.latest import io
 
+from ..memory.keyframe_path import drawn_path
+from ..memory.keyframes import DRAWN, parse_keyframes
+from ..memory.pacing import speeds_from_text
 from ..memory.presets import EASINGS, PRESETS, make_preset
 from ..memory.state import MemoryState
 from ..memory.trajectory import Trajectory
 from .inputs import field_of_view, frame_rate
+from .shown_memories import path_info
 from .types import CATEGORY, SceneMemory, SceneTrajectory
 
 
@@ -20,13 +25,16 @@ class CameraTrajectory(io.ComfyNode):
             category=CATEGORY,
             description="A camera move. Connect the memory and it begins at the last remembered frame; connect another "
             "Camera Trajectory to 'before' and the moves are joined into one long take.",
-            search_aliases=["camera path", "camera control", "pan", "orbit", "dolly"],
+            search_aliases=["camera path", "camera control", "keyframes", "draw path", "pan", "orbit", "dolly"],
+            # The editor on the node is told what it shows by what a run sends, also when nothing had to run anew.
+            has_intermediate_output=True,
             inputs=[
                 io.Combo.Input(
                     "move",
-                    options=list(PRESETS),
+                    options=[*PRESETS, DRAWN],
                     default="turn away and come back",
-                    tooltip="What the camera does. The two that come back pass exactly the same places again. "
+                    tooltip="What the camera does. The two that come back pass exactly the same places again; 'drawn' "
+                    "follows the path drawn on this node. "
                     "Recommended: turn away and come back, to see the memory at work.",
                 ),
                 io.Int.Input(
@@ -87,6 +95,38 @@ class CameraTrajectory(io.ComfyNode):
                     tooltip="A camera path that comes first; this move is joined to its end. "
                     "Recommended: leave it open, or chain moves into a long take.",
                 ),
+                io.Int.Input(
+                    "path_seed",
+                    default=0,
+                    min=0,
+                    max=0xFFFFFFFF,
+                    optional=True,
+                    tooltip="For walk and handheld: another number is another way to go. Recommended: 0.",
+                ),
+                io.String.Input(
+                    "speed",
+                    default="",
+                    optional=True,
+                    tooltip="How fast the camera is along its way, as numbers over time: 1, 0.2, 1 slows down in the "
+                    "middle. Not used by 'drawn'. Recommended: leave it empty.",
+                ),
+                io.Float.Input(
+                    "handheld",
+                    default=0.0,
+                    min=0.0,
+                    max=45.0,
+                    step=0.1,
+                    optional=True,
+                    tooltip="Sway of a hand-held camera in degrees, on top of any move but 'drawn'. Recommended: 0; 1 "
+                    "is a steady hand.",
+                ),
+                io.String.Input(
+                    "keyframes",
+                    default="",
+                    optional=True,
+                    socketless=True,
+                    tooltip="The drawn path, kept by the editor on this node. Recommended: draw it there.",
+                ),
             ],
             outputs=[SceneTrajectory.Output(display_name="trajectory", tooltip="The camera path.")],
         )
@@ -104,6 +144,10 @@ class CameraTrajectory(io.ComfyNode):
         aspect: float,
         memory: MemoryState | None = None,
         before: Trajectory | None = None,
+        path_seed: int = 0,
+        speed: str = "",
+        handheld: float = 0.0,
+        keyframes: str = "",
     ) -> io.NodeOutput:
         if before is not None:
             fps, aspect = before.fps, float(before.intrinsics[-1, 1] / before.intrinsics[-1, 0])
@@ -111,18 +155,26 @@ class CameraTrajectory(io.ComfyNode):
             fps, aspect = memory.fps, memory.size[1] / memory.size[0]
         continues = before is not None or (memory is not None and memory.frames > 0)
         # A path that continues leaves out its first camera: that picture is there already.
-        path = make_preset(
-            move,
-            frames=frames + continues,
-            fps=fps,
-            amount=amount,
-            fov=fov,
-            aspect=aspect,
-            easing=easing,
-            radius=radius,
-        )
-        if before is not None:
-            return io.NodeOutput(before.concatenate(path.after(before.last_pose)[1:]))
-        if continues and memory is not None:
-            path = path.after(memory.last_pose)[1:]
-        return io.NodeOutput(path)
+        steps = frames + continues
+        if move == DRAWN:
+            path = drawn_path(parse_keyframes(keyframes), frames=steps, fps=fps, fov=fov, aspect=aspect)
+        else:
+            path = make_preset(
+                move,
+                frames=steps,
+                fps=fps,
+                amount=amount,
+                fov=fov,
+                aspect=aspect,
+                easing=easing,
+                radius=radius,
+                seed=path_seed,
+                speed=speeds_from_text(speed),
+                handheld=handheld,
+            )
+        start = path.poses[0]
+        if continues:
+            start = before.last_pose if before is not None else memory.last_pose if memory is not None else np.eye(4)
+            path = path.after(start)[1:]
+        told = path_info(path, start, continues, memory)
+        return io.NodeOutput(path if before is None else before.concatenate(path), ui=told)

@@ -1,0 +1,56 @@
+// What this pack adds to ComfyUI's page: the camera path editor on the Camera Trajectory node.
+
+import { CLOSED, CameraEditor, OPEN } from "./editor/editor.js"
+import * as host from "./host.js"
+
+const TYPE = "SceneMemoryCameraTrajectory"
+const SETTINGS = ["move", "frames", "amount", "radius", "easing", "fov", "fps", "aspect", "path_seed", "speed", "handheld"]
+
+host.onNode("SceneMemory.CameraPath", TYPE, (node) => {
+  if (host.value(node, "keyframes") === undefined) return
+  const editor = new CameraEditor(portOf(node))
+  host.hideWidget(node, "keyframes")
+  host.addElement(node, "camera_path", editor.root, () => (editor.opened ? OPEN : CLOSED))
+  host.onChange(node, [...SETTINGS, "keyframes"], (name) => editor.nodeChanged(name))
+  host.chain(node, "onConfigure", () => editor.reload())
+  // The node's own output of a run is the one place that says which memory it really had: the wire may come from any
+  // node, through subgraphs and reroutes, and the bank may have gone on since. It also reaches nodes in subgraphs.
+  host.chain(node, "onExecuted", (output) => {
+    const told = output?.scene_memory_path?.[0]
+    if (told) editor.ran(told)
+  })
+  host.chain(node, "onRemoved", () => editor.stop())
+  host.chain(node, "onAdded", () => editor.start())
+  editor.start()
+})
+
+/** The node, as the editor needs it. */
+function portOf(node) {
+  return {
+    ownKeys: host.ownKeys,
+    read() {
+      const found = { keyframes: host.value(node, "keyframes") ?? "" }
+      for (const name of SETTINGS) found[name] = host.value(node, name)
+      return found
+    },
+    write({ move, frames, keyframes }) {
+      host.asOneChange(node, () => {
+        if (keyframes) host.setValue(node, "keyframes", keyframes)
+        if (!host.isLinked(node, "frames")) host.setValue(node, "frames", frames)
+        if (!host.isLinked(node, "move")) host.setValue(node, "move", move)
+      })
+    },
+    resized: (less) => host.fitHeight(node, less),
+    async readyMade(settings) {
+      const { path_seed, keyframes, ...rest } = settings
+      const body = JSON.stringify({ ...rest, seed: path_seed })
+      const reply = await host.request("/editor/move", { method: "POST", body, headers: { "Content-Type": "application/json" } })
+      return (await reply.json()).keyframes
+    },
+    async cameras(memory) {
+      const reply = await host.request(`/editor/${memory}/cameras`)
+      return new Float64Array(await reply.arrayBuffer())
+    },
+    picture: (memory, frame) => host.address(`/editor/${memory}/frame/${frame}`),
+  }
+}
