@@ -16,6 +16,7 @@ from ..wan.family import CONCAT_START, NO_START, WanFamily, family_of
 from ..wan.options import AFTER, AUTO, BEFORE, CLEAN, NOISED, SAME, WanOptions, options_of
 from ..wan.positions import ContextPositions
 from ..wan.start import as_image, start_of
+from ..wan.timesteps import frame_noise
 from .base import Adapter, Conditioning, Prepared
 
 STRIDE = 4
@@ -114,8 +115,7 @@ class WanAdapter(Adapter):
         assert context is not None and context.latents is not None
         plan = ContextPlan(ContextPositions(*self._places(options, segment, context)), self._times(options))
         latents = model.model.process_latent_in(context.latents)
-        # The same noise for the same frames: it is no part of what the seed varies.
-        noise = torch.randn(latents.shape, generator=torch.Generator().manual_seed(len(context)))
+        noise = frame_noise(latents, context.numbers)
         return plan, conditions(plan, latents, noise, self._context_cameras(model, segment))
 
     def _places(self, options: WanOptions, segment: Segment, context: ContextFrames) -> tuple[str, tuple[float, ...]]:

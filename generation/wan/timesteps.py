@@ -43,6 +43,13 @@ def modulation(network: Any, times: Tensor, like: Tensor) -> Tensor:
     return result
 
 
+def frame_noise(latents: Tensor, numbers: tuple[int, ...]) -> Tensor:
+    """Noise of the shape of context latents (1, C, K, h, w): a frame of the film has the same wherever it comes."""
+    one = (*latents.shape[:2], *latents.shape[3:])
+    made = [torch.randn(one, generator=torch.Generator().manual_seed(number)) for number in numbers]
+    return torch.stack(made, dim=2)
+
+
 def noised(latents: Tensor, noise: Tensor, times: str, options: dict[str, Any]) -> Tensor:
     """Context latents as the network shall see them at this step."""
     if times != NOISED:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -66,3 +68,88 @@ def world(comfy: Path) -> tuple[Any, Any, Any]:
     from scene_memory.generation.world_host.loader import load_world_model
 
     return load_world_model()
+
+
+class WanKit:
+    """Tiny Wans from files through the host's own loaders, segments for them, and one step of the host's sampler."""
+
+    SIDE = 64
+
+    def __init__(self, models: Path) -> None:
+        from dev_tools import tiny_wan
+
+        self._models, self._make = models, tiny_wan.maker(models)
+        random = torch.Generator().manual_seed(5)
+        self.positive, self.negative = ([[torch.randn(1, 6, 256, generator=random), {}]] for _ in range(2))
+
+    def model(self, name: str) -> Any:
+        import comfy.sd
+
+        return comfy.sd.load_diffusion_model(str(self._models / "diffusion_models" / self._make(name)))
+
+    def vae(self, model: Any) -> Any:
+        import comfy.sd
+        import comfy.utils
+
+        name = (
+            "wan2.2_vae.safetensors" if model.model.latent_format.latent_channels == 48 else "wan_2.1_vae.safetensors"
+        )
+        weights, metadata = comfy.utils.load_torch_file(
+            str(self._models / "vae" / self._make(name)), return_metadata=True
+        )
+        return comfy.sd.VAE(sd=weights, metadata=metadata)
+
+    def adapter(self, model: Any) -> Any:
+        from scene_memory.generation.adapters import adapter_for
+
+        return adapter_for(model)
+
+    def segment(self, model: Any, frames: int = 9, context: int = 3, begins: bool = False) -> Any:
+        """A segment that looks back at so many random frames, and perhaps begins with a random picture."""
+        from scene_memory.generation.segment import ContextFrames, Segment
+        from scene_memory.memory.presets import make_preset
+
+        pick = np.random.default_rng(7)
+        path = make_preset("pan", frames=30, fps=16.0, amount=60.0, fov=70.0, aspect=1.0)
+        side, channels = self.SIDE, model.model.latent_format.latent_channels
+        seen = None
+        if context:
+            numbers = tuple(range(0, 5 * context, 5))
+            small = side // (8 if channels == 16 else 16)
+            latents = pick.standard_normal((1, channels, context, small, small))
+            pixels = pick.integers(0, 256, (context, side, side, 3), dtype=np.uint8)
+            seen = ContextFrames(
+                pixels,
+                path.poses[list(numbers)],
+                path.intrinsics[list(numbers)],
+                torch.from_numpy(latents).float(),
+                numbers,
+            )
+        picture = pick.integers(0, 256, (side, side, 3), dtype=np.uint8) if begins else None
+        return Segment(path[20 : 20 + frames], side, side, seen, picture, 20)
+
+    def prepared(self, model: Any, segment: Any, **changed: Any) -> Any:
+        ready = self.adapter(model).prepare(model, self.positive, self.negative, segment, self.vae(model))
+        return replace(ready, **changed)
+
+    def step(self, model: Any, ready: Any, cfg: float = 1.0, steps: tuple[float, ...] = (0.7, 0.4)) -> torch.Tensor:
+        """The latent after these noise levels."""
+        import comfy.samplers
+
+        from scene_memory.generation.sampling import sample
+
+        with torch.inference_mode():
+            return sample(
+                model,
+                ready,
+                comfy.samplers.sampler_object("euler"),
+                torch.tensor(steps),
+                cfg=cfg,
+                seed=11,
+                on_step=lambda step, x0: None,
+            )
+
+
+@pytest.fixture(scope="session")
+def wan(comfy: Path, tmp_path_factory: pytest.TempPathFactory) -> WanKit:
+    return WanKit(tmp_path_factory.mktemp("wan models"))
