@@ -28,7 +28,7 @@ _log = logging.getLogger(__name__)
 
 
 def recognises(source: Source) -> bool:
-    if not source.is_text:
+    if not source.is_table:
         return False
     for line in source.lines:
         if line.lstrip().startswith("#"):
@@ -40,7 +40,7 @@ def recognises(source: Source) -> bool:
 
 
 def is_second(source: Source) -> bool:
-    rows = [line.split() for line in source.lines if not line.startswith("#")] if source.is_text else []
+    rows = [line.split() for line in source.lines if not line.startswith("#")] if source.is_table else []
     return any(len(row) > 6 and row[1] in FOCAL_TWICE | FOCAL_ONCE | WIDE for row in rows[:3])
 
 

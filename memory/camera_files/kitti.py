@@ -11,7 +11,7 @@ COLUMNS = 12
 
 
 def recognises(source: Source) -> bool:
-    rows = list(first_rows(source)) if source.is_text else []
+    rows = list(first_rows(source)) if source.is_table else []
     return bool(rows) and all(is_numeric(row, COLUMNS) for row in rows)
 
 

@@ -101,12 +101,16 @@ def _entries(
 ) -> Callable[[str], FloatArray | None]:
     """Looks an entry up in every frame, then in the file: (F,) numbers, or None if neither has it."""
 
+    own = set().union(*(frame for frame in frames if isinstance(frame, dict)))
+
     def entry(name: str) -> FloatArray | None:
         common = document.get(name)
-        values = [frame.get(name, common) if isinstance(frame, dict) else common for frame in frames]
-        if all(value is None for value in values):
+        if name in own:
+            values = [frame.get(name, common) if isinstance(frame, dict) else common for frame in frames]
+            return json_array(source, values, (), name, where)
+        if common is None:
             return None
-        return json_array(source, values, (), name, where)
+        return np.repeat(json_array(source, [common], (), name, lambda _: "the whole file"), len(frames))
 
     return entry
 

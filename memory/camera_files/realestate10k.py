@@ -19,7 +19,7 @@ _MICROSECOND = 1e-6
 
 
 def recognises(source: Source) -> bool:
-    if not source.is_text:
+    if not source.is_table:
         return False
     rows = list(first_rows(source, 3))
     if rows and not any(map(is_number, rows[0])):

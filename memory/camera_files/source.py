@@ -80,6 +80,11 @@ class Source:
     def starts_as_json(self) -> bool:
         return self.is_text and self.text.lstrip()[:1] in ("{", "[")
 
+    @property
+    def is_table(self) -> bool:
+        """Whether it is text that is no JSON: it may have a camera a line."""
+        return self.is_text and not self.starts_as_json
+
     @cached_property
     def json_problem(self) -> str:
         """Why the text is no JSON; empty if it is."""

@@ -11,11 +11,16 @@ from .numbers import is_number, json_array, number_lines, numbers_of
 from .poses import Where, inverse, rigid_poses
 from .source import Source
 
+_LONGEST = 2000
+"""Characters of a line with one matrix; a longer one is a whole JSON file."""
+
 
 def recognises(source: Source) -> bool:
     if not source.starts_as_json:
         return False
     first = next((line for line in source.lines if line.strip()), "")
+    if len(first) > _LONGEST:
+        return False
     try:
         matrix = source.parse_json(first)
     except ValueError:
@@ -26,7 +31,8 @@ def recognises(source: Source) -> bool:
 
 
 def is_second(source: Source) -> bool:
-    words = source.text.replace("[", " ").replace("]", " ").replace(",", " ").split() if source.is_text else []
+    small = source.is_text and len(source.data) < _LONGEST
+    words = source.text.replace("[", " ").replace("]", " ").replace(",", " ").split() if small else []
     return len(words) == 4 and all(map(is_number, words))
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +17,7 @@ from .source import MAX_POSES, Source
 from .times import rising
 
 LISTS = ("cameras", "keyframes", "frames")
+WRAPS = ("camera", "camera_info", "object")
 _TICK = 1e-6
 
 
@@ -33,7 +33,9 @@ def recognises(source: Source) -> bool:
 
 
 def read(source: Source, given: Given) -> Recorded:
-    cameras = [_plain(value) for value in _listed(source.document)]
+    cameras = _listed(source.document)
+    if any(name in camera for camera in cameras if isinstance(camera, dict) for name in WRAPS):
+        cameras = [_plain(camera) for camera in cameras]
     if not cameras:
         source.refuse("it has no cameras", "Write one camera, or a list of them")
     if len(cameras) > MAX_POSES:
@@ -66,7 +68,7 @@ def _listed(document: object) -> list[object]:
 def _plain(value: object) -> object:
     """A camera without what it may be wrapped in: a keyframe's "camera", or the "object" of three.js."""
     if isinstance(value, dict):
-        for name in ("camera", "camera_info", "object"):
+        for name in WRAPS:
             if isinstance(value.get(name), dict):
                 return {**value[name], **({"time": value["time"]} if "time" in value else {})}
     return value
@@ -108,7 +110,7 @@ class _Place:
 def _vectors(source: Source, cameras: list[object], name: str, letters: str, where: Where) -> FloatArray:
     """Vectors (F, n) that are written as {"x": ...} or as a list."""
     values = field_of_frames(source, cameras, name, where)
-    rows = [[value.get(letter) for letter in letters] if isinstance(value, Mapping) else value for value in values]
+    rows = [[*map(value.get, letters)] if isinstance(value, dict) else value for value in values]
     return json_array(source, rows, (len(letters),), f"the {name}", where)
 
 

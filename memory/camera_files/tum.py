@@ -21,7 +21,7 @@ _TICK = 1e-4
 
 
 def recognises(source: Source) -> bool:
-    return source.is_text and _all_have(source, COLUMNS)
+    return source.is_table and _all_have(source, COLUMNS)
 
 
 def read(source: Source, given: Given) -> Recorded:

@@ -1,0 +1,220 @@
+"""Files of every layout, made from known cameras after each layout's published convention.
+
+For the tests and the benchmark. Nothing here is shared with the readers: matrices are inverted by numpy and axes are
+changed column by column, so that a mistake in a reader is not made a second time.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Callable, Iterable
+
+import numpy as np
+from scipy.spatial.transform import Rotation
+
+Files = dict[str, bytes]
+
+WIDTH, HEIGHT = 832, 480
+
+
+def known_cameras(frames: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Poses (F, 4, 4), camera-to-world, OpenCV axes, along a winding walk, and one lens (4,) for 832 x 480."""
+    random = np.random.default_rng(seed)
+    time = np.linspace(0.0, 1.0, frames)[:, None]
+    waves = random.uniform(1.0, 4.0, (4, 6))
+    angles = (np.sin(time * waves[0] * 5 + waves[1]) * (80, 30, 15, 0, 0, 0))[:, :3]
+    places = (np.sin(time * waves[2] * 5 + waves[3]) * (9, 2, 9, 0, 0, 0))[:, :3]
+    poses = np.tile(np.eye(4), (frames, 1, 1))
+    poses[:, :3, :3] = Rotation.from_euler("YXZ", angles, degrees=True).as_matrix()
+    poses[:, :3, 3] = places
+    return poses, np.array([0.625, 0.625 * WIDTH / HEIGHT, 0.5, 0.5])
+
+
+def realestate10k(poses: np.ndarray, lens: np.ndarray, fps: float = 25.0) -> Files:
+    views = np.linalg.inv(poses)[:, :3].reshape(-1, 12).tolist()
+    stamps = (np.arange(len(poses)) * round(1e6 / fps)).tolist()
+    inner = " ".join(map(repr, [*lens.tolist(), 0.0, 0.0]))
+    lines = [f"{1000 + stamp} {inner} {_words(view)}" for stamp, view in zip(stamps, views, strict=True)]
+    return {"walk.txt": _text(["https://www.youtube.com/watch?v=none", *lines])}
+
+
+def colmap(poses: np.ndarray, lens: np.ndarray) -> Files:
+    views = np.linalg.inv(poses)
+    turns = Rotation.from_matrix(views[:, :3, :3]).as_quat()
+    turns[1::2] *= -1.0
+    rows = np.concatenate([turns[:, 3:], turns[:, :3], views[:, :3, 3]], axis=1).tolist()
+    lines = [
+        "# Image list with two lines of data per image:",
+        "#   IMAGE_ID, QW, QX, QY, QZ, TX, TY, TZ, CAMERA_ID, NAME",
+    ]
+    count = len(rows)
+    for number in sorted(range(count), key=lambda i: (i * 7919) % 10007):
+        lines.append(f"{number + 5} {_words(rows[number])} 3 shot/img {number}.jpg")
+        lines.append("1.5 2.5 -1 4.0 5.0 17" if number % 2 else "")
+    fx, fy, cx, cy = (lens * (WIDTH, HEIGHT, WIDTH, HEIGHT)).tolist()
+    camera = f"3 OPENCV {WIDTH} {HEIGHT} {fx!r} {fy!r} {cx!r} {cy!r} 0.01 -0.002 0 0"
+    return {"images.txt": _text(lines), "cameras.txt": _text(["# Camera list", camera])}
+
+
+def nerfstudio(poses: np.ndarray, lens: np.ndarray) -> Files:
+    turned = np.stack([poses[:, 0], poses[:, 2], -poses[:, 1], poses[:, 3]], axis=1)  # z up: (x, z, -y)
+    turned[:, :, 1:3] *= -1.0
+    fx, fy, cx, cy = (lens * (WIDTH, HEIGHT, WIDTH, HEIGHT)).tolist()
+    frames = [
+        {"file_path": f"./images/{4 * i + 1}.png", "sharpness": 30.5, "transform_matrix": matrix}
+        for i, matrix in enumerate(turned.tolist())
+    ]
+    head = {"camera_angle_x": 0.1, "k1": 0.05, "fl_x": fx, "fl_y": fy, "cx": cx, "cy": cy, "w": WIDTH, "h": HEIGHT}
+    return {"transforms.json": _json({**head, "aabb_scale": 4, "frames": frames[::-1]})}
+
+
+def tum(poses: np.ndarray, lens: np.ndarray, fps: float = 30.0) -> Files:
+    turns = Rotation.from_matrix(poses[:, :3, :3]).as_quat()
+    turns[len(turns) // 2 :] *= -1.0
+    times = 1305031098.0 + np.arange(len(poses)) / fps
+    rows = np.concatenate([poses[:, :3, 3], turns], axis=1).tolist()
+    lines = [f"{time:.4f} {_words(row)}" for time, row in zip(times.tolist(), rows, strict=True)]
+    return {"walk.tum": _text(["# ground truth", *lines])}
+
+
+def tum_uneven(poses: np.ndarray, lens: np.ndarray) -> Files:
+    """The same, its cameras at times that are not even."""
+    lines = tum(poses, lens)["walk.tum"].decode().splitlines()[1:]
+    random = np.random.default_rng(1)
+    times = np.cumsum(random.uniform(0.01, 0.06, len(lines))).tolist()
+    return {"walk.tum": _text(f"{time!r} {line.partition(' ')[2]}" for time, line in zip(times, lines, strict=True))}
+
+
+def kitti(poses: np.ndarray, lens: np.ndarray) -> Files:
+    return {"00.txt": _text(map(_words, poses[:, :3].reshape(-1, 12).tolist()))}
+
+
+def motionctrl(poses: np.ndarray, lens: np.ndarray) -> Files:
+    return {"walk.json": _json(np.linalg.inv(poses)[:, :3].reshape(-1, 12).tolist())}
+
+
+def unreal(poses: np.ndarray) -> np.ndarray:
+    """The cameras (F, 4, 4) in Unreal: columns forward, right, up, place; rows x forward, y right, z up; centimetres."""
+    world = np.stack([poses[:, 2], poses[:, 0], -poses[:, 1], poses[:, 3]], axis=1)
+    world[:, :3, 3] *= 100.0
+    return np.stack([world[:, :, 2], world[:, :, 0], -world[:, :, 1], world[:, :, 3]], axis=2)
+
+
+def recammaster(poses: np.ndarray, lens: np.ndarray) -> Files:
+    """Two cameras, of which cam02 is the known one and cam01 stands still."""
+    rows = unreal(poses).transpose(0, 2, 1).tolist()
+    still = "[1 0 0 0] [-0 1 0 0] [0 -0 1 0] [3390 1380 240 1] "
+    frames = {
+        f"frame{i}": {"cam01": still, "cam02": " ".join(f"[{_words(row)}]" for row in matrix) + " "}
+        for i, matrix in enumerate(rows)
+    }
+    return {"camera_extrinsics.json": _json(frames)}
+
+
+def context_as_memory(poses: np.ndarray, lens: np.ndarray) -> Files:
+    """Unreal's rotator from its axes: yaw and pitch of forward, roll from how far the right one dips."""
+    matrices = unreal(poses)
+    forward, right, up = (matrices[:, :3, i] for i in range(3))
+    yaw = np.arctan2(forward[:, 1], forward[:, 0])
+    pitch = np.arctan2(forward[:, 2], np.hypot(forward[:, 0], forward[:, 1]))
+    roll = np.arctan2(-right[:, 2], up[:, 2])
+    angles = np.degrees(np.stack([roll, pitch, yaw], axis=1)).tolist()
+    places = matrices[:, :3, 3].tolist()
+    frames = {
+        str(i): {"position": place, "rotation": angle}
+        for i, (place, angle) in enumerate(zip(places, angles, strict=True))
+    }
+    return {"scene.json": _json({"CineCameraActor": frames})}
+
+
+def lingbot(poses: np.ndarray, lens: np.ndarray) -> Files:
+    lenses = np.tile(lens * (WIDTH, HEIGHT, WIDTH, HEIGHT), (len(poses), 1))
+    return {"poses.npy": _npy(poses), "intrinsics.npy": _npy(lenses)}
+
+
+def hy_worldplay(poses: np.ndarray, lens: np.ndarray) -> Files:
+    fx, fy, cx, cy = (lens * (WIDTH, HEIGHT, WIDTH, HEIGHT)).tolist()
+    matrix = [[fx, 0.0, cx], [0.0, fy, cy], [0.0, 0.0, 1.0]]
+    return {"pose.json": _json({str(i): {"extrinsic": pose, "K": matrix} for i, pose in enumerate(poses.tolist())})}
+
+
+def spatia(poses: np.ndarray, lens: np.ndarray) -> Files:
+    views = np.linalg.inv(poses)
+    views[:, 3] = (0.0, 0.0, 0.0, 1.0)
+    return {"w2c.txt": _text(map(json.dumps, views.tolist())), "intrinsics.txt": f"[{_words(lens.tolist())}]".encode()}
+
+
+def threejs(poses: np.ndarray, lens: np.ndarray) -> Files:
+    """LOAD3D_CAMERA: (x, -y, -z) of our world, and the camera turned half a circle about its own x."""
+    half_turn = Rotation.from_euler("x", 180, degrees=True)
+    turns = (half_turn * Rotation.from_matrix(poses[:, :3, :3]) * half_turn).as_quat().tolist()
+    places = (poses[:, :3, 3] * (1, -1, -1)).tolist()
+    fov = float(np.degrees(2 * np.arctan(0.5 / lens[1])))
+    cameras = [
+        {
+            "position": dict(zip("xyz", place, strict=True)),
+            "target": {"x": 0.0, "y": 0.0, "z": 0.0},
+            "quaternion": dict(zip("xyzw", turn, strict=True)),
+            "fov": fov,
+            "aspect": float(lens[1] / lens[0]),
+            "zoom": 1,
+            "cameraType": "perspective",
+        }
+        for place, turn in zip(places, turns, strict=True)
+    ]
+    return {"cameras.json": _json(cameras)}
+
+
+def own(poses: np.ndarray, lens: np.ndarray) -> Files:
+    rows = poses[:, :3].reshape(-1, 12).tolist()
+    head = {"format": "scene-memory trajectory", "version": 1, "name": "walk", "fps": 25.0}
+    return {"walk.json": _json({**head, "intrinsics": [lens.tolist()], "poses": rows})}
+
+
+SAMPLES: dict[str, Callable[[np.ndarray, np.ndarray], Files]] = {
+    "SceneMemory JSON": own,
+    "RealEstate10K": realestate10k,
+    "COLMAP": colmap,
+    "nerfstudio": nerfstudio,
+    "TUM": tum,
+    "KITTI": kitti,
+    "MotionCtrl": motionctrl,
+    "ReCamMaster": recammaster,
+    "Context-as-Memory": context_as_memory,
+    "LingBot": lingbot,
+    "HY-WorldPlay": hy_worldplay,
+    "Spatia": spatia,
+    "three.js": threejs,
+}
+"""By the layout's name. The first file is the one to read; the others lie beside it."""
+
+WITH_LENS = {
+    "SceneMemory JSON",
+    "RealEstate10K",
+    "COLMAP",
+    "nerfstudio",
+    "LingBot",
+    "HY-WorldPlay",
+    "Spatia",
+    "three.js",
+}
+"""Layouts that hold the lens too."""
+
+
+def _words(row: list[float]) -> str:
+    return " ".join(map(repr, row))
+
+
+def _text(lines: Iterable[str]) -> bytes:
+    return ("\n".join(lines) + "\n").encode()
+
+
+def _json(value: object) -> bytes:
+    return json.dumps(value).encode()
+
+
+def _npy(array: np.ndarray) -> bytes:
+    file = io.BytesIO()
+    np.save(file, array)
+    return file.getvalue()
