@@ -174,6 +174,7 @@ def figures(ledger: Ledger, k: int) -> dict[str, float]:
         "ms_per_frame": float(np.median(painted)) if painted else float("nan"),
         "caption_accuracy": ledger.mean("caption ", "right")[0],
         "caption_accuracy_truth": ledger.mean("caption ", "right_truth")[0],
+        "caption_accuracy_chance": ledger.mean("caption ", "right_by_chance")[0],
     }
     for key in ("long_revisit_psnr", "long_sharpness_kept", "long_colour_change", "long_contrast_change"):
         found[key] = ledger.mean("walk ", key)[0]

@@ -24,13 +24,16 @@ def matmul_attention(q: Tensor, k: Tensor, v: Tensor, heads: int, transformer_op
 class Trained(nn.Module):
     """Network and caption encoder, trained together."""
 
-    def __init__(self, weave: str = "depth") -> None:
+    def __init__(self, weave: str = "depth", steered: bool = True) -> None:
         super().__init__()
-        self.network = WorldNet(attention=matmul_attention, weave=weave)
+        self.network = WorldNet(attention=matmul_attention, weave=weave, steered=steered)
         self.text = TextEncoder()
         for block in self.network.blocks:
             for layer in (block.out, block.narrow):
                 nn.init.normal_(layer.weight, std=0.02)
+        if steered:
+            nn.init.zeros_(self.network.gist[1].weight)
+            nn.init.zeros_(self.network.gist[1].bias)
         if self.network.weaver is not None:
             nn.init.normal_(self.network.weaver.last.weight, std=0.003)
 

@@ -56,6 +56,7 @@ class WorldNet(nn.Module):
         dim, depth, heads: size; dim / heads must be 64 (one rotary phase for each pair of numbers).
         weave: "depth": pixels of context frames are moved to the new views by a depth the network reads from them, and
             offered to be copied; "turn": the same as if all were infinitely far; "": not at all.
+        steered: whether the caption as a whole also steers every layer, beside being looked at word by word.
         operations: where layers come from (torch.nn, or a host's own casting versions).
         attention: called as attention(q, k, v, heads, transformer_options), see `plain_attention`.
     """
@@ -66,6 +67,7 @@ class WorldNet(nn.Module):
         depth: int = DEFAULTS["depth"],
         heads: int = DEFAULTS["heads"],
         weave: str = "",
+        steered: bool = False,
         dtype: torch.dtype | None = None,
         device: torch.device | None = None,
         operations: Any = nn,
@@ -78,11 +80,14 @@ class WorldNet(nn.Module):
         if weave not in ("", "turn", "depth"):
             raise ValueError(f"weave is {weave!r}: expected depth, turn or nothing.")
         self.dim, self.depth, self.heads, self.dtype, self.weave = dim, depth, heads, dtype, weave
+        self.steered = steered
         self.attention, self.patch = attention, PATCH
         extra = reproject.CHANNELS if weave else 0
         self.stem = Stem(dim, 9 + extra, operations, make)
         self.kind = nn.Parameter(torch.zeros(2, dim, **make))
         self.time = nn.ModuleList([operations.Linear(256, dim, **make), operations.Linear(dim, 6 * dim, **make)])
+        if steered:
+            self.gist = nn.ModuleList([operations.Linear(dim, dim, **make), operations.Linear(dim, 6 * dim, **make)])
         self.blocks = nn.ModuleList([Block(dim, heads, operations, make) for _ in range(depth)])
         self.painter = Painter(dim, 3, 9 + extra, operations, make)
         self.weaver = Weaver(16 + 9 + extra, operations, make) if weave else None
@@ -175,6 +180,8 @@ class WorldNet(nn.Module):
         tokens, details = self._tokens(guess, moved, intrinsics.float(), kind=0, woven=woven)
         turn = _turns(rays.rotary_phases(moved, intrinsics.float(), rows, columns)).flatten(1, 2)[:, None]
         modulation = self._modulation(sigma[:, None].float(), tokens)
+        if self.steered and text is not None:
+            modulation = modulation + self._steering(text.to(tokens))
         for number, block in enumerate(self.blocks):
             q, k, v = block.project(tokens, modulation, turn)
             keys, values = [k], [v]
@@ -190,7 +197,7 @@ class WorldNet(nn.Module):
             tokens = block.finish(tokens, modulation, mixed)
         painted, fine = self.painter(tokens, modulation, details, (batch, count, rows, columns))
         painted = known + painted
-        if self.weaver is None:
+        if self.weaver is None or woven is None:
             return painted
         return self.weaver(painted, fine, details[0][:, 9:])
 
@@ -214,6 +221,14 @@ class WorldNet(nn.Module):
         angles = sigma * 1000.0 * waves
         embedded = torch.cat([angles.sin(), angles.cos()], dim=-1).to(like)
         return second(F.silu(first(embedded))).unflatten(-1, (6, self.dim))
+
+    def _steering(self, text: Tensor) -> Tensor:
+        """What the caption as a whole adds to the modulation, (B, 6, dim); padding has no say."""
+        first, second = self.gist
+        kept = (text != 0).any(-1, keepdim=True)
+        gist = (F.silu(first(text)) * kept).sum(1) / kept.sum(1).clamp_min(1)
+        steering: Tensor = second(gist)
+        return steering.unflatten(-1, (6, self.dim))
 
 
 def best_gain(sigma: Tensor, variance: float) -> Tensor:

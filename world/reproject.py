@@ -12,6 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from .resample import Source
+
 WOVEN = 2
 """Remembered pictures offered for each target frame, pixel by pixel the best first."""
 
@@ -47,9 +49,10 @@ def reproject(
         for one in zip(frames, nearness, poses, intrinsics, target_poses, target_intrinsics, strict=True):
             picture, near, pose, lens, aim, aim_lens = (part.float() for part in one)
             points = _points(near, pose, lens)
+            source = Source(picture)
             for view, view_lens in zip(aim, aim_lens, strict=True):
                 seen = _nearest(points, pose, view, view_lens, near.shape)
-                out.append(_looked_up(picture, near, pose, lens, seen, view, view_lens))
+                out.append(_looked_up(source, near, pose, lens, seen, view, view_lens))
     return torch.stack(out).unflatten(0, target_poses.shape[:2])
 
 
@@ -110,7 +113,7 @@ def _filled(seen: Tensor) -> Tensor:
 
 
 def _looked_up(
-    picture: Tensor, near: Tensor, pose: Tensor, lens: Tensor, seen: Tensor, view: Tensor, view_lens: Tensor
+    source: Source, near: Tensor, pose: Tensor, lens: Tensor, seen: Tensor, view: Tensor, view_lens: Tensor
 ) -> Tensor:
     """(CHANNELS, H, W) of one target view."""
     count, height, width = near.shape
@@ -132,27 +135,9 @@ def _looked_up(
     same = (away < 0.02) & ((pose[:, :3, 2] @ view[:3, 2]) > 0.9999)
     liking = torch.exp(-0.5 * away) * (1 + 0.2 * same - 0.1 * torch.arange(count, device=away.device) / count)
     order = (sure * liking[:, None, None]).topk(min(WOVEN, count), dim=0).indices
-    colours = _sampled(picture, grid, order)
+    colours = source.sampled(grid, order)
     chosen_sure = sure.gather(0, order)
     chosen = torch.cat([colours * chosen_sure[:, None], chosen_sure[:, None]], dim=1)
     if count < WOVEN:
         chosen = F.pad(chosen, (0, 0, 0, 0, 0, 0, 0, WOVEN - count))
     return torch.cat([chosen.flatten(0, 1), seen[None]])
-
-
-def _sampled(picture: Tensor, grid: Tensor, order: Tensor) -> Tensor:
-    """Colours (n, 3, H, W) at places `grid` (K, H, W, 2) of pictures (3, K, H, W), of the pictures `order` (n, H, W).
-
-    Cubic: straight lines between pixels would blur a little with every copy of a copy. The pictures stand one above
-    the other, with margins, so that only what is wanted is sampled.
-    """
-    count, height, width = picture.shape[1:]
-    margin = 2
-    tall = F.pad(picture.transpose(0, 1), (margin,) * 4, mode="replicate").transpose(0, 1).flatten(1, 2)
-    high, wide = height + 2 * margin, width + 2 * margin
-    place = grid.gather(0, order[..., None].expand(*order.shape, 2)).clamp(-1, 1)
-    x = ((place[..., 0] + 1) * width / 2 + margin) / wide * 2 - 1
-    y = ((place[..., 1] + 1) * height / 2 + margin + order * high) / (count * high) * 2 - 1
-    flat = torch.stack([x, y], dim=-1).flatten(0, 1)
-    found = F.grid_sample(tall[None], flat[None], "bicubic", "border", align_corners=False)[0]
-    return found.unflatten(1, order.shape[:2]).transpose(0, 1).clamp(-1, 1)

@@ -30,8 +30,12 @@ from .scenes import VALIDATION_SEEDS
 
 log = logging.getLogger("world.train")
 
-CONTEXT_COUNTS = (0, 1, 2, 3, 4, 5, 8, 12, 20)
-CONTEXT_SHARES = (0.10, 0.10, 0.12, 0.15, 0.19, 0.20, 0.09, 0.03, 0.02)
+TOLD_SHARE = 0.5
+"""Share of the steps without context, in which the caption is all there is: words need many scenes."""
+
+TOLD_LENGTHS, TOLD_SHARES = (1, 4, 8), (0.6, 0.2, 0.2)
+CONTEXT_COUNTS = (1, 2, 3, 4, 5, 8, 12, 20)
+CONTEXT_SHARES = (0.11, 0.13, 0.17, 0.21, 0.23, 0.10, 0.03, 0.02)
 FIRST_WALKS = 48
 QUICK = 2.5
 FORMAT = "scene-memory-world-1"
@@ -66,6 +70,16 @@ def optimiser_of(model: nn.Module, peak: float) -> torch.optim.AdamW:
     rest = [value for value in model.parameters() if id(value) not in others and value.requires_grad]
     groups = [{"params": rest, "pace": 1.0}, {"params": quick, "pace": QUICK}]
     return torch.optim.AdamW([group for group in groups if group["params"]], peak, betas=(0.9, 0.97), weight_decay=0.01)
+
+
+def _shape(rng: np.random.Generator, batch: int) -> tuple[int, int, int]:
+    """Target frames, context frames and segments of a step; each kind of step costs about the same."""
+    if rng.random() < TOLD_SHARE:
+        targets = int(rng.choice(TOLD_LENGTHS, p=TOLD_SHARES))
+        return targets, 0, 8 * batch // targets
+    contexts = int(rng.choice(CONTEXT_COUNTS, p=CONTEXT_SHARES))
+    targets = int(rng.choice((4, 8), p=(0.75, 0.25)))
+    return targets, contexts, max(2, round(batch * min(1.0, 10 / (contexts + targets))))
 
 
 class Run:
@@ -106,9 +120,7 @@ class Run:
         found: dict[str, float] = {}
         while (now := settings.clock() - begun - idle) < end:
             self.elapsed = now
-            contexts = int(rng.choice(CONTEXT_COUNTS, p=CONTEXT_SHARES))
-            targets = int(rng.choice((4, 8), p=(0.75, 0.25)))
-            count = max(2, round(settings.batch * min(1.0, 10 / (contexts + targets))))
+            targets, contexts, count = _shape(rng, settings.batch)
             known = min(store.added, store.capacity)
             batch = draw_batch(store, known, rng, count, (targets, contexts)).to(self.device)
             running += self._learn(batch, generator, rate(now / end, settings.rate))
@@ -171,7 +183,7 @@ class Run:
         weights = {name: value.bfloat16().contiguous().cpu() for name, value in self.average.state_dict().items()}
         notes = {
             "format": FORMAT,
-            "config": json.dumps({"weave": self.settings.weave}),
+            "config": json.dumps({"weave": self.settings.weave, "steered": True}),
             "steps": str(self.step),
             "samples": str(self.samples),
             "minutes": f"{self.elapsed / 60:.1f}",

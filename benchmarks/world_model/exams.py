@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,9 +14,10 @@ from ...memory.retrieval.retrieve import retrieve
 from ...memory.state import MemoryState
 from ...memory.trajectory import Trajectory
 from ...world.render import render
-from ...world.scenes import HELD_OUT_SEEDS, PLACES, make_scene
+from ...world.scenes import HELD_OUT_SEEDS, PLACES, Scene, make_scene
 from . import films, measures
 from .films import SEGMENT, Frames, Painter, TrueFilm
+from .words import WordReader, words_of
 
 if TYPE_CHECKING:
     from ..world import Ledger, Values
@@ -40,7 +40,7 @@ class Exams:
     def __init__(self, ledger: Ledger, weights: Path | None, steps: int, k: int, pictures: Path | None) -> None:
         self.ledger, self.k, self.pictures = ledger, k, pictures
         self.painter = Painter(weights, steps)
-        self._reader: measures.WordReader | None = None
+        self._reader: WordReader | None = None
         self._true: dict[tuple[int, bool], TrueFilm] = {}
 
     def history(self, scene: int, strategy: str, moving: bool, k: int) -> None:
@@ -109,32 +109,32 @@ class Exams:
         self.ledger.get(f"walk {number} {frames}", measure)
 
     def caption(self, number: int) -> None:
-        """A picture from words alone, read by fixed rules; beside it what the rules read in the true picture."""
+        """A picture from words alone, and which of the words are read in it; beside it the true picture, and chance."""
 
         def measure() -> Values:
-            place = PLACES[:3][number % 3]
-            scene = make_scene(HELD_OUT_SEEDS.start + FIRST_CAPTION + number, place)
+            scene, other = (self._captioned(index) for index in (number, number + len(PLACES[:3])))
             lowering = np.linspace(0, LOWERED, SEGMENT)
             poses = np.stack([pose([0.0, 0.0, 0.0], rotation(pitch=float(angle))) for angle in lowering])
             path = Trajectory(poses, intrinsics_from_fov(films.FOV, 1.6), fps=films.FPS)
-            painted = self.painter.paint(path, None, scene.caption, number)
-            wall = re.search(r"with (\w+) \w+ walls", scene.caption)
-            floor = re.search(r"(\w+) \w+ (?:floor|ground)", scene.caption)
-            assert floor is not None
-            if self._reader is None:
-                self._reader = measures.WordReader(path.poses[0], path.intrinsics[0])
             views = [0, SEGMENT - 1]
+            if self._reader is None:
+                self._reader = WordReader(path.poses[views], path.intrinsics[0])
+            painted = self.painter.paint(path, None, scene.caption, number)[views]
             truth = render(scene, path.poses[views], path.intrinsics[views], films.WIDTH, films.HEIGHT).numpy()
-            words = place, wall and wall[1], floor[1]
-            right, known = self._reader.score(*painted[views], *words), self._reader.score(*truth, *words)
-            self._sheet(f"caption-{number:02d}", truth, painted[views])
+            self._sheet(f"caption-{number:02d}", truth, painted)
+            right = self._reader.right(*painted, words_of(scene))
             return {
-                "right": right[0] / right[1],
-                "all_right": float(right[0] == right[1]),
-                "right_truth": known[0] / known[1],
+                "right": float(np.mean(right)),
+                "all_right": float(all(right)),
+                "right_truth": float(np.mean(self._reader.right(*truth, words_of(scene)))),
+                "right_by_chance": float(np.mean(self._reader.right(*painted, words_of(other)))),
             }
 
         self.ledger.get(f"caption {number}", measure)
+
+    @staticmethod
+    def _captioned(number: int) -> Scene:
+        return make_scene(HELD_OUT_SEEDS.start + FIRST_CAPTION + number, PLACES[number % 3])
 
     def _film(self, scene: int, moving: bool) -> TrueFilm:
         if (scene, moving) not in self._true:

@@ -7,16 +7,10 @@ import torch
 from numpy.typing import NDArray
 
 from ...memory.metrics import psnr
-from ...world.render import render
 from ...world.reproject import reproject
-from ...world.scenes import FIRST_TRAINING_SEED, PLACES, make_scene
-from ...world.vocabulary import COLOURS
-from .films import HEIGHT, WIDTH, Frames, TrueFilm
+from .films import Frames, TrueFilm
 
 SEEN = 0.5
-BRIGHTNESS = np.linspace(0.35, 1.05, 29)
-BANDS = ((0.0, 0.12), (0.2, 0.35), (0.38, 0.5), (0.52, 0.66), (0.86, 1.0))
-NEIGHBOURS, EXAMPLES, ENOUGH = 7, 450, 0.2
 
 
 def pair_psnr(first: Frames, second: Frames) -> float:
@@ -51,52 +45,3 @@ def sharpness_of(film: Frames, truth: Frames, where: NDArray[np.bool_]) -> float
 def liveliness(film: Frames) -> float:
     """Mean absolute step of brightness values (0..1) from frame to frame; 0 for a static video."""
     return float(np.abs(np.diff(film.astype(np.float32), axis=0)).mean() / 255)
-
-
-class WordReader:
-    """Reads place and colours from a picture by fixed rules: no network, nothing tuned on the model's pictures.
-
-    The place is that of most of the nearest of 450 rendered training scenes, by the mean colours of five bands. A
-    colour is recognised where a fifth of the pixels are nearest to it, each at the brightness that fits best. In the
-    true pictures of 64 held-out scenes these rules recognise 80 % of the words, which is the most to be reached.
-    """
-
-    def __init__(self, view: NDArray[np.float64], lens: NDArray[np.float64]) -> None:
-        self.features, self.places = [], []
-        kinds = PLACES[:3]
-        for number in range(EXAMPLES):
-            place = kinds[number % len(kinds)]
-            scene = make_scene(FIRST_TRAINING_SEED + number, place)
-            picture = render(scene, view[None], lens[None], WIDTH, HEIGHT, supersample=1).numpy()[0]
-            self.features.append(_bands(picture))
-            self.places.append(place)
-
-    def place(self, picture: Frames) -> str:
-        """room, courtyard or landscape."""
-        away = np.linalg.norm(np.array(self.features) - _bands(picture), axis=1)
-        nearest = [self.places[index] for index in np.argsort(away)[:NEIGHBOURS]]
-        return max(sorted(set(nearest)), key=nearest.count)
-
-    @staticmethod
-    def shows(picture: Frames, colour: str, low: float, high: float) -> bool:
-        """Whether a fifth of the pixels in the rows from `low` to `high` (shares of the height) are of that colour."""
-        rows = picture[round(low * HEIGHT) : round(high * HEIGHT)].reshape(-1, 3) / 255
-        away = np.stack([_distance(rows, np.array(value)) for value in COLOURS.values()])
-        return bool((away.argmin(axis=0) == list(COLOURS).index(colour)).mean() >= ENOUGH)
-
-    def score(self, level: Frames, lowered: Frames, place: str, wall: str | None, floor: str) -> tuple[int, int]:
-        """How many of the caption's words are recognised in a level and a lowered view, and of how many."""
-        right = [self.place(level) == place, self.shows(lowered, floor, 0.86, 1.0)]
-        if wall is not None:
-            right.append(self.shows(level, wall, 0.3, 0.62))
-        return sum(right), len(right)
-
-
-def _bands(picture: Frames) -> NDArray[np.float64]:
-    rows = [picture[round(low * HEIGHT) : round(high * HEIGHT)] for low, high in BANDS]
-    return np.concatenate([band.reshape(-1, 3).mean(axis=0) / 255 for band in rows])
-
-
-def _distance(found: NDArray[np.float64], named: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Distance of colours (n, 3) to a named one at the brightness that fits it best, (n,)."""
-    return np.linalg.norm(found[:, None] - BRIGHTNESS[:, None] * named, axis=2).min(axis=1)

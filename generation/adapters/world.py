@@ -18,7 +18,7 @@ class WorldAdapter(Adapter):
     """Context frames and cameras reach the model through its own conditions; see WorldModel.extra_conds."""
 
     name = "the world model"
-    version = 2
+    version = 3
     default_segment = 8
     longest_segment = 16
     default_size = (96, 60)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import comfy.model_management
 import torch
@@ -51,7 +52,7 @@ def load_world_model(path: Path = WEIGHTS) -> tuple[ModelPatcher, WorldCLIP, Wor
     return patcher, WorldCLIP(encoder.eval().requires_grad_(False)), WorldVAE()
 
 
-def read_weights(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
+def read_weights(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
     """Float32 tensors of a world model's file, checked for its format name, and the network's options in it."""
     if not path.is_file():
         raise WeightsError(f"The world model's weights are missing: there is no {path.name} in {path.parent}. {_CURE}")
@@ -60,7 +61,8 @@ def read_weights(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
             notes = file.metadata() or {}
             if (found := notes.get("format")) != FORMAT:
                 raise WeightsError(f"{path.name} is of the format {found!r}, expected {FORMAT!r}. {_CURE}")
-            options = {"weave": str(json.loads(notes.get("config", "{}")).get("weave", ""))}
+            config = json.loads(notes.get("config", "{}"))
+            options = {"weave": str(config.get("weave", "")), "steered": bool(config.get("steered", False))}
             return {name: file.get_tensor(name).float() for name in file.keys()}, options
     except (SafetensorError, OSError, json.JSONDecodeError) as error:
         raise WeightsError(f"{path.name} is damaged: {error}. {_CURE}") from error

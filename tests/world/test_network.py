@@ -132,9 +132,22 @@ def test_depth_that_is_known_is_used_in_place_of_the_networks_own() -> None:
 @torch.no_grad()
 def test_without_context_a_weaving_network_paints_alone(weaving: WorldNet) -> None:
     alone = weaving(tiny(2), torch.ones(1), turning(0, 5), lenses(2))
-    empty = torch.zeros(1, 2, 9, 2 * PATCH, 2 * PATCH)
-    same = weaving(tiny(2), torch.ones(1), turning(0, 5), lenses(2), woven=empty)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(weaving.weaver, "forward", lambda *_: pytest.fail("it weaves with nothing to weave"))
+        same = weaving(tiny(2), torch.ones(1), turning(0, 5), lenses(2))
     assert alone.shape == (1, 3, 2, 2 * PATCH, 2 * PATCH) and torch.equal(alone, same)
+
+
+@torch.no_grad()
+def test_a_caption_steers_by_its_words_not_by_its_padding() -> None:
+    torch.manual_seed(2)
+    network = WorldNet(dim=64, depth=2, heads=1, steered=True).eval()
+    words = torch.randn(1, 3, 64)
+    padded = torch.cat([words, torch.zeros(1, 5, 64)], 1)
+    first, second, other = (network._steering(text) for text in (words, padded, words.flip(2)))
+    assert first.shape == (1, 6, 64) and torch.allclose(first, second, atol=1e-6)
+    assert not torch.allclose(first, other, atol=1e-2)
+    assert torch.isfinite(network._steering(torch.zeros(1, 4, 64))).all(), "nothing but padding"
 
 
 def test_a_way_of_weaving_that_is_not_there_is_refused() -> None:

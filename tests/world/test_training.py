@@ -90,9 +90,20 @@ def test_a_weaving_network_begins_with_the_weights_of_one_that_did_not_weave() -
     with torch.no_grad():
         strange = adopt(new, old.state_dict())
     assert all("weaver" in name or "depth_reader" in name for name in strange)
+    with torch.no_grad():
+        assert all(".gist." in name for name in adopt(Trained(), Trained(steered=False).state_dict()))
     assert torch.equal(new.network.blocks[2].qkv.weight, old.network.blocks[2].qkv.weight)
     grown = new.network.stem.patch.weight
     assert torch.equal(grown[:, :9], old.network.stem.patch.weight) and (grown[:, 9:] == 0).all()
+
+
+def test_steps_with_and_without_context_cost_about_the_same() -> None:
+    rng = np.random.default_rng(0)
+    shapes = [train._shape(rng, 4) for _ in range(2000)]
+    told = [targets * count for targets, contexts, count in shapes if not contexts]
+    remembered = [(targets + contexts) * count for targets, contexts, count in shapes if contexts]
+    assert set(told) == {32} and len(told) / len(shapes) == pytest.approx(train.TOLD_SHARE, abs=0.04)
+    assert 24 < np.mean(remembered) < 48
 
 
 def test_a_broken_run_goes_on_where_it_was_and_its_weights_tell_how_to_read_them(store: Store, tmp_path: Path) -> None:
@@ -116,6 +127,6 @@ def test_a_broken_run_goes_on_where_it_was_and_its_weights_tell_how_to_read_them
     assert [row["step"] for row in rows] == [steps, again.step]
     with safe_open(tmp_path / "run" / "world.safetensors", "pt") as file:
         notes, names = file.metadata(), set(file.keys())
-    assert json.loads(notes["config"]) == {"weave": "depth"} and notes["format"] == train.FORMAT
+    assert json.loads(notes["config"]) == {"weave": "depth", "steered": True} and notes["format"] == train.FORMAT
     assert names == set(again.average.state_dict())
     assert (tmp_path / "run" / "samples.png").stat().st_size > 1000

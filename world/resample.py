@@ -1,0 +1,70 @@
+"""Colours between the pixels of remembered pictures, so that a copy of a copy stays as sharp as the first.
+
+A long film copies the same wall hundreds of times, each time a fraction of a pixel further. Straight lines between
+pixels blur it a little every time; a plain cubic loses fine detail in ten copies and rings after forty. So pictures are
+first enlarged by a windowed sinc, which keeps nearly all that pixels of this size can hold; a cubic between the pixels
+of the large picture then loses little; and no colour may leave the range of its neighbours by much.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+LARGER = 4
+REACH = 6
+"""Pixels to either side that the windowed sinc looks at."""
+
+SLACK = 0.1
+"""How far a colour may leave the range of its neighbours, as a share of that range."""
+
+MARGIN = 2
+
+
+class Source:
+    """Pictures (3, K, H, W) in [-1, 1], ready to be sampled."""
+
+    def __init__(self, pictures: Tensor) -> None:
+        self.count, self.height, self.width = pictures.shape[1:]
+        frames = pictures.transpose(0, 1)
+        high, wide = (enlarging(side, LARGER).to(frames) for side in (self.height, self.width))
+        self.large = _stacked(high @ frames @ wide.T, MARGIN * LARGER)
+        around = F.pad(frames, (1, 1, 1, 1), mode="replicate")
+        most, least = F.max_pool2d(around, 3, 1), -F.max_pool2d(-around, 3, 1)
+        slack = SLACK * (most - least)
+        self.range = _stacked(torch.cat([least - slack, most + slack], 1), MARGIN)
+
+    def sampled(self, grid: Tensor, order: Tensor) -> Tensor:
+        """Colours (n, 3, H, W) at places `grid` (K, H, W, 2) of the pictures that `order` (n, H, W) names.
+
+        Places are in [-1, 1] as torch.nn.functional.grid_sample has them, corners not aligned.
+        """
+        tall = self.height + 2 * MARGIN
+        place = grid.gather(0, order[..., None].expand(*order.shape, 2)).clamp(-1, 1)
+        x = ((place[..., 0] + 1) * self.width / 2 + MARGIN) / (self.width + 2 * MARGIN) * 2 - 1
+        y = ((place[..., 1] + 1) * self.height / 2 + MARGIN + order * tall) / (self.count * tall) * 2 - 1
+        flat = torch.stack([x, y], dim=-1).flatten(0, 1)[None]
+        colours = F.grid_sample(self.large, flat, "bicubic", "border", align_corners=False)[0]
+        least, most = F.grid_sample(self.range, flat, "nearest", "border", align_corners=False)[0].chunk(2)
+        kept = torch.minimum(torch.maximum(colours, least), most).clamp(-1, 1)
+        return kept.unflatten(1, order.shape[:2]).transpose(0, 1)
+
+
+def _stacked(frames: Tensor, margin: int) -> Tensor:
+    """(K, C, H, W) as one tall picture (1, C, K * (H + 2 margin), W + 2 margin), so that one sampling serves all."""
+    return F.pad(frames, (margin,) * 4, mode="replicate").transpose(0, 1).flatten(1, 2)[None]
+
+
+@lru_cache(maxsize=32)
+def enlarging(size: int, larger: int) -> Tensor:
+    """(larger * size, size): the matrix that enlarges a row of `size` pixels by a sinc windowed by a wider one."""
+    places = (torch.arange(larger * size, dtype=torch.float64) + 0.5) / larger - 0.5
+    pixels = torch.arange(-REACH, size + REACH, dtype=torch.float64)
+    away = places[:, None] - pixels
+    weight = torch.sinc(away) * torch.sinc(away / REACH) * (away.abs() < REACH)
+    weight /= weight.sum(1, keepdim=True)
+    matrix = torch.zeros(larger * size, size, dtype=torch.float64)
+    return matrix.index_add_(1, pixels.long().clamp(0, size - 1), weight).float()
