@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
@@ -31,18 +32,26 @@ class Seen:
 class RoutingRecord:
     """Which context frames each frame being made looked into, by layer and step.
 
-    frames: latent frames being made. ``seen`` is by (layer, step); a step is -1 where the model does not tell.
+    frames: latent frames being made. levels: noise levels of all steps; () believes what the host tells.
+    ``seen`` is by (layer, step); a step is -1 where nobody tells.
     kept, total: query-key pairs that were computed, and those that dense attention has.
     """
 
     frames: int
+    levels: tuple[float, ...] = ()
     seen: dict[tuple[int, int], Seen] = field(default_factory=dict)
     kept: float = 0.0
     total: int = 0
 
     def saw(
-        self, transformer_options: dict[str, Any], published: MocLayout, layout: MocLayout, settings: MocSettings,
-        q: Tensor, k: Tensor, routed: bool,
+        self,
+        transformer_options: dict[str, Any],
+        published: MocLayout,
+        layout: MocLayout,
+        settings: MocSettings,
+        q: Tensor,
+        k: Tensor,
+        routed: bool,
     ) -> None:
         """Notes one call of attention: what it chose or, where it stayed dense, what it would have chosen."""
         pairs = pairs_kept(layout, settings)
@@ -51,7 +60,7 @@ class RoutingRecord:
         spans = frame_spans(published, self.frames)
         chosen = route(q, k, layout, settings)
         shares = chunk_shares(chosen, layout, settings, spans).double().numpy() @ _overlap(layout, published)
-        step = step_now(transformer_options)
+        step = step_now(transformer_options, self.levels)
         place = (int(transformer_options.get("block_index", 0)), -1 if step is None else step)
         seen = self.seen.get(place)
         if seen is None or seen.shares.shape != shares.shape:
@@ -85,12 +94,16 @@ class RoutingRecord:
         return seen is not None and seen.routed > 0
 
 
-def step_now(transformer_options: dict[str, Any]) -> int | None:
-    """The number of the sampling step, from the noise level now and those of all steps; None if one is not told."""
-    now, levels = transformer_options.get("sigmas"), transformer_options.get("sample_sigmas")
-    if now is None or levels is None:
+def step_now(transformer_options: dict[str, Any], levels: Sequence[float] = ()) -> int | None:
+    """The number of the sampling step, from the noise level now and those of all steps; None if one is not told.
+
+    levels: those of all steps, where they are known better than by the host (a second model has the rest of them only).
+    """
+    now, told = transformer_options.get("sigmas"), transformer_options.get("sample_sigmas")
+    if now is None or (not levels and told is None):
         return None
-    return int((levels.to(now).flatten() > now.flatten()[0] * (1 + 1e-5)).sum())
+    level = float(now.flatten()[0]) * (1 + 1e-5)
+    return sum(other > level for other in (levels or told.flatten().tolist()))
 
 
 def context_chunks(layout: MocLayout) -> list[int]:

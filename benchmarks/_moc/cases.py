@@ -15,7 +15,10 @@ FRAMES = 128
 
 @dataclass(frozen=True)
 class Case:
-    """A film that attends to itself: `tokens` in `shots` shots of equal length."""
+    """A film that attends to itself: `tokens` in `shots` shots of equal length.
+
+    grows: it stands in a row of longer and longer films whose shots and frames keep their length.
+    """
 
     tokens: int
     shots: int
@@ -23,6 +26,7 @@ class Case:
     head_size: int
     frame: int
     settings: MocSettings
+    grows: bool = False
 
     @property
     def layout(self) -> MocLayout:
@@ -37,9 +41,19 @@ def cpu_case(tokens: int) -> Case:
     return Case(tokens, 8, 4, 64, max(1, tokens // FRAMES), MocSettings())
 
 
+def growing_cpu_case(tokens: int) -> Case:
+    """Frames of 64 tokens and shots of 1024, however long the film is."""
+    return Case(tokens, max(1, tokens // 1024), 4, 64, 64, MocSettings(), grows=True)
+
+
 def gpu_case(tokens: int, heads: int, shots: int) -> Case:
     """Frames of 1280 tokens, the paper's smallest chunk; shorter ones where the film is short."""
     return Case(tokens, shots, heads, 128, min(1280, max(256, tokens // FRAMES)), MocSettings())
+
+
+def growing_gpu_case(tokens: int, heads: int) -> Case:
+    """Frames of 1280 tokens and shots of 7 of them, however long the film is."""
+    return Case(tokens, max(1, tokens // (7 * 1280)), heads, 128, 1280, MocSettings(), grows=True)
 
 
 def leaning_tensors(

@@ -4,41 +4,67 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 import torch
 
 Run = Callable[[], object]
 CLOCKS = {"wall": time.perf_counter, "processor": time.process_time}
+SHORTEST = 0.02
+"""Seconds that one measurement lasts at least; quicker calls are repeated inside it."""
 
 
-def median_seconds(runs: Mapping[str, Run], repeats: int, clock: str) -> dict[str, float]:
-    """The median time of each; they take turns, after one round to warm up, so that a busy minute slows all alike.
+@dataclass(frozen=True)
+class Rounds:
+    """How often all take turns: at least and at most so many times, and no new round after so many seconds."""
+
+    least: int
+    most: int
+    seconds: float
+
+
+def rounds_of(runs: Mapping[str, Run], rounds: Rounds, clock: str) -> dict[str, list[float]]:
+    """Seconds of each call in every round. All take turns, every other round backwards, after one round to warm up.
+
+    What slows the machine for a while so slows all alike: compare what was measured in one round (`median_ratio`).
 
     clock: "wall"; "processor" counts the time that this process was given, for a busy machine; "cuda" that of the card.
     """
+    def measured(run: Run, calls: int) -> float:
+        return _cuda_seconds(run, calls) if clock == "cuda" else _seconds(run, calls, CLOCKS[clock])
+
+    calls = {name: max(1, int(SHORTEST / max(measured(run, 1), 1e-6))) for name, run in runs.items()}
     times: dict[str, list[float]] = {name: [] for name in runs}
-    for repeat in range(repeats + 1):
-        for name, run in runs.items():
-            seconds = _cuda_seconds(run) if clock == "cuda" else _seconds(run, CLOCKS[clock])
-            if repeat:
-                times[name].append(seconds)
-    return {name: statistics.median(taken) for name, taken in times.items()}
+    begun = time.perf_counter()
+    for number in range(rounds.most):
+        if number >= rounds.least and time.perf_counter() - begun > rounds.seconds:
+            break
+        for name in runs if number % 2 == 0 else reversed(runs):
+            times[name].append(measured(runs[name], calls[name]))
+    return times
 
 
-def _seconds(run: Run, clock: Callable[[], float]) -> float:
+def median_ratio(above: Sequence[float], below: Sequence[float]) -> float:
+    """The median over the rounds of the ratio within a round."""
+    return statistics.median(a / b for a, b in zip(above, below, strict=True))
+
+
+def _seconds(run: Run, calls: int, clock: Callable[[], float]) -> float:
     begin = clock()
-    run()
-    return clock() - begin
+    for _ in range(calls):
+        run()
+    return (clock() - begin) / calls
 
 
-def _cuda_seconds(run: Run) -> float:
+def _cuda_seconds(run: Run, calls: int) -> float:
     begin, end = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
     begin.record()
-    run()
+    for _ in range(calls):
+        run()
     end.record()
     torch.cuda.synchronize()
-    return begin.elapsed_time(end) / 1e3
+    return begin.elapsed_time(end) / 1e3 / calls
 
 
 def peak_bytes(run: Run, device: str) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -19,12 +19,17 @@ log = logging.getLogger(__name__)
 Attention = Callable[[], Tensor]
 
 
-def dense_kernels(q: Tensor, k: Tensor, v: Tensor) -> dict[str, Attention]:
+BACKENDS = (SDPBackend.CUDNN_ATTENTION, SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION)
+
+
+def dense_kernels(
+    q: Tensor, k: Tensor, v: Tensor, backends: Sequence[SDPBackend] = BACKENDS
+) -> dict[str, Attention]:
     """PyTorch's dense attention, on a GPU with every backend that takes these tensors."""
-    if q.device.type != "cuda":
+    if q.device.type != "cuda" and backends is BACKENDS:
         return {"dense": lambda: scaled_dot_product_attention(q, k, v)}
     found: dict[str, Attention] = {}
-    for backend in (SDPBackend.CUDNN_ATTENTION, SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION):
+    for backend in backends:
 
         def run(backend: SDPBackend = backend) -> Tensor:
             with sdpa_kernel(backend):
@@ -36,14 +41,14 @@ def dense_kernels(q: Tensor, k: Tensor, v: Tensor) -> dict[str, Attention]:
 
 
 def flex_attention(
-    q: Tensor, k: Tensor, v: Tensor, layout: MocLayout, settings: MocSettings
+    q: Tensor, k: Tensor, v: Tensor, layout: MocLayout, settings: MocSettings, compiled: bool = True
 ) -> Attention | None:
     """FlexAttention, compiled, under exactly the mask of routed attention; None where it does not run.
 
     Its mask is made once and is not in its time, which favours it: routing is in ours.
+
+    compiled: False runs it as ordinary PyTorch, which needs memory for every score: for tests.
     """
-    if q.device.type != "cuda":
-        return None
     from torch.nn.attention.flex_attention import create_block_mask
     from torch.nn.attention.flex_attention import flex_attention as flex
 
@@ -61,11 +66,12 @@ def flex_attention(
     def mask(_: Tensor, head: Tensor, query: Tensor, key: Tensor) -> Tensor:
         return allowed[head, query, chunk_of[key]]
 
-    compiled = torch.compile(flex)
+    attend = torch.compile(flex) if compiled else flex
 
     def prepare() -> Tensor:
-        block_mask = create_block_mask(mask, 1, q.shape[1], layout.queries, layout.keys, str(q.device), _compile=True)
-        made.append(lambda: compiled(q, k, v, block_mask=block_mask))
+        shape = 1, q.shape[1], layout.queries, layout.keys
+        block_mask = create_block_mask(mask, *shape, str(q.device), _compile=compiled)
+        made.append(lambda: attend(q, k, v, block_mask=block_mask))
         return made[0]()
 
     made: list[Attention] = []

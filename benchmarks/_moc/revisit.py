@@ -1,0 +1,75 @@
+"""What routing costs the bundled model in memory of places: films away and back, dense and routed."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from .._host import load_host
+
+CONTEXT = 20
+"""Context frames: the most that the bundled model was trained with."""
+
+TOP_K = 4
+"""Of them that each token may look into. The frames being made are dense, so this keeps a bit less than half."""
+
+STEPS, STRATEGY = 2, "coverage"
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Scene:
+    """PSNR in dB between two passes of the same place, dense and routed, and the share of pairs that routing kept."""
+
+    scene: int
+    dense: float
+    routed: float
+    pairs_kept: float
+
+    @property
+    def drop(self) -> float:
+        return self.dense - self.routed
+
+
+def measure_revisits(scenes: int, weights: Path | None = None) -> list[Scene]:
+    """Held-out scenes of `bench world`: from a true frame 150 degrees away and back, 81 frames, dense and routed."""
+    load_host(cpu=True)
+    from ...generation.moc_patch import RoutingOptions, routed_model
+    from ...generation.moc_record import RECORD_KEY, RoutingRecord
+    from ...kernels import MocSettings
+    from ..world import Ledger
+    from ..world_model.exams import Exams
+    from ..world_model.films import SEGMENT
+
+    ways: dict[str, tuple[Any, Any]] = {}
+    record = RoutingRecord(SEGMENT)
+    for name in ("dense", "routed"):
+        ledger = Ledger(None)
+        # No k of its own, so that no guards beside the films are measured.
+        ways[name] = ledger, Exams(ledger, weights, STEPS, 0, None)
+    model = routed_model(ways["routed"][1].painter.model, RoutingOptions(MocSettings(TOP_K), switch_on=1))
+    model.model_options["transformer_options"][RECORD_KEY] = record
+    ways["routed"][1].painter.model = model
+    found = []
+    for scene in range(scenes):
+        record.kept, record.total = 0.0, 0
+        for _, exams in ways.values():
+            exams.history(scene, STRATEGY, False, CONTEXT)
+        dense, routed = (next(reversed(ledger.rows.values()))["revisit"] for ledger, _ in ways.values())
+        found.append(Scene(scene, dense, routed, record.kept / record.total))
+        log.info(f"scene {scene:3}: dense {dense:.2f} dB, routed {routed:.2f} dB, {found[-1].pairs_kept:.0%} of pairs")
+    return found
+
+
+def as_content(scenes: list[Scene]) -> dict[str, Any]:
+    """For the JSON file."""
+    return {
+        "context_frames": CONTEXT, "top_k": TOP_K, "steps": STEPS, "strategy": STRATEGY,
+        "pairs_kept": sum(scene.pairs_kept for scene in scenes) / len(scenes),
+        "psnr_dense": sum(scene.dense for scene in scenes) / len(scenes),
+        "psnr_routed": sum(scene.routed for scene in scenes) / len(scenes),
+        "scenes": [asdict(scene) | {"drop": scene.drop} for scene in scenes],
+    }  # fmt: skip
