@@ -34,13 +34,16 @@ class Cost:
 
 
 COSTS: dict[tuple[str, str], Cost] = {
-    # Measured on one core of a Xeon (AVX-512) with 4 heads of 64 in float32, 2k to 32k tokens.
-    ("cpu", "portable"): Cost(row=280, block=600_000),
+    # Measured with one thread of a Xeon (AVX-512), 4 heads of 64 in float32, 2k to 32k tokens, on a busy machine.
+    ("cpu", "portable"): Cost(row=330, block=720_000),
     # Reckoned from the memory traffic of a row and the launches of a block; not measured on a card.
     ("cuda", "portable"): Cost(row=4_000, block=2e9),
     ("cuda", "triton"): Cost(row=800, block=1e8),
 }
 OTHER = Cost(row=4_000, block=2e9)
+
+ALONE = 0.5
+"""Share of these costs on a CPU that one thread bears alone, while dense attention is shared by all. Reckoned."""
 
 
 @dataclass(frozen=True)
@@ -55,20 +58,36 @@ class Expectation:
         return self.speed_up >= MARGIN
 
 
-@lru_cache(maxsize=256)
 def expectation(
-    layout: MocLayout, settings: MocSettings, heads: int, device: str = "cpu", implementation: str = "portable"
+    layout: MocLayout,
+    settings: MocSettings,
+    heads: int,
+    device: str = "cpu",
+    implementation: str = "portable",
+    threads: int = 0,
 ) -> Expectation:
-    """What routing is expected to gain over dense attention; heads counts those of all batch rows together."""
+    """What routing is expected to gain over dense attention.
+
+    heads: those of all batch rows together. threads: of a CPU; 0 asks PyTorch how many it uses.
+    """
+    threads = (threads or torch.get_num_threads()) if device == "cpu" else 1
+    return _expectation(layout, settings, heads, device, implementation, threads)
+
+
+@lru_cache(maxsize=256)
+def _expectation(
+    layout: MocLayout, settings: MocSettings, heads: int, device: str, implementation: str, threads: int
+) -> Expectation:
     pairs = pairs_kept(layout, settings)
     cost = COSTS.get((device, implementation), OTHER)
+    slower = 1 + ALONE * (threads - 1)
     choosing = sum(
         end - begin for plan in plan_shots(layout, settings) if plan.candidates for begin, end in plan.queries
     )
     rows = heads * choosing * settings.top_k
     # Blocks are as large as the share of memory that results may take (portable.WAITING), at least one for all heads.
     blocks = 1 + WAITING * settings.top_k * layout.queries / (layout.queries + 2 * layout.keys) if rows else 0
-    routed = heads * pairs.kept + cost.row * rows + cost.block * blocks
+    routed = heads * pairs.kept + slower * (cost.row * rows + cost.block * blocks)
     return Expectation(pairs.ideal_speed_up, heads * pairs.total / routed)
 
 

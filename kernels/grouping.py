@@ -110,10 +110,17 @@ def _batches(
     counts: list[int], order: Tensor, layout: MocLayout, width: int, batch_rows: int
 ) -> tuple[list[Batch], list[int], int]:
     """All batches, the first slot of every group, and the number of slots."""
-    ends = torch.tensor(counts).cumsum(0).tolist()
     groups = sorted(
         (-layout.chunk_size(group % layout.chunks), -count, group) for group, count in enumerate(counts) if count
     )
+    # One tensor for all groups: a batch takes a slice of each, because small tensors cost more than their numbers.
+    numbers = torch.tensor([group for _, _, group in groups], dtype=torch.long, device=order.device)
+    sizes = torch.tensor(counts, dtype=torch.long, device=order.device)
+    begins = (sizes.cumsum(0) - sizes)[numbers].unsqueeze(1)
+    sizes, heads = sizes[numbers], numbers.div(layout.chunks, rounding_mode="floor")
+    starts = torch.tensor(layout.key_starts, device=order.device)[numbers - heads * layout.chunks]
+    rows = order.div(width, rounding_mode="floor")
+    reach = torch.arange(max((-longest for _, longest, _ in groups), default=0), device=order.device)
     first_slots, slots, batches = [0] * len(counts), 0, []
     place = 0
     while place < len(groups):
@@ -123,19 +130,12 @@ def _batches(
         end = place + 1
         while end < len(groups) and end - place < most and -groups[end][0] == size and -groups[end][1] >= least:
             end += 1
-        members = [group for _, _, group in groups[place:end]]
-        for number, group in enumerate(members):
+        for number, (_, _, group) in enumerate(groups[place:end]):
             first_slots[group] = slots + number * longest
-        begins = torch.tensor([ends[group] - counts[group] for group in members], device=order.device)
-        inside = (begins.unsqueeze(1) + torch.arange(longest, device=order.device)).clamp_(max=len(order) - 1)
-        batches.append(Batch(
-            rows=order[inside].div_(width, rounding_mode="floor"),
-            counts=torch.tensor([counts[group] for group in members], device=order.device),
-            heads=torch.tensor([group // layout.chunks for group in members], device=order.device),
-            starts=torch.tensor([layout.key_starts[group % layout.chunks] for group in members], device=order.device),
-            size=size,
-            slots=slice(slots, slots + len(members) * longest),
-        ))
-        slots += len(members) * longest
+        here = slice(place, end)
+        inside = (begins[here] + reach[:longest]).clamp_(max=len(order) - 1)
+        taken = slice(slots, slots + (end - place) * longest)
+        batches.append(Batch(rows[inside], sizes[here], heads[here], starts[here], size, taken))
+        slots = taken.stop
         place = end
     return batches, first_slots, slots

@@ -33,10 +33,12 @@ def as_rows(x: Tensor) -> Rows:
 def gather(rows: tuple[Rows, Rows, Rows], block: Block, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
     """The queries (g, m, D) and the keys and values (g, size, D) of a batch."""
     q, k, v = rows
+    first = _first_rows(k, block, batch)
+    same = (k.batch, k.head, k.token) == (v.batch, v.head, v.token)
     return (
         select(q, query_rows(q, block, batch.rows)),
-        _spans(k, block, batch),
-        _spans(v, block, batch),
+        _spans(k, batch, first),
+        _spans(v, batch, first if same else _first_rows(v, block, batch)),
     )
 
 
@@ -50,14 +52,14 @@ def query_rows(x: Rows, block: Block, rows: Tensor) -> Tensor:
     return (rows - head * tokens) * x.token + head * x.head + base
 
 
-def _spans(x: Rows, block: Block, batch: Batch) -> Tensor:
-    """All keys of the chunks of a batch, (g, size, D)."""
+def _spans(x: Rows, batch: Batch, first: Tensor) -> Tensor:
+    """All keys of the chunks of a batch, (g, size, D), that begin at rows `first`."""
     size = x.flat.shape[1]
     if x.token != 1:
-        return select(x, key_rows(x, block, batch))
+        return select(x, _rows_from(x, batch, first))
     # Windows of a chunk's length that overlap: a chunk is then copied in one piece.
     windows = torch.as_strided(x.flat, (x.flat.shape[0] - batch.size + 1, batch.size * size), (size, 1))
-    return windows.index_select(0, _first_rows(x, block, batch)).view(-1, batch.size, size)
+    return windows.index_select(0, first).view(-1, batch.size, size)
 
 
 def _first_rows(x: Rows, block: Block, batch: Batch) -> Tensor:
@@ -66,7 +68,10 @@ def _first_rows(x: Rows, block: Block, batch: Batch) -> Tensor:
 
 def key_rows(x: Rows, block: Block, batch: Batch) -> Tensor:
     """Rows of x (g, size) for all keys of the chunks of a batch."""
-    first = _first_rows(x, block, batch)
+    return _rows_from(x, batch, _first_rows(x, block, batch))
+
+
+def _rows_from(x: Rows, batch: Batch, first: Tensor) -> Tensor:
     return first.unsqueeze(1) + torch.arange(batch.size, device=first.device) * x.token
 
 

@@ -54,9 +54,15 @@ def test_a_negative_chunk_size_is_refused() -> None:
 
 
 def test_routing_is_expected_to_pay_for_long_films_only() -> None:
-    gains = [expectation(rechunked(film(tokens)), MocSettings(), 4).speed_up for tokens in (512, 2048, 8192, 32768)]
-    assert gains == sorted(gains)
-    assert gains[0] < 1 and gains[2] > 2 and gains[3] > 4
+    lengths = (512, 2048, 8192, 32768)
+    alone, four = (
+        [expectation(rechunked(film(tokens)), MocSettings(), 4, threads=threads).speed_up for tokens in lengths]
+        for threads in (1, 4)
+    )
+    assert alone == sorted(alone)
+    assert alone[0] < 1 and alone[2] > 2 and alone[3] > 4
+    # What one thread bears alone weighs more where dense attention has many.
+    assert all(many < one for many, one in zip(four, alone, strict=True)) and four[3] > 2
 
 
 def test_routing_never_pays_where_nothing_is_left_out() -> None:
