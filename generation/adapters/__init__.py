@@ -34,5 +34,7 @@ def is_served(model: Any) -> bool:
 
 
 def model_kind(model: Any) -> str:
-    """The host's name for a MODEL's family."""
-    return type(model.model).__name__
+    """The host's name for a MODEL's family; of a Wan also what tells its kinds apart."""
+    kind = type(model.model).__name__
+    channels = getattr(getattr(model.model, "diffusion_model", None), "in_dim", None)
+    return f"{kind} with {channels} channels" if channels and kind.startswith("WAN") else kind

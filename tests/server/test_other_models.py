@@ -1,43 +1,22 @@
-"""Models of other families beside ours: a tiny Wan with random weights, loaded by the stock loader."""
+"""Models that are not served: a tiny Wan of another kind with random weights, loaded by the stock loader."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 
 from dev_tools.server import HostServer
-
-SIZES = {"num_heads": 4, "text_dim": 256, "freq_dim": 64}
-NAME = "tiny_wan.safetensors"
+from dev_tools.tiny_wan import maker
 
 
 @pytest.fixture
 def tiny_wan(server: HostServer, comfy: Path) -> str:
-    """The name of a Wan 2.1 text-to-video checkpoint of 0.2 million random weights, for UNETLoader."""
-    import comfy.ops
-    from comfy.ldm.wan.model import WanModel
-
-    folder = server.base / "models" / "diffusion_models"
-    folder.mkdir(parents=True, exist_ok=True)
-    if not (folder / NAME).is_file():
-        model = WanModel(
-            model_type="t2v", dim=64, ffn_dim=128, num_layers=2, operations=comfy.ops.disable_weight_init, **SIZES
-        )
-        random = torch.Generator().manual_seed(0)
-        weights = {
-            name: torch.ones(value.shape)
-            if "norm" in name
-            else 0.1 * torch.randn(value.shape, generator=random) / max(1, value.shape[-1]) ** 0.5
-            for name, value in model.state_dict().items()
-        }
-        save_file(weights, folder / NAME, metadata={"config": json.dumps({"transformer": SIZES})})
-    return NAME
+    """The name of a tiny Wan Fun Control for UNETLoader: a Wan that cannot be given a memory."""
+    return maker(server.base / "models")("wan2.1_fun_control_1.3B_bf16.safetensors")
 
 
 def wan_prompt(kit: Any, name: str, routed: bool) -> dict[str, Any]:
@@ -62,7 +41,7 @@ def test_a_model_that_cannot_be_routed_passes_through_unharmed(server: HostServe
         latents.append(load_file(server.output / saved["filename"])["latent_tensor"].numpy())
     assert latents[0].std() > 0
     assert np.array_equal(latents[0], latents[1])
-    assert "cannot route this model (WAN21)" in server.log_text()
+    assert "cannot route this model (WAN21 with 48 channels)" in server.log_text()
 
 
 def test_the_shot_generator_refuses_a_model_that_it_does_not_serve_by_name(
