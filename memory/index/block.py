@@ -28,23 +28,23 @@ _HALF_DIAGONAL = 0.5 * 3**0.5 * 1.001
 class Level:
     """Cells of 2^``height`` units, ``cell`` scene units a side.
 
-    ``starts`` (m + 1,) says where each begins in the sorted cameras, ``newest`` (m,) where its newest camera is.
+    ``starts`` (m + 1,) says where each begins in the sorted cameras, ``oldest`` (m,) where its oldest camera is.
     """
 
     height: int
     cell: float
     starts: NDArray[np.int32]
-    newest: NDArray[np.int32]
+    oldest: NDArray[np.int32]
 
 
 @dataclass(frozen=True, eq=False)
 class Cells:
     """Cells of a block that may hold relevant cameras: ``starts`` and ``counts`` (m,) in the sorted cameras,
-    and where the ``newest`` (m,) of each is."""
+    and where the ``oldest`` (m,) of each is."""
 
     starts: Integers
     counts: Integers
-    newest: Integers
+    oldest: Integers
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,7 +77,7 @@ class Block:
         keys, look, cameras = keys[order], look[order], cameras[order]
         bins = np.flatnonzero(np.concatenate([[True], look[1:] != look[:-1]]))
         widest = np.zeros(LOOKS, dtype=np.float32)
-        widest[look[bins]] = np.maximum.reduceat(cameras.tangent, bins)
+        widest[look[bins]] = np.minimum.reduceat(cameras.tangent, bins)
         levels = tuple(_pyramid(keys, order, unit))
         return cls(first, order, cameras, look, corner, unit, widest, cameras.tangent.min(), levels)
 
@@ -86,7 +86,7 @@ class Block:
 
     @property
     def nbytes(self) -> int:
-        pyramid = sum(level.starts.nbytes + level.newest.nbytes for level in self.levels)
+        pyramid = sum(level.starts.nbytes + level.oldest.nbytes for level in self.levels)
         return self.frame.nbytes + self.cameras.nbytes + self.look.nbytes + pyramid
 
     def in_order(self) -> Cones:
@@ -98,9 +98,9 @@ class Block:
     def near(self, target: Views, cell: float) -> Cells:
         """Cells not much larger than ``cell`` that may hold cameras relevant to the views; none is missed."""
         goal = max([j for j, level in enumerate(self.levels) if level.cell <= cell], default=0)
-        few = [j for j, level in enumerate(self.levels) if len(level.newest) <= FIRST_CELLS]
+        few = [j for j, level in enumerate(self.levels) if len(level.oldest) <= FIRST_CELLS]
         at = max(goal, min(few, default=len(self.levels) - 1))
-        cells: Integers = np.arange(len(self.levels[at].newest))
+        cells: Integers = np.arange(len(self.levels[at].oldest))
         while True:
             level = self.levels[at]
             cells = cells[self._meet(target, level, cells)]
@@ -114,7 +114,7 @@ class Block:
             cells = _ranges(low, high - low)
             at -= 1
         starts = begin.astype(np.int64)
-        return Cells(starts, end - starts, level.newest[cells].astype(np.int64))
+        return Cells(starts, end - starts, level.oldest[cells].astype(np.int64))
 
     def _meet(self, target: Views, level: Level, cells: Integers) -> NDArray[np.bool_]:
         at = level.starts[cells]
@@ -157,13 +157,13 @@ def _pyramid(keys: NDArray[np.uint64], frame: NDArray[np.int32], unit: float) ->
             continue
         if starts is None:
             starts = np.concatenate([[0], np.flatnonzero(height > at) + 1])
-            newest = np.maximum.reduceat(frame, starts)
+            oldest = np.minimum.reduceat(frame, starts)
         else:
             kept = np.concatenate([[0], np.flatnonzero(height[starts[1:] - 1] > at) + 1])
-            starts, newest = starts[kept], np.maximum.reduceat(newest, kept)
-        if levels and len(levels[-1].newest) == len(newest):
+            starts, oldest = starts[kept], np.minimum.reduceat(oldest, kept)
+        if levels and len(levels[-1].oldest) == len(oldest):
             continue
-        levels.append(Level(at, unit * 2.0**at, np.append(starts, len(keys)).astype(np.int32), place[newest]))
+        levels.append(Level(at, unit * 2.0**at, np.append(starts, len(keys)).astype(np.int32), place[oldest]))
     return levels
 
 

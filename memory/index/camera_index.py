@@ -70,7 +70,7 @@ class CameraIndex:
         """Frames, ascending int64, that may have seen what cameras (T, 4, 4) with lenses (T, 4) will see.
 
         ``reach`` is how far the targets see, in scene units. At most ``limit`` frames are returned, spread evenly over
-        places and headings, of each the newest first; all relevant ones if they are no more and at most ``EXACT``
+        places and headings, of each the oldest first (what came later may be a copy of it); all relevant ones if they are no more and at most ``EXACT``
         cameras are in cells that the views touch, as in every film of up to ``EXACT`` frames. ``usable`` says of frames
         (n,) which may be returned: one that may not never stands in the way of another.
         """
@@ -114,7 +114,7 @@ class CameraIndex:
         for block, cells in zip(self.blocks, near, strict=True):
             share = shares[done : done + len(cells.counts)]
             done += len(share)
-            places = sampled(cells.starts, cells.counts, cells.newest, share, _of_places(block, usable))
+            places = sampled(cells.starts, cells.counts, cells.oldest, share, _of_places(block, usable))
             frames.append(block.first + block.frame[places].astype(np.int64))
             parts.append(block.cameras[places])
         tail = self._sealed + np.arange(len(self.tail))

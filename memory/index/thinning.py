@@ -39,27 +39,26 @@ def fair_shares(counts: Integers, total: int) -> Integers:
 
 
 def spread(starts: Integers, counts: Integers, shares: Integers) -> tuple[Integers, Integers]:
-    """Group and place of ``shares`` (G,) members of each group, evenly spread and always with the last one.
+    """Group and place of ``shares`` (G,) members of each group, evenly spread and always with the first one.
 
     A group lies at ``starts`` (G,) and has ``counts`` (G,) members.
     """
     group = np.repeat(np.arange(len(shares)), shares)
     number = np.arange(len(group)) - np.repeat(np.cumsum(shares) - shares, shares)
-    back = number * counts[group] // np.maximum(shares[group], 1)
-    return group, starts[group] + counts[group] - 1 - back
+    return group, starts[group] + number * counts[group] // np.maximum(shares[group], 1)
 
 
 def sampled(
-    starts: Integers, counts: Integers, newest: Integers, shares: Integers, usable: Usable | None
+    starts: Integers, counts: Integers, oldest: Integers, shares: Integers, usable: Usable | None
 ) -> Integers:
-    """Places of ``shares`` (G,) members of each group, the ``newest`` (G,) among them, ascending.
+    """Places of ``shares`` (G,) members of each group, the ``oldest`` (G,) among them, ascending.
 
     Groups lie at ``starts`` (G,) and have ``counts`` (G,) members; ``usable`` says of places (n,) which may be taken. A
     group of whose sample none is usable is asked for eight times as many, and again, up to ``MOST_ASKED`` in all.
     """
     group, places = spread(starts, counts, shares)
     some = np.flatnonzero((shares > 0) & (shares < counts))
-    places[(np.cumsum(shares) - shares)[some]] = newest[some]
+    places[(np.cumsum(shares) - shares)[some]] = oldest[some]
     if usable is None:
         return np.unique(places)
     good = usable(places)
@@ -81,7 +80,8 @@ def sampled(
 def thinned(frames: Integers, cameras: Cones, origin: Float32, reach: float, limit: int) -> Integers:
     """At most ``limit`` of ``frames`` (n,), ascending, whose ``cameras`` are spread best over cells and headings.
 
-    Of each cell and heading the newest frame is kept first, then others spread over time. Cells are doubled in size
+    Of each cell and heading the oldest frame is kept first, then others spread over time: where a place was shown
+    first it was made up, and each later frame of it is a copy of a copy. Cells are doubled in size
     until there are no more of them than places.
     """
     if len(frames) <= limit:
