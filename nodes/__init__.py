@@ -8,7 +8,9 @@ from . import folders, routes
 from .camera_trajectory import CameraTrajectory
 from .empty_world_latent import EmptyWorldLatent
 from .fov_retriever import FovRetriever
+from .join_trajectories import JoinTrajectories
 from .load_memory import LoadMemory
+from .load_trajectory import LoadTrajectory
 from .load_world_model import LoadWorldModel
 from .memory_bank import MemoryBank
 from .memory_editor import MemoryEditor
@@ -17,8 +19,12 @@ from .memory_info import MemoryInfo
 from .memory_to_video import MemoryToVideo
 from .moc_routing import MocRouting
 from .moc_sampler import MocSampler
+from .preview_trajectory import PreviewTrajectory
 from .save_memory import SaveMemory
+from .save_trajectory import SaveTrajectory
 from .shot_generator import ShotGenerator
+from .trajectory_from_3d_cameras import TrajectoryFrom3DCameras
+from .trajectory_to_wan_camera import TrajectoryToWanCamera
 from .wan_options import WanMemoryOptions
 from .world_scene import WorldScene
 
@@ -28,6 +34,12 @@ NODES: list[type[io.ComfyNode]] = [
     EmptyWorldLatent,
     MemoryBank,
     CameraTrajectory,
+    LoadTrajectory,
+    TrajectoryFrom3DCameras,
+    JoinTrajectories,
+    PreviewTrajectory,
+    SaveTrajectory,
+    TrajectoryToWanCamera,
     FovRetriever,
     MocSampler,
     WanMemoryOptions,

@@ -27,6 +27,12 @@ NODES = (
     "SceneMemoryFrames",
     "SceneMemorySave",
     "SceneMemoryLoad",
+    "SceneMemoryLoadTrajectory",
+    "SceneMemorySaveTrajectory",
+    "SceneMemoryJoinTrajectories",
+    "SceneMemoryTrajectoryFrom3DCameras",
+    "SceneMemoryTrajectoryToWanCamera",
+    "SceneMemoryPreviewTrajectory",
 )
 
 
