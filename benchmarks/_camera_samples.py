@@ -95,7 +95,7 @@ def motionctrl(poses: np.ndarray, lens: np.ndarray) -> Files:
 
 
 def unreal(poses: np.ndarray) -> np.ndarray:
-    """The cameras (F, 4, 4) in Unreal: columns forward, right, up, place; rows x forward, y right, z up; centimetres."""
+    """The cameras (F, 4, 4) in Unreal: columns forward, right, up, place; rows x, y, z; centimetres."""
     world = np.stack([poses[:, 2], poses[:, 0], -poses[:, 1], poses[:, 3]], axis=1)
     world[:, :3, 3] *= 100.0
     return np.stack([world[:, :, 2], world[:, :, 0], -world[:, :, 1], world[:, :, 3]], axis=2)
@@ -189,17 +189,8 @@ SAMPLES: dict[str, Callable[[np.ndarray, np.ndarray], Files]] = {
 }
 """By the layout's name. The first file is the one to read; the others lie beside it."""
 
-WITH_LENS = {
-    "SceneMemory JSON",
-    "RealEstate10K",
-    "COLMAP",
-    "nerfstudio",
-    "LingBot",
-    "HY-WorldPlay",
-    "Spatia",
-    "three.js",
-}
-"""Layouts that hold the lens too."""
+WITHOUT_LENS = {"TUM", "KITTI", "MotionCtrl", "ReCamMaster", "Context-as-Memory"}
+"""Layouts that say nothing of the lens."""
 
 
 def _words(row: list[float]) -> str:

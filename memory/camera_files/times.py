@@ -24,7 +24,7 @@ def rising(source: Source, times: FloatArray, where: Where) -> FloatArray:
     if (steps <= 0.0).any():
         index = int(np.argmax(steps <= 0.0)) + 1
         source.refuse(
-            f"the time {times[index]:.17g} is not after the one before, {times[index - 1]:.17g}",
+            f"the time {times[index]:.14g} is not after the one before, {times[index - 1]:.14g}",
             "Sort the cameras by time and leave out doubles",
             where(index),
         )
