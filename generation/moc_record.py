@@ -119,17 +119,18 @@ def frame_spans(layout: MocLayout, frames: int) -> tuple[tuple[int, int], ...]:
     Raises ValueError where the newest shot has fewer queries than frames.
     """
     own = max(layout.query_shot)
-    runs = [
-        range(layout.query_starts[run], layout.query_starts[run + 1])
-        for run, shot in enumerate(layout.query_shot)
-        if shot == own
-    ]
-    tokens = [token for run in runs for token in run]
-    size, before = divmod(len(tokens), frames)
-    if not size:
+    chunks = [c for c in range(layout.chunks) if layout.chunk_shot[c] == own and not layout.chunk_anchor[c]]
+    if layout.queries == layout.keys and len(chunks) >= frames:
+        # One sequence that attends to itself: every frame is a chunk, and what stands before them is not one.
+        last = chunks[-frames:]
+        starts = [layout.key_starts[chunks[0]], *(layout.key_starts[c] for c in last[1:])]
+        return tuple(zip(starts, [*starts[1:], layout.key_starts[last[-1] + 1]], strict=True))
+    runs = [run for run, shot in enumerate(layout.query_shot) if shot == own]
+    tokens = [token for run in runs for token in range(layout.query_starts[run], layout.query_starts[run + 1])]
+    if len(tokens) < frames:
         raise ValueError(f"the newest shot has {len(tokens)} queries for {frames} frames: expected one at least each.")
-    starts = [0, *(before + size * frame for frame in range(1, frames)), len(tokens)]
-    return tuple((tokens[begin], tokens[end - 1] + 1) for begin, end in zip(starts, starts[1:], strict=False))
+    edges = [len(tokens) * frame // frames for frame in range(frames + 1)]
+    return tuple((tokens[begin], tokens[end - 1] + 1) for begin, end in zip(edges, edges[1:], strict=False))
 
 
 @lru_cache(maxsize=64)

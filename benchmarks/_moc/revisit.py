@@ -12,7 +12,7 @@ from .._host import load_host
 CONTEXT = 20
 """Context frames: the most that the bundled model was trained with."""
 
-TOP_K = 4
+TOP_K = 3
 """Of them that each token may look into. The frames being made are dense, so this keeps a bit less than half."""
 
 STEPS, STRATEGY = 2, "coverage"
