@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from playwright.sync_api import ViewportSize
 
+from . import editor_pictures
 from .chromium import ensure_browser
 from .console import SetupError, say
 from .demo import WORKFLOW, generate, with_bank, without_memory
@@ -62,6 +63,7 @@ def main() -> None:
         films.append(memory(server, "pictures memory off"))
         save_jpeg(comparison(films), DOCS / "revisits.jpg", 1200)
         save_loop(films, DOCS / "loop.webp")
+        editor_pictures.make(server, chromium)
     say(f"The pictures are in {DOCS} and {ROOT / 'workflows'}.")
 
 

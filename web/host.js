@@ -77,11 +77,11 @@ export function asOneChange(node, change) {
   }
 }
 
-/** Gives the node the height that its widgets need now: more if it has too little, `extra` pixels less if told so. */
-export function fitHeight(node, extra = 0) {
-  const least = node.computeSize?.()[1] ?? 0
-  const height = Math.max(least, node.size[1] - extra)
-  if (height !== node.size[1]) node.setSize([node.size[0], height])
+/** Gives the node the size that its widgets need now: at least `width` across, and `less` pixels lower if it can be. */
+export function fitSize(node, width, less) {
+  const least = node.computeSize?.() ?? node.size
+  const size = [Math.max(node.size[0], width), Math.max(node.size[1] - less, least[1])]
+  if (size[0] !== node.size[0] || size[1] !== node.size[1]) node.setSize(size)
   node.graph?.setDirtyCanvas(true, true)
 }
 

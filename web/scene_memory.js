@@ -3,6 +3,7 @@
 import { CLOSED, CameraEditor, OPEN } from "./editor/editor.js"
 import * as host from "./host.js"
 
+const WIDTH = 460 // of a node whose map is open
 const TYPE = "SceneMemoryCameraTrajectory"
 const SETTINGS = ["move", "frames", "amount", "radius", "easing", "fov", "fps", "aspect", "path_seed", "speed", "handheld"]
 
@@ -40,7 +41,7 @@ function portOf(node) {
         if (!host.isLinked(node, "move")) host.setValue(node, "move", move)
       })
     },
-    resized: (less) => host.fitHeight(node, less),
+    resized: (opened, height) => host.fitSize(node, opened ? WIDTH : 0, opened ? 0 : height),
     async readyMade(settings) {
       const { path_seed, keyframes, ...rest } = settings
       const body = JSON.stringify({ ...rest, seed: path_seed })

@@ -66,12 +66,17 @@ export function changed(keyframes, index, fields) {
   return keyframes.map((old, i) => (i === index ? one : old))
 }
 
-/** The keyframes with one more behind the last: the camera now rests there, and passes where it rested before. */
+/**
+ * The keyframes with one more behind the last, where the camera now rests. Where it rested before it passes through, if
+ * it came from elsewhere and goes elsewhere.
+ */
 export function appended(keyframes, fields, frames) {
   const last = keyframes[keyframes.length - 1]
   if (keyframes.length >= MOST || last.frame + frames > LIMITS.frame[1]) return keyframes
-  const passed = keyframes.length > 1 && last.kind === "stop" ? { ...last, kind: "through" } : last
-  return [...keyframes.slice(0, -1), passed, { ...last, ...fields, frame: last.frame + frames, kind: "stop" }]
+  const next = { ...last, ...fields, frame: last.frame + frames, kind: "stop" }
+  const before = keyframes[keyframes.length - 2]
+  const passes = last.kind === "stop" && before && elsewhere(before, last) && elsewhere(last, next)
+  return [...keyframes.slice(0, -1), passes ? { ...last, kind: "through" } : last, next]
 }
 
 /** The keyframes with one more on the path at a frame; nothing if there is one already. `values` as CameraPath gives. */
@@ -98,6 +103,10 @@ export function retimed(keyframes, frames) {
   const length = keyframes[keyframes.length - 1].frame
   if (!length || length === frames) return keyframes
   return keyframes.map((one) => ({ ...one, frame: one.frame === length ? frames : short((one.frame * frames) / length) }))
+}
+
+function elsewhere(a, b) {
+  return ["right", "up", "forward"].some((name) => (a[name] ?? 0) !== (b[name] ?? 0))
 }
 
 function between(frame, before, after) {

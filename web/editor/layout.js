@@ -50,7 +50,7 @@ export function layout() {
   parts.map = add(parts.stage, "canvas", "smce-map", {
     tabindex: "0",
     role: "application",
-    "aria-label": "Map of the camera path from above. Double-click adds a keyframe. Comma and full stop choose one, "
+    "aria-label": "Map of the camera path from above. Double-click adds a keyframe, on a keyframe it comes back there. Comma and full stop choose one, "
       + "arrow keys move it, Q and E turn it, Delete removes it, Space plays.",
   })
   parts.thumb = add(parts.stage, "figure", "smce-thumb", { "aria-hidden": "true" })

@@ -1,0 +1,137 @@
+"""The routes of the camera path editor, asked as a page asks them, in the real server."""
+
+from __future__ import annotations
+
+import io
+import json
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from dev_tools.server import LOCAL, HostServer
+from scene_memory.memory.bank import Bank
+from scene_memory.memory.keyframe_path import drawn_path
+from scene_memory.memory.keyframes import parse_keyframes
+from scene_memory.memory.presets import make_preset
+from scene_memory.memory.retrieval.distances import distances
+from scene_memory.memory.retrieval.settings import RetrievalSettings
+
+ROOT = "/scene_memory/editor"
+OPEN = Callable[[str], Bank]
+
+
+def ask(server: HostServer, route: str, body: Any = None) -> tuple[int, bytes]:
+    data = None if body is None else body if isinstance(body, bytes) else json.dumps(body).encode()
+    try:
+        with LOCAL.open(urllib.request.Request(f"{server.url}{ROOT}{route}", data=data), timeout=60) as reply:
+            return reply.status, reply.read()
+    except urllib.error.HTTPError as refused:
+        return refused.code, refused.read()
+
+
+def why(server: HostServer, route: str, body: Any = None) -> tuple[int, str]:
+    status, said = ask(server, route, body)
+    return status, str(json.loads(said)["error"])
+
+
+def told(run: Any) -> dict[str, Any]:
+    (found,) = [out["scene_memory_path"][0] for out in run.outputs.values() if "scene_memory_path" in out]
+    return dict(found)
+
+
+@pytest.fixture
+def film(server: HostServer, kit: Any) -> Callable[..., dict[str, Any]]:
+    """Runs a Camera Trajectory with a memory of one frame and gives what the editor is told."""
+
+    def run(bank: str, **changed: Any) -> dict[str, Any]:
+        prompt = {key: made for key, made in kit.place(bank).items() if key in ("scene", "bank")}
+        prompt["camera"] = kit.camera(["bank", 0], frames=8)
+        prompt["camera"]["inputs"].update(changed)
+        prompt["fov"] = kit.retriever(memory=["bank", 0], trajectory=["camera", 0])
+        prompt["see"] = kit.node("PreviewImage", images=["fov", 1])
+        done = server.client.queue(prompt)
+        assert done.ok, done.error
+        return told(done)
+
+    return run
+
+
+def test_the_editor_is_told_where_the_path_begins_and_finds_the_memory_there(
+    server: HostServer, film: Callable[..., dict[str, Any]], open_bank: OPEN
+) -> None:
+    info = film("editor told")
+    state = open_bank("editor told").load()
+    assert info["memory"]["id"] == state.id and info["continues"] and info["fps"] == 8.0
+    assert np.allclose(np.reshape(info["start"], (3, 4)), state.last_pose[:3])
+    move = make_preset("pan", frames=9, fps=8.0, amount=30.0, fov=70.0, aspect=1.6, radius=2.0)
+    size = distances(state, move.after(state.last_pose)[1:], RetrievalSettings())
+    assert info["memory"]["far"] == pytest.approx(size.far) and info["memory"]["near"] == pytest.approx(size.near)
+    status, raw = ask(server, f"/{state.id}/cameras")
+    assert status == 200
+    rows = np.frombuffer(raw, "<f8").reshape(-1, 18)
+    assert rows[:, 0].tolist() == [0.0] and rows[:, 1].all()
+    assert np.array_equal(rows[:, 2:14].reshape(-1, 3, 4), state.poses[:, :3])
+    assert np.array_equal(rows[:, 14:], state.intrinsics)
+    status, picture = ask(server, f"/{state.id}/frame/0")
+    shown = Image.open(io.BytesIO(picture))
+    assert status == 200 and shown.format == "JPEG" and shown.width == 192
+
+
+def test_the_told_path_comes_again_when_nothing_had_to_run(film: Callable[..., dict[str, Any]]) -> None:
+    assert film("editor again") == film("editor again")
+
+
+@pytest.mark.parametrize("name", ["0" * 64, "x", "..%2f..%2fetc", "A" * 64, "0" * 63 + "%00", "0" * 5000])
+def test_a_memory_that_no_graph_has_used_is_not_there(server: HostServer, name: str) -> None:
+    for route in (f"/{name}/cameras", f"/{name}/frame/0"):
+        status, said = ask(server, route)
+        assert status == 404 and (b"Run the graph again" in said or b"Not Found" in said)
+
+
+def test_a_frame_that_is_not_there_is_named(server: HostServer, film: Callable[..., dict[str, Any]]) -> None:
+    memory = film("editor frames")["memory"]["id"]
+    assert why(server, f"/{memory}/frame/1") == (404, "There is no frame '1': the memory has 1 frames, from 0.")
+    for index in ("-1", "1e3", "9" * 30, "0x0", "%C2%B2"):
+        assert why(server, f"/{memory}/frame/{index}")[0] == 404
+
+
+def test_a_ready_made_move_comes_as_keyframes(server: HostServer) -> None:
+    given = {"move": "orbit", "frames": 40, "amount": 90.0, "radius": 2.0, "easing": "even", "fov": 60, "seed": 3}
+    status, raw = ask(server, "/move", given)
+    assert status == 200
+    path = drawn_path(parse_keyframes(json.loads(raw)["keyframes"]), frames=41, fps=8.0, fov=60.0, aspect=1.6)
+    move = make_preset("orbit", frames=41, fps=8.0, amount=90.0, fov=60.0, aspect=1.6, easing="even", radius=2.0)
+    assert np.abs(path.poses - move.poses).max() < 0.02
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        (b"{", ""),
+        (b"\xff\xfe", ""),
+        ([], "no JSON object"),
+        ({}, "no camera move"),
+        ({"move": 5}, "move is '5': expected text"),
+        ({"move": "pan", "frames": 0}, "frames is '0': expected a whole number, 1 to 100000"),
+        ({"move": "pan", "frames": 10**9}, "frames is"),
+        ({"move": "pan", "frames": True}, "frames is"),
+        ({"move": "pan", "amount": "much"}, "amount is 'much': expected a number"),
+        ({"move": "pan", "amount": 1e300}, "amount is"),
+        ({"move": "pan", "fov": 200}, "field of view"),
+        ({"move": "pan", "speed": "fast"}, "fast"),
+        ({"move": "pan", "easing": "x"}, "no easing"),
+        ({"move": "x" * 5000}, "no camera move"),
+    ],
+)
+def test_a_wrong_setting_is_refused_in_words(server: HostServer, body: Any, said: str) -> None:
+    status, words = why(server, "/move", body)
+    assert status == 400 and said in words and words
+
+
+def test_a_body_without_end_is_refused(server: HostServer) -> None:
+    assert why(server, "/move", b" " * 70_000)[0] == 413
