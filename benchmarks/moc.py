@@ -47,7 +47,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--device", choices=["cpu", "cuda", "all"], default="all", help="all: what this machine has")
     parser.add_argument("--dtype", choices=["float32", "bfloat16", "float16"], help="cpu: float32, cuda: bfloat16")
     parser.add_argument("--threads", type=int, nargs="+", default=[2, 1], help="of torch, on the cpu: 2 1")
-    parser.add_argument("--seconds", type=float, default=12.0, help="a row's time, beside 3 rounds that it always has")
+    parser.add_argument("--seconds", type=float, default=6.0, help="for a row; it always has 3 rounds")
     parser.add_argument("--scenes", type=int, default=16, help="held-out scenes for revisit PSNR; 0 leaves it out")
     parser.add_argument("--weights", type=Path, help="another world model's file than the bundled one")
     parser.add_argument("--clock", choices=list(CLOCKS), default="wall",
@@ -89,12 +89,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _cpu_rows(arguments: argparse.Namespace) -> Iterator[Row]:
-    """All lengths with every number of threads; error and memory once, since they do not depend on it."""
+    """All lengths with every number of threads; error, memory and growth with the first of them only."""
     dtype = getattr(torch, arguments.dtype or "float32")
     rounds = Rounds(3, 25, arguments.seconds)
     for place, threads in enumerate(arguments.threads):
         torch.set_num_threads(threads)
         for case in _cases("cpu", arguments.tokens):
+            if case.grows and place:
+                continue
             yield _logged(measure(case, "cpu", dtype, rounds, arguments.clock, exact=place == 0))
 
 

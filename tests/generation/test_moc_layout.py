@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
@@ -112,6 +112,7 @@ def test_a_mark_for_the_first_call_is_used_up(parts: Any) -> None:
     assert parts.layout.is_described({"scene_memory_routable": True}) and not parts.layout.is_described({})
 
 
+@settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.too_slow])
 @given(frame=st.integers(1, 9), own=st.integers(1, 6), context=st.integers(0, 6), before=st.integers(0, 7))
 def test_appended_context_is_seen_by_the_segment_and_sees_nothing_of_it(
     parts: Any, frame: int, own: int, context: int, before: int
