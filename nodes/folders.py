@@ -38,6 +38,16 @@ def world_model(name: str) -> Path:
     return Path(folder_paths.get_full_path_or_raise(MODEL_FOLDER, name))
 
 
+def diffusion_models() -> list[str]:
+    """Names of the files that Load Diffusion Model offers and that hold plain numbers."""
+    return [name for name in folder_paths.get_filename_list("diffusion_models") if name.endswith(".safetensors")]
+
+
+def diffusion_model(name: str) -> Path:
+    """The file of a name from `diffusion_models`."""
+    return Path(folder_paths.get_full_path_or_raise("diffusion_models", name))
+
+
 def memory_files() -> list[str]:
     """Files made by Save Memory: those in the input folder, then those in the output folder with ' [output]'."""
     found = _files(Path(folder_paths.get_input_directory()))

@@ -7,9 +7,13 @@ from typing import Any
 from comfy_api.latest import io
 
 from ..generation.adapters import model_kind
+from ..generation.wan.camera_layers import ATTACHMENT, read_camera_layers
 from ..generation.wan.family import family_of
 from ..generation.wan.options import AUTO, POSITIONS, TIMES, WanOptions, with_options
+from . import folders
 from .types import CATEGORY
+
+NO_FILE = "none"
 
 
 class WanMemoryOptions(io.ComfyNode):
@@ -77,6 +81,14 @@ class WanMemoryOptions(io.ComfyNode):
                     tooltip="For Wan 2.1 image to video: looks at the first picture of every segment. "
                     "Recommended: clip_vision_h.",
                 ),
+                io.Combo.Input(
+                    "camera_layers",
+                    options=[NO_FILE, *folders.diffusion_models()],
+                    default=NO_FILE,
+                    optional=True,
+                    tooltip="For Echo-Memory's weights: their file once more. It holds layers for the camera path, "
+                    "which Load Diffusion Model leaves out. Recommended: none for all other models.",
+                ),
             ],
             outputs=[
                 io.Model.Output(tooltip="The model with these options, for MoC Sparse Sampler or Shot Generator.")
@@ -94,6 +106,7 @@ class WanMemoryOptions(io.ComfyNode):
         camera_scale: float,
         low_noise_model: Any = None,
         clip_vision: Any = None,
+        camera_layers: str = NO_FILE,
     ) -> io.NodeOutput:
         if family_of(model) is None:
             raise ValueError(
@@ -109,4 +122,8 @@ class WanMemoryOptions(io.ComfyNode):
             clip_vision=clip_vision,
             camera_scale=camera_scale,
         )
-        return io.NodeOutput(with_options(model, options))
+        marked = with_options(model, options)
+        if camera_layers != NO_FILE:
+            layers = read_camera_layers(folders.diffusion_model(camera_layers), model.model.diffusion_model)
+            marked.set_attachments(ATTACHMENT, layers)
+        return io.NodeOutput(marked)

@@ -10,7 +10,9 @@ import torch
 from torch import Tensor
 
 from ..segment import ContextFrames, Segment
-from ..wan.context import WRAPPER_KEY, ContextPlan, append_context, conditions
+from ..wan.camera_layers import ATTACHMENT as CAMERA_LAYERS
+from ..wan.camera_layers import CENTIMETRES, CameraLayers, camera_conditions, camera_rows, tell_cameras
+from ..wan.context import CONTEXT, WRAPPER_KEY, ContextCond, ContextPlan, append_context, conditions
 from ..wan.estimate import FACTOR_CONDS, counted_conds, reckon_context
 from ..wan.family import CONCAT_START, NO_START, WanFamily, family_of
 from ..wan.options import AFTER, AUTO, BEFORE, CLEAN, NOISED, SAME, WanOptions, options_of
@@ -66,17 +68,24 @@ class WanAdapter(Adapter):
         check_conditioning(positive, negative)
         start = start_of(self.family, vae, len(segment), segment.width, segment.height, segment.begins_with)
         shared = {**start.values, **self._seen(options, segment), **self._more_values(model, segment)}
-        ours = context = None
-        if segment.context is not None and len(segment.context):
-            context, ours = self._context(model, options, segment)
+        ours: dict[str, Any] = {}
         low = options.low_noise
+        if segment.context is not None and len(segment.context):
+            ours = self._context(model, options, segment)
+            low = None if low is None else with_context(routed_like(low, model))
+            sampled = with_context(model)
+        else:
+            sampled = model
+        if (layers := model.get_attachment(CAMERA_LAYERS)) is not None:
+            sampled = with_camera_layers(sampled, layers)
+            ours |= camera_layer_rows(segment, options.camera_scale)
         return Prepared(
             positive=_with(positive, shared, ours),
             negative=None if negative is None else _with(negative, shared, _blank(ours, options)),
             latent=start.latent,
             mask=start.mask,
-            model=model if context is None else with_context(model),
-            low_noise=low if low is None or context is None else with_context(routed_like(low, model)),
+            model=sampled,
+            low_noise=low,
             boundary=options.boundary,
         )
 
@@ -110,13 +119,13 @@ class WanAdapter(Adapter):
             return {}
         return {"clip_vision_output": options.clip_vision.encode_image(as_image(segment.begins_with))}
 
-    def _context(self, model: Any, options: WanOptions, segment: Segment) -> tuple[ContextPlan, dict[str, Any]]:
+    def _context(self, model: Any, options: WanOptions, segment: Segment) -> dict[str, Any]:
         context = segment.context
         assert context is not None and context.latents is not None
         plan = ContextPlan(ContextPositions(*self._places(options, segment, context)), self._times(options))
         latents = model.model.process_latent_in(context.latents)
         noise = frame_noise(latents, context.numbers)
-        return plan, conditions(plan, latents, noise, self._context_cameras(model, segment))
+        return conditions(plan, latents, noise, self._context_cameras(model, segment))
 
     def _places(self, options: WanOptions, segment: Segment, context: ContextFrames) -> tuple[str, tuple[float, ...]]:
         kind = options.positions
@@ -188,18 +197,32 @@ def check_conditioning(*kinds: Conditioning | None) -> None:
             )
 
 
-def _blank(ours: dict[str, Any] | None, options: WanOptions) -> dict[str, Any] | None:
+def _blank(ours: dict[str, Any], options: WanOptions) -> dict[str, Any]:
     """The context of the negative prompt: the same, or zeros in its place."""
-    if ours is None or not options.blank_negative:
+    if CONTEXT not in ours or not options.blank_negative:
         return ours
-    return {
-        key: cond._copy_with([torch.zeros_like(cond.cond[0]), *cond.cond[1:]]) if isinstance(cond.cond, list) else cond
-        for key, cond in ours.items()
-    }
+    latents, *rest = ours[CONTEXT].cond
+    return {**ours, CONTEXT: ContextCond([torch.zeros_like(latents), *rest])}
 
 
-def _with(conditioning: Conditioning, values: dict[str, Any], model_conds: dict[str, Any] | None) -> Conditioning:
+def _with(conditioning: Conditioning, values: dict[str, Any], model_conds: dict[str, Any]) -> Conditioning:
     changed: Conditioning = node_helpers.conditioning_set_values(conditioning, values)
-    if model_conds is None:
+    if not model_conds:
         return changed
     return [[text, {**kept, "model_conds": {**kept.get("model_conds", {}), **model_conds}}] for text, kept in changed]
+
+
+def with_camera_layers(model: Any, layers: CameraLayers) -> Any:
+    """A copy of a MODEL whose blocks are told the cameras first."""
+    patched = model.clone()
+    kind = comfy.patcher_extension.WrappersMP.DIFFUSION_MODEL
+    patched.add_wrapper_with_key(kind, CAMERA_LAYERS, tell_cameras(layers))
+    return patched
+
+
+def camera_layer_rows(segment: Segment, scale: float) -> dict[str, Any]:
+    """Cameras of the segment's latent frames, each that of its first picture, and of the context frames."""
+    poses, first = segment.trajectory.poses, segment.trajectory.poses[0]
+    seen = segment.context.poses if segment.context is not None else poses[:0]
+    own, context = (camera_rows(part, first, scale * CENTIMETRES) for part in (poses[::STRIDE], seen))
+    return camera_conditions(own, context)

@@ -1,0 +1,161 @@
+"""Echo-Memory's camera layers: what its Context-as-Memory weights have beside Wan 2.1's, and the host leaves out.
+
+In front of each block every token is told the camera of its frame, 12 numbers through one linear layer, and then, where
+the weights have it, attends along time to the same place in all other frames, without positions.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import comfy.conds
+import comfy.ops
+import numpy as np
+import torch
+from comfy.ldm.modules.attention import optimized_attention
+from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+from torch import Tensor, nn
+
+from ...memory.camera import rigid_inverse
+
+ATTACHMENT = "scene_memory_camera_layers"
+CAMERAS = "scene_memory_cameras"
+NUMBERS = 12
+CENTIMETRES = 100.0
+"""Echo-Memory's lengths are Unreal's; a scene unit of ours is about a metre."""
+
+_KEY = re.compile(
+    r"(?:^|\.)blocks\.(\d+)\.(action_mlp\.proj|self_attn_with_action\.(?:q|k|v|o|norm_q|norm_k))\.(weight|bias)$"
+)
+_TO_UNREAL = np.array([[0.0, 0.0, 1.0], [1.0, 0.0, 0.0], [0.0, -1.0, 0.0]])
+"""Ours (right, down, forward) to forward, right, up."""
+
+
+class CameraLayer(nn.Module):
+    """One block's layers: ``blocks.N.action_mlp`` and perhaps ``blocks.N.self_attn_with_action``."""
+
+    def __init__(self, weights: dict[str, Tensor], heads: int) -> None:
+        super().__init__()
+        cast = comfy.ops.manual_cast
+        dim = weights["action_mlp.proj.weight"].shape[0]
+        dtype = weights["action_mlp.proj.weight"].dtype
+        self.heads = heads
+        self.action_mlp = nn.ModuleDict({"proj": cast.Linear(NUMBERS, dim, dtype=dtype)})
+        self.self_attn_with_action: nn.ModuleDict | None = None
+        if any(name.startswith("self_attn_with_action.") for name in weights):
+            parts: dict[str, nn.Module] = {part: cast.Linear(dim, dim, dtype=dtype) for part in "qkvo"}
+            parts |= {part: cast.RMSNorm(dim, eps=1e-6, dtype=dtype) for part in ("norm_q", "norm_k")}
+            self.self_attn_with_action = nn.ModuleDict(parts)
+        self.load_state_dict(weights, strict=True)
+
+    def forward(self, x: Tensor, cameras: Tensor) -> Tensor:
+        """Tokens (B, F x n, dim) told of the cameras (B, F, 12)."""
+        frames = cameras.shape[1]
+        told = x.unflatten(1, (frames, -1)) + self.action_mlp["proj"](cameras.to(x))[:, :, None]
+        if self.self_attn_with_action is None:
+            return told.flatten(1, 2)
+        part = self.self_attn_with_action
+        along = told.transpose(1, 2).flatten(0, 1)
+        q, k = part["norm_q"](part["q"](along)), part["norm_k"](part["k"](along))
+        seen = part["o"](optimized_attention(q, k, part["v"](along), heads=self.heads))
+        return x + seen.unflatten(0, (len(x), -1)).transpose(1, 2).flatten(1, 2)
+
+
+class CameraLayers(nn.Module):
+    """The layers of all blocks."""
+
+    def __init__(self, layers: list[CameraLayer]) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(layers)
+
+
+def read_camera_layers(path: Path, network: Any) -> CameraLayers:
+    """The camera layers in a diffusion model's file, for a network that the host loaded from it.
+
+    Raises:
+        ValueError: the file has none, or they do not fit the network.
+    """
+    found: dict[int, dict[str, Tensor]] = {}
+    try:
+        with safe_open(path, framework="pt") as file:
+            for key in file.keys():
+                if match := _KEY.search(key):
+                    found.setdefault(int(match[1]), {})[f"{match[2]}.{match[3]}"] = file.get_tensor(key)
+    except (SafetensorError, OSError) as error:
+        raise ValueError(f"{path.name} cannot be read: {error}. Load the file anew.") from error
+    if not found:
+        raise ValueError(
+            f"{path.name} has no camera layers (blocks.0.action_mlp.proj.weight). Use a file of Echo-Memory, such as "
+            "context_k1/epoch-0.safetensors, or 'none'."
+        )
+    blocks = range(len(network.blocks))
+    try:
+        layers = [CameraLayer(found[block], network.num_heads) for block in blocks]
+    except (KeyError, RuntimeError) as error:
+        raise ValueError(
+            f"The camera layers of {path.name} are not whole ({error}): load the file anew, or use 'none'."
+        ) from error
+    if layers[0].action_mlp["proj"].weight.shape[0] != network.dim or sorted(found) != list(blocks):
+        raise ValueError(
+            f"The camera layers of {path.name} are for another model than the one that is connected. "
+            "Load the same file in both places."
+        )
+    return CameraLayers(layers).eval().requires_grad_(False)
+
+
+def camera_rows(
+    poses: NDArray[np.float64], first: NDArray[np.float64], scale: float = CENTIMETRES
+) -> NDArray[np.float64]:
+    """Cameras (n, 12) as Echo-Memory was trained with: translation and rotation seen from the first camera.
+
+    Unreal's axes, in the plane, about the vertical only: [x, y, 0, rotation by the yaw row by row].
+    """
+    seen = rigid_inverse(first) @ poses
+    turned = _TO_UNREAL @ seen[:, :3, :3] @ _TO_UNREAL.T
+    moved = scale * seen[:, :3, 3] @ _TO_UNREAL.T
+    yaw = np.arctan2(turned[:, 1, 0], turned[:, 0, 0])
+    c, s, zero, one = np.cos(yaw), np.sin(yaw), np.zeros(len(yaw)), np.ones(len(yaw))
+    return np.stack([moved[:, 0], moved[:, 1], zero, c, -s, zero, s, c, zero, zero, zero, one], axis=1)
+
+
+def camera_conditions(own: NDArray[np.float64], context: NDArray[np.float64]) -> dict[str, Any]:
+    """``model_conds`` that bring the cameras (12 numbers) of latent frames being made and of context frames."""
+    rows = [torch.from_numpy(part).float()[None] for part in (own, context) if len(part)]
+    return {CAMERAS: comfy.conds.CONDList(rows)}
+
+
+def tell_cameras(layers: CameraLayers) -> Callable[..., Tensor]:
+    """The wrapper (host's WrappersMP.DIFFUSION_MODEL) that runs the layers in front of the blocks."""
+
+    def wrapper(executor: Any, x: Tensor, t: Tensor, text: Tensor, clip: Any = None, concat: Any = None,
+                transformer_options: dict[str, Any] | None = None, **conds: Any) -> Tensor:  # fmt: skip
+        options, rows = dict(transformer_options or {}), conds.pop(CAMERAS, None)
+        if rows is not None:
+            own, *context = rows
+            window = options.get("context_window")
+            if own.shape[1] != x.shape[2] and window is not None:
+                own = own[:, window.index_list]
+            if own.shape[1] != x.shape[2]:
+                raise ValueError(f"There are cameras for {own.shape[1]} latent frames of {x.shape[2]}.")
+            cameras = torch.cat([own, *context], dim=1)
+            replaced = dict(options.get("patches_replace", {}))
+            inner = replaced["dit"] = dict(replaced.get("dit", {}))
+            for number, layer in enumerate(layers.layers):
+                inner["double_block", number] = _in_front(inner.get(("double_block", number)), layer, cameras)
+            options["patches_replace"] = replaced
+        result: Tensor = executor(x, t, text, clip, concat, options, **conds)
+        return result
+
+    return wrapper
+
+
+def _in_front(before: Callable[..., Any] | None, layer: nn.Module, cameras: Tensor) -> Callable[..., Any]:
+    def block(given: dict[str, Any], more: dict[str, Any]) -> Any:
+        given = {**given, "img": layer(given["img"], cameras)}
+        return before(given, more) if before else more["original_block"](given)
+
+    return block
