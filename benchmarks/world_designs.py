@@ -115,7 +115,9 @@ class LatentTrained(Trained):
     def remember(self, batch: Batch, context: Tensor, known: Tensor | None = None) -> Remembered | None:
         return super().remember(batch, self.coder.encode(context).detach() / self.size) if context.shape[2] else None
 
-    def predict(self, batch: Batch, noisy: Tensor, sigma: Tensor, remembered: Any, tokens: Tensor) -> Tensor:
+    def predict(
+        self, batch: Batch, noisy: Tensor, sigma: Tensor, remembered: Any, tokens: Tensor, routing: Any = None
+    ) -> Tensor:
         """From pure noise in latents: `noisy` only gives the shape."""
         shape = (len(noisy), LATENT, noisy.shape[2], noisy.shape[3] // SHRINK, noisy.shape[4] // SHRINK)
         latents = super().predict(batch, torch.randn(shape), torch.ones_like(sigma), remembered, tokens)

@@ -3,22 +3,60 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ..kernels import MocLayout, MocSettings
+from ..kernels.reference import moc_mask
 from .dataset import Batch, Walk, choose_context, collate, example_of
 from .network import Remembered, TextEncoder, WorldNet
+from .paint import PATCH
+from .vocabulary import MAX_TOKENS
 
 SHARP_SCALES = (1, 2, 4)
+DROP_OFF, DROP_IN = 0.5, 0.5
 
 
-def matmul_attention(q: Tensor, k: Tensor, v: Tensor, heads: int, transformer_options: dict[str, object]) -> Tensor:
-    """As `network.plain_attention`; on a CPU its backward pass is three times as fast at these lengths."""
-    weights = torch.matmul(q * q.shape[-1] ** -0.5, k.transpose(-1, -2)).softmax(-1)
-    return torch.matmul(weights.to(v.dtype), v).transpose(1, 2).flatten(2)
+def matmul_attention(q: Tensor, k: Tensor, v: Tensor, heads: int, transformer_options: dict[str, Any]) -> Tensor:
+    """As `network.plain_attention`; on a CPU its backward pass is three times as fast at these lengths.
+
+    With a `Routing` in the options under ROUTING, each query looks only where the router lets it.
+    """
+    scores = torch.matmul(q * q.shape[-1] ** -0.5, k.transpose(-1, -2))
+    routing: Routing | None = transformer_options.get(ROUTING)
+    if routing is not None:
+        layout = MocLayout.cross(text=MAX_TOKENS, context=routing.context, own=q.shape[2])
+        scores = scores.masked_fill(~moc_mask(q, k, layout, routing.settings, routing.generator), -torch.inf)
+    return torch.matmul(scores.softmax(-1).to(v.dtype), v).transpose(1, 2).flatten(2)
+
+
+ROUTING = "world_routing"
+
+
+@dataclass(frozen=True)
+class Routing:
+    """One step in which attention is routed: tokens of each context frame, and how chunks are chosen and spoiled."""
+
+    context: list[int]
+    settings: MocSettings
+    generator: torch.Generator
+
+
+def drawn_routing(batch: Batch, generator: torch.Generator, share: float) -> Routing | None:
+    """Routing for a share of the steps with two context frames or more: of top-k 1 and up, with drop-off and drop-in.
+
+    So that at inference both work, dense attention and routed (Mixture of Contexts, section 3).
+    """
+    frames, height, width = batch.context.shape[2:]
+    if frames < 2 or torch.rand((), generator=generator) >= share:
+        return None
+    top_k = int(torch.randint(1, frames, (), generator=generator))
+    settings = MocSettings(top_k=top_k, drop_off=DROP_OFF, drop_in=DROP_IN)
+    return Routing([height // PATCH * (width // PATCH)] * frames, settings, generator)
 
 
 class Trained(nn.Module):
@@ -45,11 +83,18 @@ class Trained(nn.Module):
         return self.network.remember(context, *cameras, known)
 
     def predict(
-        self, batch: Batch, noisy: Tensor, sigma: Tensor, remembered: Remembered | None, tokens: Tensor
+        self,
+        batch: Batch,
+        noisy: Tensor,
+        sigma: Tensor,
+        remembered: Remembered | None,
+        tokens: Tensor,
+        routing: Routing | None = None,
     ) -> Tensor:
         """The clean target, (B, 3, F, H, W)."""
         kept, woven = (remembered.kept, remembered.woven) if remembered else (None, None)
-        return self.network(noisy, sigma, batch.poses, batch.intrinsics, self.text(tokens), kept, woven=woven)
+        cameras, options = (batch.poses, batch.intrinsics), {ROUTING: routing}
+        return self.network(noisy, sigma, *cameras, self.text(tokens), kept, options, woven)
 
 
 def adopt(model: Trained, values: dict[str, Tensor]) -> list[str]:
@@ -88,6 +133,7 @@ class Lessons:
 
     `texture` weighs how strong the gradients of a neighbourhood are, wherever exactly: a mean of two pictures that do
     not quite agree has small errors but weak edges.
+    `routed`: share of the steps with context in which attention is routed.
     `true_depth`: share of the examples that copy by the true depth of their context instead of the network's own.
     """
 
@@ -95,6 +141,7 @@ class Lessons:
     texture: float = 0.4
     true_depth: float = 0.2
     depth: float = 1.0
+    routed: float = 0.25
 
 
 def loss_of(model: Trained, batch: Batch, generator: torch.Generator, lessons: Lessons) -> Tensor:
@@ -108,7 +155,8 @@ def loss_of(model: Trained, batch: Batch, generator: torch.Generator, lessons: L
     silent = torch.rand(size, generator=generator) < (0.15 if batch.context.shape[2] else 0.05)
     tokens[silent.to(device), 1:] = 0
     remembered = model.remember(batch, spoiled(batch.context, generator), _told(batch, generator, lessons.true_depth))
-    clean = model.predict(batch, noisy, sigma, remembered, tokens).float()
+    routing = drawn_routing(batch, generator, lessons.routed)
+    clean = model.predict(batch, noisy, sigma, remembered, tokens, routing).float()
     weight = 1 / sigma.clamp_min(0.15)
     wrong = clean - batch.target
     total = weight.square() * wrong.square().mean(dim=(1, 2, 3, 4))

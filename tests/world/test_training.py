@@ -11,11 +11,13 @@ import pytest
 import torch
 from safetensors import safe_open
 
-from scene_memory.world import train
+from scene_memory.kernels import MocSettings
+from scene_memory.world import learning, train
 from scene_memory.world.dataset import FARTHEST, Store, Walk, draw_batch, rendered_walk
 from scene_memory.world.learning import Trained, adopt, edges_of, gradient_energy, spoiled, texture_gap
 from scene_memory.world.network import FARTHEST as NETWORKS_FARTHEST
 from scene_memory.world.scenes import FIRST_TRAINING_SEED
+from scene_memory.world.vocabulary import MAX_TOKENS
 
 
 @pytest.fixture(scope="module")
@@ -95,6 +97,32 @@ def test_a_weaving_network_begins_with_the_weights_of_one_that_did_not_weave() -
     assert torch.equal(new.network.blocks[2].qkv.weight, old.network.blocks[2].qkv.weight)
     grown = new.network.stem.patch.weight
     assert torch.equal(grown[:, :9], old.network.stem.patch.weight) and (grown[:, 9:] == 0).all()
+
+
+def test_routed_steps_look_into_fewer_frames_and_are_spoiled_at_random(store: Store) -> None:
+    torch.manual_seed(0)
+    batch = draw_batch(store, 3, np.random.default_rng(0), 2, (4, 4))
+    generator = torch.Generator().manual_seed(0)
+    drawn = [learning.drawn_routing(batch, generator, 0.5) for _ in range(200)]
+    routed = [routing for routing in drawn if routing is not None]
+    assert 70 < len(routed) < 130 and {routing.settings.top_k for routing in routed} == {1, 2, 3}
+    one = draw_batch(store, 3, np.random.default_rng(0), 2, (4, 1))
+    assert all(learning.drawn_routing(one, generator, 1.0) is None for _ in range(8))
+    q, k, v = (torch.randn(2, 4, count, 64) for count in (160, MAX_TOKENS + 4 * 40 + 160, MAX_TOKENS + 4 * 40 + 160))
+    outs = [learning.matmul_attention(q, k, v, 4, {learning.ROUTING: routing}) for routing in (None, *routed[:2])]
+    settings = MocSettings(top_k=4)
+    all_of_it = learning.Routing([40] * 4, settings, generator)
+    assert torch.allclose(outs[0], learning.matmul_attention(q, k, v, 4, {learning.ROUTING: all_of_it}), atol=1e-5)
+    assert not torch.allclose(outs[0], outs[1], atol=1e-3) and torch.isfinite(outs[1]).all()
+
+
+def test_a_routed_loss_has_gradients(store: Store) -> None:
+    torch.manual_seed(0)
+    model, batch = Trained(), draw_batch(store, 3, np.random.default_rng(0), 2, (4, 3))
+    loss = learning.loss_of(model, batch, torch.Generator().manual_seed(1), learning.Lessons(routed=1.0))
+    loss.backward()
+    grown = model.network.blocks[0].qkv.weight.grad
+    assert torch.isfinite(loss) and grown is not None and torch.isfinite(grown).all() and grown.abs().sum() > 0
 
 
 def test_steps_with_and_without_context_cost_about_the_same() -> None:
