@@ -16,7 +16,7 @@ Pixels = NDArray[np.uint8]
 PAPER, INK, FAINT = (24, 24, 28), (232, 232, 232), (130, 130, 136)
 WIDEST = 1344
 MOST_LAYERS, MOST_STEPS = 16, 8
-TITLE = 34
+TITLE, LEFT = 34, 150
 
 
 @dataclass(frozen=True)
@@ -33,9 +33,9 @@ def draw_map(shares: NDArray[np.float64], made: Side, remembered: Side, title: s
     shares: (rows, columns), 0..1. Returns (H, W, 3) uint8 RGB.
     """
     rows, columns = shares.shape
-    width = int(np.clip((WIDEST - 110) // max(1, columns), 16, 96))
+    width = int(np.clip((WIDEST - LEFT) // max(1, columns), 16, 96))
     height = max(18, round(width * _aspect(made, remembered)))
-    left, top = 110, TITLE + 20 + (round(width * _aspect(remembered, made)) if remembered.thumbnails is not None else 0)
+    left, top = LEFT, TITLE + 20 + (round(width * _aspect(remembered, made)) if remembered.thumbnails is not None else 0)
     picture = _sheet(top + rows * height + 34, max(left + columns * width + 10, 480))
     _text(picture, title, (8, 22), INK, 0.5)
     for column, label in enumerate(remembered.labels):
