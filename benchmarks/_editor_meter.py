@@ -119,6 +119,7 @@ def _ready(page: Frontend) -> EditorHand:
 
 
 GRAPH = """bank => {
+  app.graph.clear()
   const add = (type, values, x) => {
     const node = LiteGraph.createNode(type)
     node.pos = [x, 60]

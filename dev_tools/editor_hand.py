@@ -118,8 +118,8 @@ class EditorHand:
               const zoom = box.width / parts.map.clientWidth
               const [right, , forward] = path.values[index]
               const angle = yaw * Math.PI / 180
-              return [box.left + (view.x(right) + 68 * Math.sin(angle)) * zoom,
-                box.top + (view.y(forward) - 68 * Math.cos(angle)) * zoom]
+              return [box.left + (view.x(right) + 54 * Math.sin(angle)) * zoom,
+                box.top + (view.y(forward) - 54 * Math.cos(angle)) * zoom]
             }""",
             [index, yaw],
         )

@@ -23,6 +23,8 @@ from .server import HostServer
 DOCS = ROOT / "docs"
 SIZE = (620, 1000)
 MARGIN = 16
+FRAMES = 40
+"""Of each move of the film that the picture shows."""
 MOST_SECONDS = 60.0
 FILM_WIDTH, FILM_MS = 620, 40
 LATER_S = 600
@@ -38,8 +40,13 @@ def make(server: HostServer, chromium: Browser) -> None:
 
 
 def picture_after_a_run(frontend: Frontend, path: Path) -> None:
-    """The editor of the node that looks on from the end of the demo's film, with all of its frames."""
+    """The editor of the node that looks on from the end of a film along the demo's moves, with all of its frames."""
     workflow = json.loads(WORKFLOW.read_text(encoding="utf-8"))
+    for node in workflow["nodes"]:
+        if node["type"] == TYPE and node["widgets_values"][1] > FRAMES:
+            node["widgets_values"][1] = FRAMES
+        if node["type"] == "SceneMemoryBank":
+            node["widgets_values"][0] = f"editor {frontend.mode}"
     frontend.page.set_viewport_size({"width": 1600, "height": 1300})
     frontend.load(workflow)
     (last,) = [node["id"] for node in workflow["nodes"] if node.get("title", "").startswith("If it looked")]
@@ -96,6 +103,7 @@ def film_of_the_demo(server: HostServer, chromium: Browser, path: Path) -> dict[
     """
     frontend = Frontend(chromium, server, "classic")
     frontend.page.set_viewport_size({"width": 800, "height": 1180})
+    frontend.page.evaluate("() => app.graph.clear()")
     pictures: list[tuple[float, Image.Image]] = []
     began = 0.0
 

@@ -4,11 +4,13 @@ by nothing."""
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
 
 import pytest
 
 from dev_tools.editor_hand import EditorHand
+from dev_tools.editor_pictures import apart, rebuild
 from dev_tools.frontend import MODES, Frontend, Mode
 
 Open = Callable[[Mode], Frontend]
@@ -43,6 +45,15 @@ COUNT_WHAT_GOES_ON = """() => {
 LIVE = "() => [__live.listeners, __live.timers.size, __live.frames.size, __live.sizes.size]"
 
 
+def added(frontend: Frontend, values: dict[str, object] | None = None) -> EditorHand:
+    """The editor of a new node, alone on the canvas of a page that shows all of it."""
+    frontend.page.set_viewport_size({"width": 1500, "height": 1500})
+    frontend.page.evaluate("() => app.graph.clear()")
+    hand = EditorHand.added(frontend, values)
+    hand.look()
+    return hand
+
+
 def rounded(hand: EditorHand, *names: str) -> list[tuple[float, ...]]:
     return [tuple(round(float(one.get(name, 0)), 2) for name in names) for one in hand.keyframes()]
 
@@ -50,8 +61,7 @@ def rounded(hand: EditorHand, *names: str) -> list[tuple[float, ...]]:
 @pytest.mark.parametrize("mode", MODES)
 def test_a_path_is_drawn_by_mouse_and_keys_and_taken_back_step_by_step(open_frontend: Open, mode: Mode) -> None:
     frontend = open_frontend(mode)
-    hand = EditorHand.added(frontend, {"fps": 8})
-    hand.look()
+    hand = added(frontend, {"fps": 8})
     hand.button("▸ Path")
     hand.wait_for("editor.keyframes.length === 3")
     hand.button("New path")
@@ -92,18 +102,11 @@ def test_a_path_is_drawn_by_mouse_and_keys_and_taken_back_step_by_step(open_fron
 @pytest.mark.parametrize("mode", MODES)
 def test_a_keyframe_is_turned_round_and_round_by_its_handle(open_frontend: Open, mode: Mode) -> None:
     frontend = open_frontend(mode)
-    hand = EditorHand.added(frontend)
-    hand.look()
+    hand = added(frontend)
     hand.button("▸ Path")
     hand.button("New path")
     hand.double_click(0, 2)
-    x, y = hand.point(0, 2)
-    spots = [(x, y - 68), (x + 68, y), (x, y + 68), (x - 68, y), (x, y - 68), (x + 68, y)]
-    frontend.page.mouse.move(*spots[0])
-    frontend.page.mouse.down()
-    for spot in spots[1:]:
-        frontend.page.mouse.move(*spot, steps=3)
-    frontend.page.mouse.up()
+    hand.turn(1, 450)
     assert rounded(hand, "yaw")[1] == (450,)
     frontend.settle()
     frontend.screenshot(f"editor turned-{mode}")
@@ -113,8 +116,7 @@ def test_a_keyframe_is_turned_round_and_round_by_its_handle(open_frontend: Open,
 @pytest.mark.parametrize("mode", MODES)
 def test_a_drawn_path_survives_saving_and_loading_a_copy_and_a_resize(open_frontend: Open, mode: Mode) -> None:
     frontend = open_frontend(mode)
-    hand = EditorHand.added(frontend)
-    hand.look()
+    hand = added(frontend)
     hand.button("▸ Path")
     hand.button("New path")
     hand.double_click(1, 1)
@@ -156,8 +158,7 @@ def test_a_drawn_path_survives_saving_and_loading_a_copy_and_a_resize(open_front
 @pytest.mark.parametrize("mode", MODES)
 def test_it_works_inside_a_subgraph(open_frontend: Open, mode: Mode) -> None:
     frontend = open_frontend(mode)
-    hand = EditorHand.added(frontend)
-    hand.look()
+    hand = added(frontend)
     hand.button("▸ Path")
     hand.button("New path")
     hand.double_click(1, 1)
@@ -195,14 +196,18 @@ def test_it_works_inside_a_subgraph(open_frontend: Open, mode: Mode) -> None:
 def test_a_removed_node_leaves_nothing_that_goes_on(open_frontend: Open, mode: Mode) -> None:
     frontend = open_frontend(mode)
     frontend.page.evaluate(COUNT_WHAT_GOES_ON)
-    hand = EditorHand.added(frontend)
-    hand.look()
+    hand = added(frontend)
     hand.button("▸ Path")
     hand.button("New path")
     hand.double_click(1, 1)
     assert frontend.page.evaluate(LIVE)[3] == 1, "while it is there, it watches its size"
     hand.part(".smce-play button").click()
-    hand.node.evaluate("node => app.graph.remove(node)")
+    hand.node.evaluate(
+        """async node => {
+          app.canvas.selectNode(node)
+          await app.extensionManager.command.execute('Comfy.Canvas.DeleteSelectedItems')
+        }"""
+    )
     assert frontend.page.evaluate(LIVE) == [0, 0, 0, 0]
     frontend.settle(1000)
     assert frontend.page.evaluate(LIVE) == [0, 0, 0, 0]
@@ -218,10 +223,18 @@ def test_a_removed_node_leaves_nothing_that_goes_on(open_frontend: Open, mode: M
     assert frontend.errors == []
 
 
+def test_the_demos_minute_is_rebuilt_by_hand_in_under_a_minute(open_frontend: Open) -> None:
+    hand = added(open_frontend("nodes2"), {"fps": 8})
+    began = time.monotonic()
+    rebuild(hand)
+    seconds, missed = time.monotonic() - began, apart(hand)
+    assert hand.value("frames") == 480 and seconds < 60
+    assert missed["units"] < 0.1 and missed["degrees"] < 3, missed
+
+
 def test_numbers_out_of_reach_and_broken_texts_are_said_in_words(open_frontend: Open) -> None:
     frontend = open_frontend("nodes2")
-    hand = EditorHand.added(frontend, {"move": "drawn", "keyframes": '{"version": 7}'})
-    hand.look()
+    hand = added(frontend, {"move": "drawn", "keyframes": '{"version": 7}'})
     assert "another version" in hand.hint() and hand.part(".smce-hint").get_attribute("class").endswith("smce-wrong")
     hand.button("New path")
     hand.double_click(1, 1)
@@ -233,7 +246,7 @@ def test_numbers_out_of_reach_and_broken_texts_are_said_in_words(open_frontend: 
     assert "Choose a keyframe" in hand.hint() and rounded(hand, "right", "forward")[0] == (0, 0)
     hand.drag(hand.point(0, 0), hand.point(1, 0))
     assert "begins where the film stands" in hand.hint()
-    node = EditorHand.added(frontend, {"move": "zoom", "amount": 200})
+    node = added(frontend, {"move": "zoom", "amount": 200})
     node.button("▸ Path")
     node.wait_for("editor.panel.hint.includes('zoom')")
     assert "must stay between" in node.hint()
@@ -241,8 +254,7 @@ def test_numbers_out_of_reach_and_broken_texts_are_said_in_words(open_frontend: 
 
 def test_a_longer_move_is_the_same_path_in_more_frames(open_frontend: Open) -> None:
     frontend = open_frontend("classic")
-    hand = EditorHand.added(frontend, {"move": "turn away and come back", "frames": 96})
-    hand.look()
+    hand = added(frontend, {"move": "turn away and come back", "frames": 96})
     hand.button("Edit this move")
     hand.wait_for("editor.editable")
     assert rounded(hand, "frame", "yaw") == [(0, 0), (48, 120), (96, 0)]

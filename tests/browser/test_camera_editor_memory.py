@@ -118,6 +118,7 @@ def test_the_film_follows_the_drawn_path_and_its_frames_appear_on_the_map(
         if node["type"] == "SceneMemoryCameraTrajectory":
             node["widgets_values"][1] = 8
     frontend = open_frontend(mode)
+    frontend.page.set_viewport_size({"width": 1500, "height": 1500})
     frontend.load(workflow)
     first = EditorHand.of_node(frontend, 6)
     first.look()

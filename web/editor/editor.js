@@ -15,7 +15,7 @@ import { drawTimeline } from "./timeline.js"
 import { View } from "./view.js"
 
 export const CLOSED = 34
-export const OPEN = 590
+export const OPEN = 680
 const SOON = 140
 const SECONDS = 3
 const USUAL_FOV = 70
@@ -105,7 +105,7 @@ export class CameraEditor {
     const { move, frames } = this.settings
     if (move === DRAWN && before.move !== DRAWN) {
       this.open(true)
-      return this.keep(this.settings.keyframes ? this.#fromNode() : this.keyframes)
+      return this.settings.keyframes ? this.keep(this.#fromNode()) : this.adopt(before.move)
     }
     if (move === DRAWN && name === "keyframes") return this.reload()
     if (move === DRAWN && name === "frames" && frames !== before.frames) return this.keep(retimed(this.keyframes, frames))
@@ -227,11 +227,14 @@ export class CameraEditor {
     this.#changed()
   }
 
-  /** Turns the ready-made move into keyframes. */
-  async adopt() {
+  /** Turns a ready-made move, the node's own as a rule, into keyframes. */
+  async adopt(move = this.settings.move) {
     this.open(true)
+    const { keyframes } = this.settings
     try {
-      this.keep(await this.#readyMade())
+      const found = await this.#readyMade(move)
+      if (!this.running || this.settings.keyframes !== keyframes) return
+      this.keep(found)
       this.fit()
     } catch (problem) {
       this.say(problem.message, true)
@@ -309,9 +312,9 @@ export class CameraEditor {
     this.panel.playing(false)
   }
 
-  /** The keyframes of the node's ready-made move. */
-  async #readyMade() {
-    return parse(await this.port.readyMade(this.settings))
+  /** The keyframes of a ready-made move with the node's settings. */
+  async #readyMade(move = this.settings.move) {
+    return parse(await this.port.readyMade({ ...this.settings, move }))
   }
 
   #state(keyframes) {

@@ -3,8 +3,9 @@
 import { prepared } from "./canvas.js"
 
 const FAN = 26
-const FAN_CHOSEN = 58
-const FAN_NOW = 78
+const FAN_CHOSEN = 44
+const FAN_NOW = 64
+const TURN = 54
 const DOT = 5
 const REACH = 9
 const RADIANS = Math.PI / 180
@@ -190,7 +191,7 @@ function handleSpots(view, one) {
     view.y(one[2]) - length * Math.cos(degrees * RADIANS),
   ]
   return {
-    turn: at(one[3], FAN_CHOSEN + 10),
+    turn: at(one[3], TURN),
     left: at(one[3] - one[6] / 2, FAN_CHOSEN),
     right: at(one[3] + one[6] / 2, FAN_CHOSEN),
   }

@@ -2,6 +2,7 @@
 
 const LEAST_SCALE = 1e-4
 const MOST_SCALE = 1e5
+const EDGE = 62 // pixels that a chosen keyframe's handles take
 
 export class View {
   constructor() {
@@ -25,10 +26,10 @@ export class View {
     return [this.right + (x - this.width / 2) / this.scale, this.forward - (y - this.height / 2) / this.scale]
   }
 
-  /** Whether a place of the path, as its values, is on the map. */
+  /** Whether a place of the path, as its values, is on the map with its handles. */
   shows(values) {
     const [x, y] = [this.x(values[0]), this.y(values[2])]
-    return x > 0 && y > 0 && x < this.width && y < this.height
+    return x > EDGE && y > EDGE && x < this.width - EDGE && y < this.height - EDGE
   }
 
   pan(dx, dy) {
@@ -61,7 +62,7 @@ export class View {
       this.scale = 40
       return
     }
-    const room = Math.max(80, Math.min(this.width, this.height) * 0.3)
+    const room = 2 * EDGE
     const across = Math.max(this.width - room, 20) / Math.max(most - least, 1e-9)
     const along = Math.max(this.height - room, 20) / Math.max(high - low, 1e-9)
     this.scale = Math.min(Math.max(Math.min(across, along), LEAST_SCALE), MOST_SCALE)
