@@ -11,7 +11,7 @@ from ..memory.trajectory import Trajectory
 from .messages import say
 from .types import CATEGORY, SceneTrajectory
 
-MOST = 50
+MOST, MOST_FRAMES = 50, 1_000_000
 PREFIX = "path_"
 
 
@@ -51,7 +51,7 @@ class JoinTrajectories(io.ComfyNode):
                     "frames",
                     default=0,
                     min=0,
-                    max=1_000_000,
+                    max=MOST_FRAMES,
                     tooltip="Length of the whole in frames: it is played slower or faster. 0 leaves it as long as it "
                     "is. Recommended: 0.",
                 ),
@@ -104,6 +104,12 @@ class JoinTrajectories(io.ComfyNode):
         given = [path for name in order if (path := paths[name]) is not None]
         if not given:
             raise ValueError("No camera path is connected. Connect one or more to paths.")
+        coming = round(sum(path.duration for path in given) * given[0].fps)
+        if coming > MOST_FRAMES:
+            raise ValueError(
+                f"The paths have {coming} frames together at {given[0].fps:g} frames a second: at most {MOST_FRAMES} "
+                "can be joined. Connect fewer, or a first path with a lower frame rate."
+            )
         whole = joined([path.resampled(given[0].fps) for path in given], blend)
         if scale != 1.0:
             whole = whole.relative().scaled(scale).after(whole.poses[0])

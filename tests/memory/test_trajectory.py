@@ -121,6 +121,13 @@ def test_a_relative_path_starts_exactly_at_the_identity(path: Trajectory):
 
 
 @given(paths())
+def test_a_path_made_relative_and_put_back_is_the_path(path: Trajectory):
+    back = path.relative().after(path.poses[0])
+    assert np.array_equal(back.poses[0], path.poses[0])
+    np.testing.assert_allclose(back.poses, path.poses, atol=1e-11)
+
+
+@given(paths())
 def test_reversing_twice_changes_nothing(path: Trajectory):
     assert path.reversed().reversed() == path
 
