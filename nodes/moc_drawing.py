@@ -35,7 +35,8 @@ def draw_map(shares: NDArray[np.float64], made: Side, remembered: Side, title: s
     rows, columns = shares.shape
     width = int(np.clip((WIDEST - LEFT) // max(1, columns), 16, 96))
     height = max(18, round(width * _aspect(made, remembered)))
-    left, top = LEFT, TITLE + 20 + (round(width * _aspect(remembered, made)) if remembered.thumbnails is not None else 0)
+    above = 0 if remembered.thumbnails is None else round(width * _aspect(remembered, made))
+    left, top = LEFT, TITLE + 20 + above
     picture = _sheet(top + rows * height + 34, max(left + columns * width + 10, 480))
     _text(picture, title, (8, 22), INK, 0.5)
     for column, label in enumerate(remembered.labels):
