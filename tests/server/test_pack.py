@@ -17,6 +17,7 @@ NODES = (
     "SceneMemoryFovRetriever",
     "SceneMemoryCameraTrajectory",
     "SceneMemoryMocSampler",
+    "SceneMemoryMocRouting",
     "SceneMemoryShotGenerator",
     "SceneMemoryToVideo",
     "SceneMemoryLoadWorldModel",
