@@ -15,7 +15,7 @@ import logging
 import math
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -51,6 +51,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--no-editor", action="store_true", help="leave the browser out")
     arguments = parser.parse_args(argv)
+    # The samples have a little lens distortion, and each reading of them would say that it is left out.
+    logging.getLogger(read_trajectory.__module__.rpartition(".")[0]).setLevel(logging.WARNING)
     reading = [shown(row) for row in read_rows(arguments.poses, arguments.repeats)]
     spline = shown(spline_row(arguments.frames, arguments.repeats))
     editor = [] if arguments.no_editor else [shown(row) for row in editor_rows()]
@@ -73,10 +75,9 @@ def slowest_editor(rows: Sequence[Row]) -> float | None:
     return min(rates, default=None)
 
 
-def read_rows(frames: int, repeats: int) -> list[Row]:
+def read_rows(frames: int, repeats: int) -> Iterator[Row]:
     """Reads a file of each layout, recognised by its content, and checks what came of it."""
     poses, lens = known_cameras(frames)
-    rows = []
     for name in READABLE:
         files = SAMPLES[name](poses, lens)
         path, seconds = timed_read(files, repeats, camera="cam02" if name == "ReCamMaster" else "")
@@ -84,10 +85,9 @@ def read_rows(frames: int, repeats: int) -> list[Row]:
         if len(path) != frames or error > 1e-6:
             raise RuntimeError(f"{name} came back with {len(path)} cameras, off by {error:g}.")
         size = sum(map(len, files.values())) / 1e6
-        rows.append(Row(f"read {name}", seconds, "s", f"{frames} cameras, {size:.0f} MB, off by at most {error:.0e}"))
+        yield Row(f"read {name}", seconds, "s", f"{frames} cameras, {size:.0f} MB, off by at most {error:.0e}")
     path, seconds = timed_read(tum_uneven(poses, lens), repeats)
-    rows.append(Row("read TUM, uneven times", seconds, "s", f"{frames} cameras, made even along splines"))
-    return rows
+    yield Row("read TUM, uneven times", seconds, "s", f"{frames} cameras, made even along splines")
 
 
 def timed_read(files: Files, repeats: int, camera: str = "") -> tuple[Trajectory, float]:
@@ -95,8 +95,9 @@ def timed_read(files: Files, repeats: int, camera: str = "") -> tuple[Trajectory
         paths = [Path(folder) / name for name in files]
         for path, data in zip(paths, files.values(), strict=True):
             path.write_bytes(data)
-        read = [read_trajectory(paths[0], camera=camera)]
-        return read[0], best(lambda: read.__setitem__(0, read_trajectory(paths[0], camera=camera)), repeats)
+        read: list[Trajectory] = []
+        seconds = best(lambda: read.__setitem__(slice(None), [read_trajectory(paths[0], camera=camera)]), repeats)
+        return read[0], seconds
 
 
 def spline_row(frames: int, repeats: int) -> Row:
