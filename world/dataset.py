@@ -28,6 +28,7 @@ log = logging.getLogger("world.dataset")
 WIDTH, HEIGHT, WALK_FRAMES = 96, 60, 32
 FPS = 8.0
 MOVING_SHARE = 0.06
+PAST_SHARE = 0.5
 FARTHEST = 50.0
 
 
@@ -150,10 +151,17 @@ def _example(walk: Walk, rng: np.random.Generator, targets: int, contexts: int) 
 
 
 def choose_context(walk: Walk, rng: np.random.Generator, target: np.ndarray, count: int) -> np.ndarray:
-    """Context frames for a segment: mostly those that see what it sees, and nearly always the frame before."""
+    """Context frames for a segment: mostly those that see what it sees, and nearly always the frame before.
+
+    Half of the time only frames from before it, so that it looks where none of them did, as every film does at first.
+    """
     total = len(walk.frames)
     free = np.setdiff1d(np.arange(total), target)
-    before = int(target[0]) - int(np.sign(target[-1] - target[0]) or 1)
+    forward = int(np.sign(target[-1] - target[0]) or 1)
+    before = int(target[0]) - forward
+    past = free[(free - int(target[0])) * forward < 0]
+    if len(past) > count and rng.random() < PAST_SHARE:
+        free = past
     chosen: list[int] = []
     if count and 0 <= before < total and before in free and rng.random() < 0.9:
         chosen.append(before)

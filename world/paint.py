@@ -12,7 +12,7 @@ from . import reproject
 
 PATCH = 12
 STEM = (32, 64)
-DECIDED = 3.0
+DECIDED = 8.0
 
 
 def normed(x: Tensor) -> Tensor:

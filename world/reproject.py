@@ -92,8 +92,10 @@ def _nearest(points: Tensor, from_poses: Tensor, pose: Tensor, lens: Tensor, siz
     seen.scatter_reduce_(0, cell, near, "amax")
     maps = seen.view(count, height, width)
     order = (from_poses[:, :3, 3] - pose[:3, 3]).norm(dim=1).argsort(stable=True)
-    first = (maps[order] > 0).to(torch.uint8).argmax(0)
-    return _filled(maps[order].gather(0, first[None])[0])
+    found = maps[order[0]]
+    for number in order[1:]:
+        found = torch.where(found > 0, found, maps[number])
+    return _filled(found)
 
 
 def _filled(seen: Tensor) -> Tensor:
