@@ -70,9 +70,10 @@ class CameraIndex:
         """Frames, ascending int64, that may have seen what cameras (T, 4, 4) with lenses (T, 4) will see.
 
         ``reach`` is how far the targets see, in scene units. At most ``limit`` frames are returned, spread evenly over
-        places and headings, of each the oldest first (what came later may be a copy of it); all relevant ones if they are no more and at most ``EXACT``
-        cameras are in cells that the views touch, as in every film of up to ``EXACT`` frames. ``usable`` says of frames
-        (n,) which may be returned: one that may not never stands in the way of another.
+        places and headings, of each the oldest first (what came later may be a copy of it); all relevant ones if they
+        are no more and at most ``EXACT`` cameras are in cells that the views touch, as in every film of up to ``EXACT``
+        frames. ``usable`` says of frames (n,) which may be returned: one that may not never stands in the way of
+        another.
         """
         cameras, lenses = checked(poses, intrinsics, "The coming cameras")
         if not len(cameras):
