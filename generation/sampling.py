@@ -38,7 +38,7 @@ def sample(
     for one, levels in passes(prepared.model or model, prepared, sigmas):
         latent = _sampled(one, prepared, latent, noise, sampler, levels, cfg, seed, done, on_step)
         noise, done = torch.zeros_like(noise), done + len(levels) - 1
-    return latent
+    return latent[:, :, prepared.in_front :] if prepared.in_front else latent
 
 
 def passes(model: Any, prepared: Prepared, sigmas: Tensor) -> list[tuple[Any, Tensor]]:

@@ -7,9 +7,10 @@ from typing import Any
 from .base import Adapter
 from .wan import WanAdapter
 from .wan_camera import WanCameraAdapter
+from .wan_vace import WanVaceAdapter
 from .world import WorldAdapter
 
-ADAPTERS: tuple[type[Adapter], ...] = (WorldAdapter, WanAdapter, WanCameraAdapter)
+ADAPTERS: tuple[type[Adapter], ...] = (WorldAdapter, WanAdapter, WanCameraAdapter, WanVaceAdapter)
 
 
 def adapter_for(model: Any) -> Adapter:
@@ -23,8 +24,8 @@ def adapter_for(model: Any) -> Adapter:
             return adapter.for_model(model)
     raise ValueError(
         f"Shot Generator cannot give memory to this model ({model_kind(model)}) yet. "
-        "Load one that it serves: Wan 2.1 or 2.2 text to video or image to video, TI2V-5B, Fun Camera, or the model of "
-        "Load World Model."
+        "Load one that it serves: Wan 2.1 or 2.2 text to video or image to video, TI2V-5B, Fun Camera, VACE, or the "
+        "model of Load World Model."
     )
 
 

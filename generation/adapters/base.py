@@ -19,6 +19,7 @@ class Prepared:
 
     mask: 1 where the latent is to be made, 0 where it is known; None where all is to be made. model: the MODEL to
     sample, None for the artist's own. low_noise: a MODEL that goes on from where the noise level is below ``boundary``.
+    in_front: latent frames before the segment's first that are cut off before anything is decoded.
     """
 
     positive: Conditioning
@@ -28,6 +29,7 @@ class Prepared:
     model: Any = None
     low_noise: Any = None
     boundary: float = 0.0
+    in_front: int = 0
 
 
 class Adapter(ABC):

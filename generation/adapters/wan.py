@@ -80,8 +80,8 @@ class WanAdapter(Adapter):
             sampled = with_camera_layers(sampled, layers)
             ours |= camera_layer_rows(segment, options.camera_scale)
         return Prepared(
-            positive=_with(positive, shared, ours),
-            negative=None if negative is None else _with(negative, shared, _blank(ours, options)),
+            positive=with_conditions(positive, shared, ours),
+            negative=None if negative is None else with_conditions(negative, shared, _blank(ours, options)),
             latent=start.latent,
             mask=start.mask,
             model=sampled,
@@ -205,7 +205,8 @@ def _blank(ours: dict[str, Any], options: WanOptions) -> dict[str, Any]:
     return {**ours, CONTEXT: ContextCond([torch.zeros_like(latents), *rest])}
 
 
-def _with(conditioning: Conditioning, values: dict[str, Any], model_conds: dict[str, Any]) -> Conditioning:
+def with_conditions(conditioning: Conditioning, values: dict[str, Any], model_conds: dict[str, Any]) -> Conditioning:
+    """Conditioning with values of the host's, and with what reaches the network beside them."""
     changed: Conditioning = node_helpers.conditioning_set_values(conditioning, values)
     if not model_conds:
         return changed
