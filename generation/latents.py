@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -18,15 +19,22 @@ from .model_identity import latent_space
 
 log = logging.getLogger(__name__)
 
+KEPT = 64
+"""Frames whose encoded latents stay in RAM for the shot: the same ones are looked back at again and again."""
+
 Pixels = NDArray[np.uint8]
 ReadPixels = Callable[[MemoryState, Sequence[int] | NDArray[np.int64]], Pixels]
 
 
 class ContextLatents:
-    """Latents of past frames in the space of one VAE: read from the bank where they lie there, else encoded."""
+    """Latents of past frames in the space of one VAE: read from the bank where they lie there, else encoded.
+
+    For the memories of one shot, each of which continues the one before.
+    """
 
     def __init__(self, vae: Any) -> None:
         self._vae = vae
+        self._coded: OrderedDict[int, Tensor] = OrderedDict()
         try:
             self.space = latent_space(vae)
         except NoIdentity as nothing:
@@ -51,9 +59,15 @@ class ContextLatents:
         ours = np.flatnonzero([self._is_ours(state, int(owner)) for owner in state.segment_at(indices)])
         there = dict(zip(ours.tolist(), state.read_latents(indices[ours]), strict=True))
         frames = {place: torch.from_numpy(one.copy()) for place, one in there.items() if one is not None}
+        for place, index in enumerate(indices.tolist()):
+            if place not in frames and index in self._coded:
+                frames[place] = self._coded[index]
+                self._coded.move_to_end(index)
         if missing := [place for place in range(len(indices)) if place not in frames]:
             for place, picture in zip(missing, pixels(state, indices[missing]), strict=True):
-                frames[place] = self._encoded(picture)
+                frames[place] = self._coded[int(indices[place])] = self._encoded(picture)
+        while len(self._coded) > KEPT:
+            self._coded.popitem(last=False)
         return torch.stack([frames[place].float() for place in range(len(indices))], dim=1)[None]
 
     def _is_ours(self, state: MemoryState, segment: int) -> bool:

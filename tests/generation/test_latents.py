@@ -95,6 +95,24 @@ def test_latents_that_are_fewer_than_the_frames_are_not_taken_for_single_frames(
     assert read.asked == [3]
 
 
+def test_a_frame_that_comes_again_is_not_encoded_again_and_few_are_kept(
+    load_wan_vae: Any, tmp_path: Path, pictures: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from scene_memory.generation import latents
+
+    vae = load_wan_vae(0)
+    bank = Bank.create(tmp_path, "film")
+    state = bank.append(bank.empty(), frames=pictures, trajectory=PATH, shot=0)
+    monkeypatch.setattr(latents, "KEPT", 3)
+    kept, read = latents.ContextLatents(vae), Counted()
+    first = kept.read(state, np.array([0, 2, 4]), read)
+    again = kept.read(state, np.array([2, 4, 5]), read)
+    assert read.asked == [0, 2, 4, 5] and torch.equal(again[:, :, :2], first[:, :, 1:])
+    assert torch.equal(again, coded_singly(vae, pictures[[2, 4, 5]]))
+    kept.read(state, np.array([0]), read)
+    assert read.asked[-1] == 0 and len(kept._coded) == 3
+
+
 def test_what_float16_cannot_hold_is_not_kept(load_wan_vae: Any) -> None:
     from scene_memory.generation.latents import ContextLatents
 
