@@ -142,15 +142,15 @@ def test_a_drawn_path_survives_saving_and_loading_a_copy_and_a_resize(open_front
     other = EditorHand(frontend, copied)
     other.look()
     assert other.value("keyframes") == drawn
-    other.double_click(2, 0)
+    other.double_click(0, 1)
     assert len(other.keyframes()) == 3 and again.value("keyframes") == drawn, "the copy is a node of its own"
     before = other.part(".smce-map").bounding_box()
     copied.evaluate("node => node.setSize([node.size[0] + 200, node.size[1] + 150])")
     frontend.settle()
     after = other.part(".smce-map").bounding_box()
     assert after["width"] > before["width"] + 150 and after["height"] > before["height"] + 100
-    other.move(2, 1, 3)
-    assert rounded(other, "right", "forward")[2] == (1, 3), "the mouse still meets what is drawn"
+    other.move(2, 0.4, 0.2)
+    assert rounded(other, "right", "forward")[2] == (0.4, 0.2), "the mouse still meets what is drawn"
     frontend.screenshot(f"editor copies-{mode}")
     assert frontend.errors == []
 
@@ -175,7 +175,7 @@ def test_it_works_inside_a_subgraph(open_frontend: Open, mode: Mode) -> None:
     )
     inside.look()
     assert inside.value("keyframes") == drawn
-    inside.double_click(2, 0)
+    inside.double_click(0, 1)
     assert len(inside.keyframes()) == 3
     inside.press("Control+z")
     assert inside.value("keyframes") == drawn
@@ -218,7 +218,7 @@ def test_a_removed_node_leaves_nothing_that_goes_on(open_frontend: Open, mode: M
     hand = EditorHand(frontend, back)
     assert len(hand.keyframes()) == 2, "ComfyUI's undo brings the node and its path back"
     hand.look()
-    hand.double_click(2, 0)
+    hand.double_click(0, 1)
     assert len(hand.keyframes()) == 3
     assert frontend.errors == []
 
@@ -246,7 +246,8 @@ def test_numbers_out_of_reach_and_broken_texts_are_said_in_words(open_frontend: 
     assert "Choose a keyframe" in hand.hint() and rounded(hand, "right", "forward")[0] == (0, 0)
     hand.drag(hand.point(0, 0), hand.point(1, 0))
     assert "begins where the film stands" in hand.hint()
-    node = added(frontend, {"move": "zoom", "amount": 200})
+    node = EditorHand.added(frontend, {"move": "zoom", "amount": 200})
+    node.look()
     node.button("▸ Path")
     node.wait_for("editor.panel.hint.includes('zoom')")
     assert "must stay between" in node.hint()

@@ -26,8 +26,14 @@ export function listen(editor) {
       parts.map.focus({ preventScroll: true }) // so that the keys go on working
     })
   }
-  parts.toggle.addEventListener("click", () => editor.open(!editor.opened))
-  parts.edit.addEventListener("click", () => editor.adopt())
+  parts.toggle.addEventListener("click", () => {
+    editor.open(!editor.opened)
+    if (editor.opened) parts.map.focus({ preventScroll: true })
+  })
+  parts.edit.addEventListener("click", () => {
+    editor.adopt()
+    parts.map.focus({ preventScroll: true })
+  })
   parts.kind.addEventListener("change", () => {
     if (editor.chosen >= 0) editor.keep(changed(editor.keyframes, editor.chosen, { kind: parts.kind.value }))
   })
