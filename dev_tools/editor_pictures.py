@@ -24,9 +24,10 @@ DOCS = ROOT / "docs"
 SIZE = (620, 1000)
 MARGIN = 16
 FRAMES = 40
-"""Of each move of the film that the picture shows."""
+TURNS = 50
+"""Frames and degrees of each move of the film that the picture shows."""
 MOST_SECONDS = 60.0
-FILM_WIDTH, FILM_MS = 620, 40
+FILM_WIDTH, FILM_MS = 480, 40
 LATER_S = 600
 
 
@@ -44,7 +45,9 @@ def picture_after_a_run(frontend: Frontend, path: Path) -> None:
     workflow = json.loads(WORKFLOW.read_text(encoding="utf-8"))
     for node in workflow["nodes"]:
         if node["type"] == TYPE and node["widgets_values"][1] > FRAMES:
+            # A shorter film that does not look everywhere, so that there is something it has not seen.
             node["widgets_values"][1] = FRAMES
+            node["widgets_values"][2] = max(-TURNS, min(TURNS, node["widgets_values"][2]))
         if node["type"] == "SceneMemoryBank":
             node["widgets_values"][0] = f"editor {frontend.mode}"
     frontend.page.set_viewport_size({"width": 1600, "height": 1300})
@@ -53,13 +56,14 @@ def picture_after_a_run(frontend: Frontend, path: Path) -> None:
     hand = EditorHand.of_node(frontend, last)
     frontend.page.evaluate("async () => { await app.queuePrompt(0, 1) }")
     hand.wait_for("editor.seen.memory", LATER_S * 1000)
-    hand.node.evaluate("(node, size) => { node.setSize(size); node.bgcolor = node.color = undefined }", list(SIZE))
+    # Away from the other nodes, which would lie over it.
+    hand.node.evaluate("(node, size) => { node.pos = [0, 3000]; node.setSize(size) }", list(SIZE))
     hand.look()
     hand.button("▸ Path")
     hand.wait_for("editor.path.length")
     hand.button("New path")
     hand.button("Fit")
-    for right, forward, yaw in ((0.6, 1.0, 45), (0.2, 1.9, 150)):
+    for right, forward, yaw in ((0.6, 0.6, 45), (1.2, 1.0, 150)):
         hand.double_click(right, forward)
         hand.set_field("yaw", yaw)
     hand.set_field("up", 0.4)
@@ -188,7 +192,12 @@ def save_film(pictures: list[tuple[float, Image.Image]], path: Path) -> None:
         max(FILM_MS, round(1000 * (after - taken)))
         for taken, after in zip(times, [*times[1:], times[-1] + 2.0], strict=True)
     ]
-    small = [
-        picture.resize((FILM_WIDTH, round(picture.height * FILM_WIDTH / picture.width))) for _, picture in pictures
-    ]
+    width = max(picture.width for _, picture in pictures)
+    height = max(picture.height for _, picture in pictures)
+    small = []
+    for _, picture in pictures:
+        # The node grows when the map is opened: all pictures are as large as the largest.
+        page = Image.new("RGB", (width, height), picture.getpixel((2, 2)))
+        page.paste(picture, (0, 0))
+        small.append(page.resize((FILM_WIDTH, round(height * FILM_WIDTH / width)), Image.Resampling.LANCZOS))
     small[0].save(path, save_all=True, append_images=small[1:], duration=lasts, loop=0, quality=45, method=4)
