@@ -18,12 +18,14 @@ MAY_IMPORT: dict[str, set[str]] = {
     "kernels": set(),
     "world": {"memory", "kernels"},
     "generation": {"memory", "kernels", "world"},
+    "pipeline": {"memory", "kernels"},
     "nodes": {"memory", "kernels", "world", "generation"},
 }
 MAY_IMPORT_HOST: dict[str, set[str]] = {
     "memory": set(),
     "kernels": set(),
     "world": set(),
+    "pipeline": set(),
     "generation": {name for name in HOST if name.startswith("comfy")} | {"latent_preview", "node_helpers"},
     "nodes": HOST,
 }
