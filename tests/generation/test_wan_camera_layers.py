@@ -132,6 +132,23 @@ def test_cameras_are_told_in_unreal_s_axes_in_centimetres_from_the_first(comfy: 
     assert np.allclose(last("pan", 45.0), [0, 0, 0, half, -half, 0, half, half, 0, 0, 0, 1], atol=1e-6)
 
 
+def test_the_layers_count_for_what_is_made_again(wan: Any, echo: Any) -> None:
+    from scene_memory.generation.segment_key import shot_key
+    from scene_memory.generation.wan.camera_layers import ATTACHMENT
+
+    path = make_preset("pan", frames=5, fps=15.0, amount=9.0, fov=70.0, aspect=1.0)
+
+    def key(model: Any) -> str:
+        made = shot_key(model=model)
+        assert made is not None
+        return made.segment("", path)
+
+    plain, model, other = with_layers(echo[0]), with_layers(echo[0]), with_layers(echo[0])
+    plain.remove_attachments(ATTACHMENT)
+    other.get_attachment(ATTACHMENT).layers[1].action_mlp["proj"].weight.mul_(1.5)
+    assert len({key(plain), key(model), key(other)}) == 3 and key(model) == key(with_layers(echo[0]))
+
+
 def test_a_file_without_such_layers_or_of_another_size_is_refused(wan: Any, echo: Any, tmp_path: Path) -> None:
     from scene_memory.generation.wan.camera_layers import read_camera_layers
 
