@@ -24,6 +24,7 @@ from .frontend import Frontend, launch
 from .pack import import_from_pack, load_pack
 from .paths import DEMO, ROOT
 from .server import HostServer
+from .tiny_wan import needs_files
 from .workflow_api import to_prompt
 
 if TYPE_CHECKING:
@@ -45,6 +46,8 @@ def main() -> None:
     with HostServer(Path(sys.executable), comfyui, base=DEMO) as server, launch(browser) as chromium:
         for path in sorted((ROOT / "workflows").glob("*.json")):
             workflow = json.loads(path.read_text(encoding="utf-8"))
+            if needs_files(workflow):
+                continue
             page = Frontend(chromium, server, "nodes2")
             page.page.set_viewport_size(VIEW)
             page.load(workflow)

@@ -7,12 +7,15 @@ host cannot load in any smaller size.
 
 from __future__ import annotations
 
+import copy
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import cv2
+import numpy as np
 import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
@@ -134,3 +137,46 @@ def maker(models: Path) -> Maker:
         return make_model(models / "diffusion_models", name).name
 
     return make
+
+
+def needs_files(workflow: Mapping[str, Any]) -> bool:
+    """Whether a workflow loads models that do not come with the pack."""
+    return any(node["type"] == "UNETLoader" for node in workflow["nodes"])
+
+
+def lay_out(workflow: Mapping[str, Any], base: Path) -> None:
+    """Puts what a workflow loads into a server's folders, under its public names: tiny models, and a first picture.
+
+    The text encoder is an empty file: it can be chosen, not loaded.
+    """
+    for node in workflow["nodes"]:
+        if node["type"] in ("UNETLoader", "VAELoader"):
+            maker(base / "models")(node["widgets_values"][0])
+        elif node["type"] == "CLIPLoader":
+            path = base / "models" / "text_encoders" / node["widgets_values"][0]
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch()
+        elif node["type"] == "LoadImage":
+            path = base / "input" / node["widgets_values"][0]
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if not path.is_file():
+                picture = np.random.default_rng(0).integers(0, 256, (96, 128, 3), dtype=np.uint8)
+                cv2.imwrite(str(path), cv2.GaussianBlur(picture, (9, 9), 4))
+
+
+def reduced(prompt: dict[str, dict[str, Any]], side: int = 64) -> dict[str, dict[str, Any]]:
+    """A prompt for tiny models: small pictures, two steps, and the world model's CLIP where the big one is loaded."""
+    small = copy.deepcopy(prompt)
+    clips = [name for name, node in small.items() if node["class_type"] == "CLIPLoader"]
+    for name, node in small.items():
+        kind, inputs = node["class_type"], node["inputs"]
+        if name in clips:
+            small[name] = {"class_type": "SceneMemoryLoadWorldModel", "inputs": {"weights": "bundled"}}
+        elif kind == "SceneMemoryBank":
+            inputs.update(width=side, height=side)
+        elif kind == "SceneMemoryMocSampler":
+            inputs["steps"] = 2
+        for key, value in inputs.items():
+            if isinstance(value, list) and value[0] in clips:
+                inputs[key] = [value[0], 1]
+    return small

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
+from dev_tools import tiny_wan
 from dev_tools.frontend import MODES, Frontend, Mode
 from dev_tools.paths import ROOT
 from dev_tools.server import HostServer
@@ -30,9 +32,10 @@ def test_the_frontend_opens_with_our_pack_and_without_an_error_of_ours(
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("name", WORKFLOWS)
 def test_a_workflow_opens_with_every_node_and_without_an_error(
-    open_frontend: Callable[[Mode], Frontend], server: HostServer, name: str, mode: Mode
+    comfy: Path, open_frontend: Callable[[Mode], Frontend], server: HostServer, name: str, mode: Mode
 ) -> None:
     workflow = json.loads((FOLDER / f"{name}.json").read_text(encoding="utf-8"))
+    tiny_wan.lay_out(workflow, server.base)
     frontend = open_frontend(mode)
     frontend.load(workflow)
     frontend.screenshot(f"{name}-{mode}")

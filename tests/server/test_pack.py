@@ -11,6 +11,7 @@ import pytest
 
 from dev_tools.paths import PACK_FOLDER, ROOT
 from dev_tools.server import HostServer
+from dev_tools.tiny_wan import needs_files
 
 NODES = (
     "SceneMemoryBank",
@@ -19,6 +20,7 @@ NODES = (
     "SceneMemoryMocSampler",
     "SceneMemoryMocRouting",
     "SceneMemoryShotGenerator",
+    "SceneMemoryWanOptions",
     "SceneMemoryToVideo",
     "SceneMemoryLoadWorldModel",
     "SceneMemoryWorldScene",
@@ -87,4 +89,5 @@ def test_the_workflows_are_served_as_templates_with_their_pictures(server: HostS
     for name in names:
         served = server.client.request(f"/api/workflow_templates/{PACK_FOLDER}/{quote(name)}.json")
         assert served == json.loads((ROOT / "workflows" / f"{name}.json").read_text(encoding="utf-8"))
-        assert (ROOT / "workflows" / f"{name}.jpg").read_bytes()[:2] == b"\xff\xd8"
+        # A picture of what models show that are not there to be run could only be made up.
+        assert needs_files(served) or (ROOT / "workflows" / f"{name}.jpg").read_bytes()[:2] == b"\xff\xd8"

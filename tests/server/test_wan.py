@@ -22,6 +22,7 @@ OpenBank = Callable[[str], Bank]
 Prompt = dict[str, dict[str, Any]]
 T2V, I2V = "wan2.1_t2v_1.3B_fp16.safetensors", "wan2.1_i2v_480p_14B_fp16.safetensors"
 TI2V, A14B = "wan2.2_ti2v_5B_fp16.safetensors", "wan2.2_{}_{}_noise_14B_fp8_scaled.safetensors"
+VACE = "wan2.1_vace_1.3B_fp16.safetensors"
 SAMPLER = {"cfg": 2.0, "sampler_name": "euler", "scheduler": "simple"}
 STEPS, SIDE, FRAMES, SEED = 3, 64, 9, 4
 SHOWN = (1, 4, FRAMES - 1)
@@ -175,6 +176,31 @@ def test_ti2v_5b_keeps_the_newest_picture_as_the_stock_nodes_do(
     assert np.array_equal(ours[list(SHOWN)], stock_pictures(open_bank, "wan 5b"))
 
 
+@pytest.mark.parametrize("start", [False, True])
+def test_vace_is_the_stock_graph_s_with_the_newest_frame_as_its_reference_and_first_frame(
+    server: HostServer, kit: Any, make: Any, open_bank: OpenBank, start: bool
+) -> None:
+    name = f"wan vace {start}"
+    graph = started(kit, make, VACE, name) if start else Graph(kit, make, VACE, name)
+    graph.shot(FRAMES - start, start=start)
+    given: dict[str, Any] = {}
+    if start:
+        mask = graph.add("mask", "SolidMask", value=0.0, **size())
+        given = {"reference_image": ["first", 0], "control_video": ["first", 0], "control_masks": mask}
+    graph.add(
+        "vace", "WanVaceToVideo", positive=["text", 0], negative=["other", 0], vae=["vae", 0], **size(), length=FRAMES,
+        batch_size=1, strength=1.0, **given,
+    )  # fmt: skip
+    graph.stock(["vace", 0], ["vace", 1], ["vace", 2], int(start))
+    trimmed = graph.add("trimmed", "TrimVideoLatent", samples=["sampled", 0], trim_amount=["vace", 3])
+    graph.prompt["decoded"]["inputs"]["samples"] = trimmed
+    run = server.client.queue(graph.prompt)
+    assert run.ok, run.error
+    ours = pictures(open_bank(name))
+    assert len(ours) == FRAMES and ours.std() > 5
+    assert np.array_equal(ours[list(SHOWN)], stock_pictures(open_bank, name))
+
+
 def test_a_pair_is_what_two_advanced_samplers_make(
     server: HostServer, kit: Any, make: Any, open_bank: OpenBank
 ) -> None:
@@ -203,12 +229,13 @@ def test_a_pair_is_what_two_advanced_samplers_make(
 
 
 @pytest.mark.parametrize(
-    ("model", "start"), [(T2V, False), (TI2V, True), ("wan2.2_fun_camera_high_noise_14B_fp8_scaled.safetensors", True)]
+    ("model", "start"),
+    [(T2V, False), (TI2V, True), (VACE, True), ("wan2.2_fun_camera_high_noise_14B_fp8_scaled.safetensors", True)],
 )
 def test_a_film_looks_back_and_has_no_frame_twice(
     server: HostServer, kit: Any, make: Any, open_bank: OpenBank, model: str, start: bool
 ) -> None:
-    name = f"wan film {model[:10]}"
+    name = f"wan film {model[:16]}"
     graph = Graph(kit, make, model, name, start=start)
     graph.prompt["fov"] = kit.retriever(k=4)
     graph.shot(20, start=start, retriever=["fov", 0])
