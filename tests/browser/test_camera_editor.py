@@ -140,6 +140,7 @@ def test_a_drawn_path_survives_saving_and_loading_a_copy_and_a_resize(open_front
         node["id"],
     )
     other = EditorHand(frontend, copied)
+    copied.evaluate("node => { node.pos = [3000, 60] }")  # it was pasted where the mouse is: over the first one
     other.look()
     assert other.value("keyframes") == drawn
     other.double_click(0, 1)
