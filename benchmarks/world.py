@@ -83,6 +83,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         torch.set_num_threads(options.threads)
     load_host(cpu=not torch.cuda.is_available())
     from .world_model.exams import Exams
+    from .world_model.sheets import side_by_side
 
     ledger = Ledger(options.keep)
     exams = Exams(ledger, options.weights, options.steps, options.k, options.pictures)
@@ -93,6 +94,9 @@ def main(argv: Sequence[str] | None = None) -> int:
                     exams.history(scene, strategy, moving, options.k)
             if "truth" in options.parts:
                 exams.truth(scene, strategy, options.k)
+        if options.pictures is not None and "history" in options.parts:
+            for kind in ("in-place", "moving"):
+                side_by_side(options.pictures, scene, kind, options.strategies, options.k)
         if "sizes" in options.parts:
             for size in SIZES:
                 exams.history(scene, OURS, False, size)
