@@ -62,7 +62,7 @@ class EditorHand:
         self.node.evaluate(
             """(node, scale) => {
               app.canvas.ds.scale = scale
-              app.canvas.ds.offset = [120 / scale - node.pos[0], 110 / scale - node.pos[1]]
+              app.canvas.ds.offset = [120 / scale - node.pos[0], 150 / scale - node.pos[1]]
               app.canvas.setDirty(true, true)
             }""",
             scale,

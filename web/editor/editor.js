@@ -224,7 +224,7 @@ export class CameraEditor {
     const value = text.trim() === "" && name === "fov" ? undefined : Number(text)
     if (this.chosen === 0 && name !== "fov") this.say(FIRST_STAYS)
     else if (value === undefined || Number.isFinite(value)) this.keep(changed(this.keyframes, this.chosen, { [name]: value }))
-    this.#changed()
+    this.choose(this.chosen)
   }
 
   /** Turns a ready-made move, the node's own as a rule, into keyframes. */
