@@ -88,7 +88,7 @@ def around(hand: EditorHand) -> FloatRect:
           const { scale, offset } = app.canvas.ds
           const page = app.canvas.canvas.getBoundingClientRect()
           return [page.left + (node.pos[0] + offset[0]) * scale, page.top + (node.pos[1] + offset[1] - 30) * scale,
-            node.size[0] * scale, (node.size[1] + 30) * scale]
+            node.size[0] * scale, (node.size[1] + 60) * scale]
         }"""
     )
     return {
