@@ -41,6 +41,7 @@ class Segment:
     """The frames to make: their cameras, size and what they may look back at.
 
     `begins_with` (H, W, 3): the first of them, where it is known already. `first_frame`: its number in the film.
+    `known` (n, H, W, 3): all of the first ones that are known, for an adapter with a longer overlap.
     Compared by identity: the same object on positive and negative conditioning lets the host batch both.
     """
 
@@ -50,6 +51,7 @@ class Segment:
     context: ContextFrames | None = None
     begins_with: NDArray[np.uint8] | None = None
     first_frame: int = 0
+    known: NDArray[np.uint8] | None = None
 
     def __len__(self) -> int:
         return len(self.trajectory)

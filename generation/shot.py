@@ -131,7 +131,8 @@ def generate_shot(
                     yield SegmentDone(state := known, index, made=False)
                     continue
             retrieval = choose_context(state, path, shot.settings, adapter, shot.reader) if shot.looks_back else None
-            segment = _segment(state, shot, path, retrieval, adapter.overlap if goes_on or index else 0)
+            overlap = adapter.overlap_after(state.frames) if goes_on or index else 0
+            segment = _segment(state, shot, path, retrieval, overlap)
             pictures, latent = _made(state, shot, segment, len(path), index, on_step)
             if on_pictures is not None:
                 on_pictures(index, pictures)
@@ -202,9 +203,9 @@ def _segment(state: MemoryState, shot: _Shot, path: Trajectory, retrieval: Retri
     """What the model makes for the new frames of ``path``: after ``overlap`` known ones, on its own grid of lengths."""
     context = shot.reader.read(state, retrieval)
     first = state.frames - overlap
-    known = shot.reader.pixels(state, [first])[0] if overlap else None
+    known = shot.reader.pixels(state, range(first, state.frames)) if overlap else None
     whole = whole_path(state, path, overlap, shot.adapter.made_for(len(path) + overlap))
-    return Segment(whole, *shot.size, context, known, first)
+    return Segment(whole, *shot.size, context, None if known is None else known[0], first, known)
 
 
 def _made(

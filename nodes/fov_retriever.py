@@ -42,7 +42,8 @@ class FovRetriever(io.ComfyNode):
                     options=list(STRATEGIES),
                     default=defaults.strategy,
                     tooltip="'coverage' takes the frames that together show the most of what is coming. "
-                    "'fov_nonadjacent_far' is the paper's full rule; the other fov rules leave parts of it out. The "
+                    "'fov_nonadjacent_far' is the paper's full rule; the other fov rules leave parts of it out. "
+                    "'pinned' takes only the newest frame and the pinned ones, as Story Keyframes marks them. The "
                     "rest is what they were compared with. Recommended: coverage.",
                 ),
                 io.Int.Input(

@@ -89,6 +89,10 @@ class Adapter(ABC):
     ) -> Prepared:
         """Conditioning and latent for a segment. Nothing that is passed in is changed."""
 
+    def overlap_after(self, frames: int) -> int:
+        """The overlap with a memory of so many frames."""
+        return self.overlap
+
     def made_for(self, frames: int) -> int:
         """Frames that the model makes where so many are asked for; what is too many at the end is left out."""
         return frames

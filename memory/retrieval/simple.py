@@ -27,6 +27,11 @@ def recent(question: Question) -> list[Choice]:
     return [Choice(int(index), "recent") for index in _usable(question, before, question.count)]
 
 
+def pinned(question: Question) -> list[Choice]:
+    """No more than the most recent frame and the pinned ones, as a story's memory of keyframes."""
+    return []
+
+
 def framepack(question: Question) -> list[Choice]:
     """Ages that grow geometrically, as FramePack compresses the past: each about twice the one before.
 

@@ -1,0 +1,1 @@
+"""Stories of several shots: their script, and which frames of the shots before are remembered."""

@@ -1,0 +1,116 @@
+"""The script of a story: StoryMem's JSON, which Memento's extends."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+MAX_BYTES = 4 * 2**20
+MOST_SHOTS = 500
+MOST_LETTERS = 20_000
+
+_GLOBAL, _SHOT = "global caption:", "shot caption:"
+
+
+@dataclass(frozen=True)
+class StoryShot:
+    """One shot: scene and number in it as the script counts them, the prompt, and whether a cut comes before it."""
+
+    scene: int
+    number: int
+    prompt: str
+    cut: bool
+    first_frame: str = ""
+
+    @property
+    def story_caption(self) -> str:
+        """What Memento's prompts say of the whole story, "global caption: ..."; the whole prompt if there is none."""
+        if _GLOBAL not in self.prompt or _SHOT not in self.prompt:
+            return self.prompt
+        return self.prompt.split(_SHOT)[0].replace(_GLOBAL, "").strip().rstrip(";").strip()
+
+
+@dataclass(frozen=True)
+class Story:
+    """A script: ``shots`` in order, ``subject`` the description that Memento rebuilds beside each shot."""
+
+    name: str
+    overview: str
+    shots: tuple[StoryShot, ...]
+    subject: str = ""
+
+    def __len__(self) -> int:
+        return len(self.shots)
+
+
+def read_story(path: Path) -> Story:
+    """The story in a file (UTF-8, with or without a byte order mark).
+
+    Raises:
+        ValueError: it holds none; names the field and what to do.
+    """
+    if path.stat().st_size > MAX_BYTES:
+        raise ValueError(f"{path.name} is larger than {MAX_BYTES // 2**20} MB. A story is a few kB of text.")
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path.name} is not text in UTF-8 ({error.reason}). Save it as UTF-8.") from error
+    return parse_story(text, path.name)
+
+
+def parse_story(text: str, what: str = "The story") -> Story:
+    """The story in a JSON text: ``scenes``, each with ``video_prompts`` and perhaps ``cut`` and ``first_frame_prompt``.
+
+    Without ``cut`` each scene begins with one. The first shot of all begins with a cut whatever is said.
+    """
+    try:
+        script = json.loads(text)
+    except (json.JSONDecodeError, RecursionError) as error:
+        raise ValueError(
+            f"{what} is not JSON ({error}). Use a script like those in StoryMem's folder 'story'."
+        ) from error
+    if not isinstance(script, dict) or not isinstance(script.get("scenes"), list) or not script["scenes"]:
+        raise ValueError(f"{what} has no 'scenes'. Use a script like those in StoryMem's folder 'story'.")
+    shots: list[StoryShot] = []
+    for place, scene in enumerate(script["scenes"]):
+        shots += _shots(scene, place, f"{what}, scene {place + 1}")
+        if len(shots) > MOST_SHOTS:
+            raise ValueError(f"{what} has more than {MOST_SHOTS} shots. Split it into several stories.")
+    shots[0] = StoryShot(shots[0].scene, shots[0].number, shots[0].prompt, True, shots[0].first_frame)
+    name, overview, subject = (
+        _text(script.get(key, ""), f"{what}: {key}") for key in ("story_name", "story_overview", "reconstruct_target")
+    )
+    return Story(name, overview, tuple(shots), subject)
+
+
+def _shots(scene: Any, place: int, what: str) -> list[StoryShot]:
+    if not isinstance(scene, dict) or not isinstance(scene.get("video_prompts"), list) or not scene["video_prompts"]:
+        raise ValueError(f"{what} has no 'video_prompts'. Give it a list with one prompt for each shot.")
+    prompts = scene["video_prompts"]
+    cuts = scene.get("cut", [place_in == 0 for place_in in range(len(prompts))])
+    firsts = scene.get("first_frame_prompt", [""] * len(prompts))
+    for key, values in (("cut", cuts), ("first_frame_prompt", firsts)):
+        if not isinstance(values, list) or len(values) != len(prompts):
+            counted = f"{len(values)} entries" if isinstance(values, list) else f"{values!r:.40}"
+            raise ValueError(f"{what}: {key} is {counted}, but there are {len(prompts)} prompts. Give one for each.")
+    if not all(isinstance(cut, bool) for cut in cuts):
+        raise ValueError(f"{what}: cut is {cuts}. Use true where a cut comes before the shot, false where it goes on.")
+    number = scene.get("scene_num", place + 1)
+    if isinstance(number, bool) or not isinstance(number, int):
+        raise ValueError(f"{what}: scene_num is {number!r:.40}. Use whole numbers from 1.")
+    return [
+        StoryShot(number, index + 1, _text(prompt, f"{what}, prompt {index + 1}", True), cut, _text(first, what))
+        for index, (prompt, cut, first) in enumerate(zip(prompts, cuts, firsts, strict=True))
+    ]
+
+
+def _text(value: Any, what: str, needed: bool = False) -> str:
+    if not isinstance(value, str):
+        raise ValueError(f"{what} is {value!r:.40}. Use text in quotes.")
+    if len(value) > MOST_LETTERS:
+        raise ValueError(f"{what} has {len(value)} letters. Use {MOST_LETTERS} at most.")
+    if needed and not value.strip():
+        raise ValueError(f"{what} is empty. Say what the shot shows.")
+    return value.strip()
