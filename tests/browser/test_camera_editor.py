@@ -131,13 +131,12 @@ def test_a_drawn_path_survives_saving_and_loading_a_copy_and_a_resize(open_front
     (prompt,) = frontend.to_prompt().values()
     assert (prompt["inputs"]["keyframes"], prompt["inputs"]["move"], prompt["inputs"]["frames"]) == (drawn, "drawn", 24)
     again.look()
-    copied = frontend.page.evaluate_handle(
-        """id => {
-          app.canvas.copyToClipboard([app.graph.getNodeById(id)])
+    copied = again.node.evaluate_handle(
+        """first => {
+          app.canvas.copyToClipboard([first])
           app.canvas.pasteFromClipboard()
-          return app.graph.nodes.find(node => node.id !== id)
-        }""",
-        node["id"],
+          return app.graph.nodes.find(node => node !== first)
+        }"""
     )
     other = EditorHand(frontend, copied)
     copied.evaluate("node => { node.pos = [3000, 60] }")  # it was pasted where the mouse is: over the first one

@@ -17,6 +17,7 @@ import { View } from "./view.js"
 export const CLOSED = 34
 export const OPEN = 680
 const SOON = 140
+const FILL = 80 // between two times that the fields follow a drag, in milliseconds
 const SECONDS = 3
 const USUAL_FOV = 70
 const FIRST_STAYS = "The path begins where the film stands: only the field of view of the first keyframe can be set."
@@ -31,6 +32,7 @@ export class CameraEditor {
     this.layer = { canvas: document.createElement("canvas"), key: "" }
     this.sizes = new ResizeObserver(() => this.schedule())
     this.timers = {}
+    this.painted = {}
     this.chosen = -1
     this.frame = 0
     this.snap = true
@@ -299,9 +301,19 @@ export class CameraEditor {
     const share = this.seen.share(this.path, this.frame, memory?.shares)
     const { scene, parts } = this
     drawMap(parts.map, scene)
-    drawStrip(parts.strip, scene)
-    drawTimeline(parts.time, scene)
+    // A keyframe dragged on the map changes neither height nor time: what is the same is not painted again.
+    this.#paint("strip", parts.strip, drawStrip, this.path.values.map((one) => [one[1], one[4]]))
+    this.#paint("time", parts.time, drawTimeline, this.seen.band)
     this.panel.tell(this.frame, this.path, this.fps, share)
+  }
+
+  #paint(name, canvas, draw, more) {
+    const { scene } = this
+    const { path, chosen, frame, end, fps, held, colours } = scene
+    const key = JSON.stringify([path.times, chosen, frame, end, fps, held, colours, canvas.clientWidth, canvas.width, more])
+    if (this.painted[name] === key) return
+    draw(canvas, scene)
+    this.painted[name] = key
   }
 
   #play(now) {
@@ -378,8 +390,15 @@ export class CameraEditor {
 
   #changed() {
     this.#soon("band", () => this.#growBand())
-    this.panel.fill(this)
+    if (this.drag) this.timers.fill ??= setTimeout(() => this.#fill(), FILL)
+    else this.#fill()
     this.schedule()
+  }
+
+  #fill() {
+    clearTimeout(this.timers.fill)
+    this.timers.fill = undefined
+    this.panel.fill(this)
   }
 
   #growBand() {
