@@ -1,4 +1,4 @@
-"""Arrays from .npy files: plain numbers only, never pickle, and nothing larger than the file itself."""
+"""Arrays from .npy files: plain numbers only, never objects, and nothing larger than the file itself."""
 
 from __future__ import annotations
 
