@@ -5,13 +5,21 @@ from __future__ import annotations
 from typing import Any
 
 from .base import Adapter
+from .memento import MementoAdapter
 from .storymem import StoryMemAdapter
 from .wan import WanAdapter
 from .wan_camera import WanCameraAdapter
 from .wan_vace import WanVaceAdapter
 from .world import WorldAdapter
 
-ADAPTERS: tuple[type[Adapter], ...] = (WorldAdapter, StoryMemAdapter, WanAdapter, WanCameraAdapter, WanVaceAdapter)
+ADAPTERS: tuple[type[Adapter], ...] = (
+    WorldAdapter,
+    StoryMemAdapter,
+    MementoAdapter,
+    WanAdapter,
+    WanCameraAdapter,
+    WanVaceAdapter,
+)
 
 
 def adapter_for(model: Any) -> Adapter:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from torch import Tensor
+
 STORYMEM, MEMENTO = "StoryMem", "Memento"
 METHODS = (STORYMEM, MEMENTO)
 FRAME, MOTION = 1, 5
@@ -13,21 +15,21 @@ FRAME, MOTION = 1, 5
 ATTACHMENT = "scene_memory_story"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class StoryOptions:
     """Which layout the LoRA was trained with.
 
     known: newest pictures that a shot that goes on is given, FRAME or MOTION. spacing: for StoryMem, latent frames from
-    one remembered frame to the next; 1 is what its released code does. subject, no_subject: for Memento, what the
-    rebuilt picture beside the shot shows, as conditioning for the positive and for the negative prompt; None makes
-    none.
+    one remembered frame to the next; 1 is what its released code does. subject, no_subject: for Memento, the encoded
+    text (1, L, width) of the subject that is rebuilt beside the shot, and of an empty one for the negative prompt; None
+    rebuilds nothing.
     """
 
     method: str = STORYMEM
     known: int = FRAME
     spacing: int = 1
-    subject: Any = None
-    no_subject: Any = None
+    subject: Tensor | None = None
+    no_subject: Tensor | None = None
 
     def __post_init__(self) -> None:
         if self.method not in METHODS:

@@ -36,3 +36,9 @@ def concat_values(
         before[:, :, front.shape[2] - told :] = 0.0
         encoded, mask = torch.cat((front.to(encoded), encoded), dim=2), torch.cat((before, mask), dim=2)
     return {"concat_latent_image": encoded, "concat_mask": mask}
+
+
+def grey(vae: Any, width: int, height: int) -> Tensor:
+    """The latent (1, 16, 1, h, w) of a picture of which nothing is known."""
+    made: Tensor = vae.encode(torch.full((1, height, width, 3), GREY))
+    return made

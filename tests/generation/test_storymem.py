@@ -1,4 +1,4 @@
-"""StoryMem's layout on tiny Wan 2.2 image to video models: remembered frames in front of the shot, and cut off again."""
+"""StoryMem's layout on tiny Wan 2.2 image to video models: remembered frames in front of the shot, cut off after."""
 
 from __future__ import annotations
 
