@@ -63,6 +63,8 @@ def weights_identity(network: nn.Module | None) -> str | None:
         whole.add(name, type(part).__qualname__)
         if isinstance(scaling := getattr(part, "scaling", None), dict):
             whole.add(sorted(scaling.items()), getattr(part, "active_adapters", None))
+        if isinstance(scale := getattr(part, "scale", None), float):
+            whole.add(scale)
     for name, weight in network.state_dict().items():
         if not isinstance(weight, Tensor):
             continue

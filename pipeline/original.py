@@ -69,6 +69,17 @@ def diffusers_name(name: str) -> str | None:
     return f"{front}{table[part]}.{kind}" if part in table and kind in ("weight", "bias") else None
 
 
+def original_name(name: str) -> str:
+    """What an original Wan calls a layer or weight of a diffusers transformer's blocks, such as blocks.0.attn1.to_q.
+
+    Raises KeyError for anything else.
+    """
+    found = _BLOCK.fullmatch(name)
+    assert found is not None, name
+    back = {ours: theirs for theirs, ours in _IN_BLOCK.items()}
+    return f"blocks.{found[1]}.{back[found[2]]}"
+
+
 def config_of(weights: Mapping[str, Tensor], told: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """Arguments of ``WanTransformer3DModel`` for original weights.
 

@@ -120,7 +120,7 @@ class SceneMemoryPipeline(WanPipeline):  # type: ignore[misc]
         """
         home = Path(folder)
         check_folder(home)
-        wanted = options.get("torch_dtype")
+        wanted = options.get("dtype", options.get("torch_dtype"))
         for part in ("transformer", "transformer_2"):
             if part not in options and (home / part).is_dir():
                 kind = wanted.get(part, wanted.get("default")) if isinstance(wanted, dict) else wanted
@@ -269,7 +269,7 @@ class SceneMemoryPipeline(WanPipeline):  # type: ignore[misc]
             Models(self.transformer, self.transformer_2, (self.config.boundary_ratio or 0.0) * self._train_steps),
             self._steps(plan, device),
             noise.to(device),
-            replace(prompts, image=self._seen(known, device)),
+            replace(prompts, image=self.first_picture_seen(known, device)),
             start=start,
             guidance=Guidance(plan.guidance, plan.lowest_guidance),
             context=self.context(state, latents, seen, first, own, plan.options),
@@ -317,8 +317,11 @@ class SceneMemoryPipeline(WanPipeline):  # type: ignore[misc]
         assert positive is not None
         return Prompts(positive.to(device), None if negative is None else negative.to(device))
 
-    def _seen(self, picture: Pixels | None, device: torch.device) -> Tensor | None:
-        """The first picture as CLIP sees it; blank where none is known, because the model cannot do without."""
+    def first_picture_seen(self, picture: Pixels | None, device: torch.device) -> Tensor | None:
+        """The first picture (H, W, 3) as CLIP sees it, for models that want that; else None.
+
+        Zeros where none is known, because such a model cannot do without.
+        """
         if not self.family.sees_picture:
             return None
         wide = self.transformer.config.image_dim

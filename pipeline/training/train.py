@@ -1,0 +1,224 @@
+"""Context learning on any Wan folder: a LoRA that makes it look at remembered frames. Resumable: run it again.
+
+    python -m dev_tools.run pipeline.training.train --model FOLDER --clips FOLDER --out FOLDER --steps 10000
+
+Writes OUT/lora.safetensors (for ComfyUI and diffusers), OUT/state.safetensors (to resume) and OUT/log.jsonl.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from ...kernels import MocSettings
+from ...memory.retrieval.settings import RetrievalSettings
+from ..options import MemoryOptions, Routing
+from .clips import Clip, read_clips
+from .lessons import LessonPlan, draw_lesson
+from .lora import TARGETS, LoraLayers, add_lora
+from .loss import ClipLatents, lesson_loss
+
+log = logging.getLogger("pipeline.train")
+
+FORMAT = "scene-memory-wan-lora-1"
+BETAS = (0.9, 0.99)
+
+
+@dataclass(frozen=True)
+class Training:
+    """One training. steps: in all, resumed stretches included. batch: lessons of one step, one after another.
+
+    part: "transformer", or "transformer_2" for the low noise half of a pair. shift: of the noise levels, as it will be
+    in sampling.
+    """
+
+    steps: int
+    seed: int = 0
+    batch: int = 1
+    rate: float = 1e-4
+    decay: float = 0.01
+    rank: int = 64
+    layers: str = "attention"
+    part: str = "transformer"
+    shift: float = 3.0
+    save_every: int = 250
+    lessons: LessonPlan = field(default_factory=LessonPlan)
+    options: MemoryOptions = MemoryOptions()
+    routing: Routing | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "batch", "save_every"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}: at least 1 is needed. Use 1.")
+        for name in ("rate", "shift"):
+            if not 0.0 < getattr(self, name) < float("inf"):
+                raise ValueError(f"{name} is {getattr(self, name)}: it must be above 0.")
+
+    def told(self) -> str:
+        """What a stretch that goes on must share with the one before, as text."""
+        kept = {name: value for name, value in asdict(self).items() if name not in ("steps", "save_every")}
+        return json.dumps(kept, sort_keys=True)
+
+
+def train(pipe: Any, clips: list[Clip], training: Training, out: Path) -> LoraLayers:
+    """Trains a pipeline's transformer, from where OUT/state.safetensors says, and returns its low-rank layers.
+
+    Every random number follows from the seed and the number of the step, so that a training that was stopped ends with
+    the same weights as one that was not.
+
+    Raises:
+        ValueError: in words that name the field, the file and the cure.
+    """
+    network = getattr(pipe, training.part, None)
+    if network is None or training.part not in ("transformer", "transformer_2"):
+        raise ValueError(f"part is {training.part!r}, which this folder does not have. Use transformer.")
+    out.mkdir(parents=True, exist_ok=True)
+    texts = _captions(pipe, clips)
+    lora = add_lora(network, training.rank, layers=training.layers, seed=training.seed)
+    weights = lora.weights()
+    chosen = torch.optim.AdamW(weights.values(), lr=training.rate, betas=BETAS, weight_decay=training.decay)
+    begun = _resume(out / "state.safetensors", lora, chosen, training)
+    if begun:
+        log.info("Goes on from step %d.", begun)
+    network.enable_gradient_checkpointing()
+    network.train()
+    latents = ClipLatents(pipe.vae, clips)
+    cameras = [clip.cameras() for clip in clips]
+    for step in range(begun, training.steps):
+        total = 0.0
+        for turn in range(training.batch):
+            random = np.random.default_rng([training.seed, step, turn])
+            lesson = draw_lesson(clips, cameras, training.lessons, random)
+            text = texts[lesson.clip] if lesson.told else texts[-1]
+            loss = lesson_loss(pipe, network, latents, lesson, text, training, int(random.integers(2**62)))
+            (loss / training.batch).backward()
+            total += float(loss.detach()) / training.batch
+        norm = float(torch.nn.utils.clip_grad_norm_(weights.values(), 1.0))
+        chosen.step()
+        chosen.zero_grad(set_to_none=True)
+        _note(out, {"step": step + 1, "loss": round(total, 6), "gradient": round(norm, 6)})
+        if (step + 1) % training.save_every == 0 or step + 1 == training.steps:
+            _save(out, lora, chosen, training, step + 1)
+            log.info("Step %d of %d: loss %.4f", step + 1, training.steps, total)
+    network.eval()
+    return lora
+
+
+def _captions(pipe: Any, clips: list[Clip]) -> list[Tensor]:
+    """Text (1, L, D) of each clip, and of no words at the end; each caption is encoded once."""
+    if pipe.text_encoder is None:
+        raise ValueError("This pipeline has no text encoder, so captions cannot be encoded. Use a whole Wan folder.")
+    known: dict[str, Tensor] = {}
+    for caption in [*(clip.caption for clip in clips), ""]:
+        if caption not in known:
+            with torch.no_grad():
+                known[caption] = pipe.encode_prompt(
+                    prompt=caption, do_classifier_free_guidance=False, max_sequence_length=512
+                )[0].cpu()
+    return [known[clip.caption] for clip in clips] + [known[""]]
+
+
+def _save(out: Path, lora: LoraLayers, chosen: torch.optim.AdamW, training: Training, step: int) -> None:
+    found: dict[str, Tensor] = {}
+    for name, weight in lora.weights().items():
+        found[f"weight/{name}"] = weight.detach().cpu().clone()
+        for moment in ("exp_avg", "exp_avg_sq"):
+            found[f"{moment}/{name}"] = chosen.state[weight][moment].detach().cpu().clone()
+    told = {"format": FORMAT, "step": str(step), "training": training.told()}
+    part = out / "state.part"
+    save_file(found, part, metadata=told)
+    part.replace(out / "state.safetensors")
+    lora.save(out / "lora.safetensors", {"format": FORMAT, "steps": str(step), "part": training.part})
+
+
+def _resume(file: Path, lora: LoraLayers, chosen: torch.optim.AdamW, training: Training) -> int:
+    """Steps that were taken before; 0 where nothing was saved."""
+    if not file.is_file():
+        return 0
+    try:
+        with safe_open(str(file), framework="pt") as opened:
+            told = opened.metadata() or {}
+            found = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
+    except Exception as error:
+        raise ValueError(f"{file} cannot be read: {error}. Remove it to begin anew.") from error
+    if told.get("format") != FORMAT or told.get("training") != training.told():
+        raise ValueError(f"{file} is of a training with other settings. Use those of before, or another folder.")
+    lora.load({name.removeprefix("weight/"): value for name, value in found.items() if name.startswith("weight/")})
+    step = int(told["step"])
+    for name, weight in lora.weights().items():
+        state = {moment: found[f"{moment}/{name}"].to(weight.device) for moment in ("exp_avg", "exp_avg_sq")}
+        chosen.state[weight] = {"step": torch.tensor(float(step)), **state}
+    return step
+
+
+def _note(out: Path, line: dict[str, Any]) -> None:
+    with (out / "log.jsonl").open("a", encoding="utf-8") as file:
+        file.write(json.dumps(line) + "\n")
+
+
+def main(argv: Sequence[str]) -> int:
+    """The command line."""
+    from ..pipeline import SceneMemoryPipeline
+
+    told = _parser().parse_args(argv)
+    routing = None
+    if told.top_k:
+        routing = Routing(MocSettings(told.top_k, drop_off=told.drop_off, drop_in=told.drop_in))
+    training = Training(
+        steps=told.steps, seed=told.seed, batch=told.batch, rate=told.rate, rank=told.rank, layers=told.layers,
+        part=told.part, shift=told.shift, save_every=told.save_every, routing=routing,
+        lessons=LessonPlan(told.frames, RetrievalSettings(told.strategy, told.context)),
+        options=MemoryOptions(told.times, told.positions),
+    )  # fmt: skip
+    kinds = {"vae": torch.float32, "default": torch.bfloat16 if told.device != "cpu" else torch.float32}
+    try:
+        pipe = SceneMemoryPipeline.from_folder(told.model, torch_dtype=kinds)
+        clips = read_clips(told.clips, 2 * int(pipe.vae.config.scale_factor_spatial))
+        train(pipe.to(told.device), clips, training, told.out)
+    except ValueError as error:
+        log.error("%s", error)
+        return 1
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser("train", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", type=Path, required=True, help="a Wan folder in diffusers' layout")
+    parser.add_argument(
+        "--clips", type=Path, required=True, help="a folder of clips: frames/, trajectory.*, caption.txt"
+    )
+    parser.add_argument(
+        "--out", type=Path, required=True, help="where the LoRA and what is needed to resume are written"
+    )
+    parser.add_argument("--steps", type=int, default=10_000, help="steps in all; the paper takes more than 10000")
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--frames", type=int, default=81, help="pictures of a segment, 4n+1; 81 is Wan's own")
+    parser.add_argument("--context", type=int, default=20, help="context frames; the paper takes 20")
+    parser.add_argument(
+        "--strategy", default="fov_nonadjacent", help="how context is retrieved; the paper's is default"
+    )
+    parser.add_argument("--times", default="auto", help="time of context frames, as in Wan Memory Options")
+    parser.add_argument("--positions", default="auto", help="places of context frames, as in Wan Memory Options")
+    parser.add_argument("--rank", type=int, default=64)
+    parser.add_argument("--layers", default="attention", choices=sorted(TARGETS))
+    parser.add_argument("--part", default="transformer", choices=("transformer", "transformer_2"))
+    parser.add_argument("--rate", type=float, default=1e-4)
+    parser.add_argument("--batch", type=int, default=1, help="lessons a step, one after another")
+    parser.add_argument("--shift", type=float, default=3.0, help="of the noise levels: 3 for 480p, 5 for 720p")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--save-every", type=int, default=250)
+    parser.add_argument("--top-k", type=int, default=0, help="routes attention to so many chunks; 0 trains it dense")
+    parser.add_argument("--drop-off", type=float, default=0.25, help="with --top-k: chosen chunks left out, at most")
+    parser.add_argument("--drop-in", type=float, default=1.0, help="with --top-k: random chunks let in, on average")
+    return parser
