@@ -145,7 +145,9 @@ def test_a_drawn_path_survives_saving_and_loading_a_copy_and_a_resize(open_front
     other.double_click(0, 1)
     assert len(other.keyframes()) == 3 and again.value("keyframes") == drawn, "the copy is a node of its own"
     before = other.part(".smce-map").bounding_box()
-    copied.evaluate("node => node.setSize([node.size[0] + 200, node.size[1] + 150])")
+    copied.evaluate(
+        "node => { node.setSize([node.size[0] + 200, node.size[1] + 150]); app.canvas.setDirty(true, true) }"
+    )
     frontend.settle()
     after = other.part(".smce-map").bounding_box()
     assert after["width"] > before["width"] + 150 and after["height"] > before["height"] + 100
