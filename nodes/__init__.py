@@ -23,6 +23,12 @@ from .preview_trajectory import PreviewTrajectory
 from .save_memory import SaveMemory
 from .save_trajectory import SaveTrajectory
 from .shot_generator import ShotGenerator
+from .story_camera import StoryCamera
+from .story_film import StoryFilm
+from .story_keyframes import StoryKeyframes
+from .story_load import LoadStory
+from .story_lora import LoadStoryLora
+from .story_options import StoryMemoryOptions
 from .trajectory_from_3d_cameras import TrajectoryFrom3DCameras
 from .trajectory_to_wan_camera import TrajectoryToWanCamera
 from .wan_options import WanMemoryOptions
@@ -43,7 +49,13 @@ NODES: list[type[io.ComfyNode]] = [
     FovRetriever,
     MocSampler,
     WanMemoryOptions,
+    LoadStoryLora,
+    StoryMemoryOptions,
     ShotGenerator,
+    LoadStory,
+    StoryCamera,
+    StoryKeyframes,
+    StoryFilm,
     MocRouting,
     MemoryToVideo,
     MemoryInfo,

@@ -6,6 +6,7 @@ from comfy_api.latest import io
 
 from ..memory.retrieval.settings import RetrievalSettings
 from ..memory.state import MemoryState
+from ..memory.story.script import Story
 from ..memory.trajectory import Trajectory
 
 CATEGORY = "SceneMemory"
@@ -30,3 +31,10 @@ class SceneRetriever(io.ComfyTypeIO):
     """How past frames are found again."""
 
     Type = RetrievalSettings
+
+
+@io.comfytype(io_type="SCENE_STORY")
+class SceneStory(io.ComfyTypeIO):
+    """The script of a story."""
+
+    Type = Story

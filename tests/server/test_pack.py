@@ -36,6 +36,12 @@ NODES = (
     "SceneMemoryTrajectoryFrom3DCameras",
     "SceneMemoryTrajectoryToWanCamera",
     "SceneMemoryPreviewTrajectory",
+    "SceneMemoryLoadStoryLora",
+    "SceneMemoryStoryOptions",
+    "SceneMemoryLoadStory",
+    "SceneMemoryStoryCamera",
+    "SceneMemoryStoryKeyframes",
+    "SceneMemoryStoryFilm",
 )
 
 

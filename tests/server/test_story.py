@@ -1,0 +1,133 @@
+"""Stories in the real server: Story Film with tiny Wan 2.2 models, keyframes, another take, what is refused."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from dev_tools import tiny_wan
+from dev_tools.server import HostServer
+from scene_memory.memory.bank import Bank
+
+Prompt = dict[str, dict[str, Any]]
+OpenBank = Callable[[str], Bank]
+HIGH, LOW = (f"wan2.2_i2v_{kind}_noise_14B_fp8_scaled.safetensors" for kind in ("high", "low"))
+SIDE, FRAMES = 64, 9
+STORY = {
+    "story_name": "Sea",
+    "story_overview": "Of the sea.",
+    "reconstruct_target": "a fisherman",
+    "scenes": [
+        {"scene_num": 1, "video_prompts": ["A harbour.", "A boat leaves."], "cut": [True, False]},
+        {"scene_num": 2, "video_prompts": ["A house."], "cut": [True]},
+    ],
+}
+
+
+@pytest.fixture
+def graph(server: HostServer, comfy: Path, kit: Any) -> Callable[..., Prompt]:
+    make = tiny_wan.maker(server.base / "models")
+
+    def build(bank: str, story: dict[str, Any] = STORY, start: bool = True, **options: Any) -> Prompt:
+        folder = server.base / "input"
+        folder.mkdir(exist_ok=True)
+        (folder / f"{bank}.json").write_text(json.dumps(story), encoding="utf-8")
+        world = kit.place(bank)
+        prompt: Prompt = {name: world[name] for name in ("load", "scene", "bank")}
+        prompt["bank"]["inputs"].update(fps=16.0, width=SIDE, height=SIDE)
+        if not start:
+            del prompt["bank"]["inputs"]["start_image"]
+        film = {name: options.pop(name) for name in ("takes", "last_shot", "seed") if name in options}
+        given = {"method": "StoryMem", "known_frames": "1 picture (MI2V)", "spacing": 1, "subject": "", **options}
+        nodes = {
+            "story": ("SceneMemoryLoadStory", {"file": f"{bank}.json"}),
+            "high": ("UNETLoader", {"unet_name": make(HIGH), "weight_dtype": "default"}),
+            "low": ("UNETLoader", {"unet_name": make(LOW), "weight_dtype": "default"}),
+            "vae": ("VAELoader", {"vae_name": make("wan_2.1_vae.safetensors")}),
+            "pair": (
+                "SceneMemoryWanOptions",
+                {"model": ["high", 0], "low_noise_model": ["low", 0], "boundary": 0.6, "context_time": "auto",
+                 "context_position": "auto", "blank_negative": False, "camera_scale": 1.0},
+            ),
+            "model": ("SceneMemoryStoryOptions", {"model": ["pair", 0], "clip": ["load", 1], **given}),
+            "other": ("CLIPTextEncode", {"clip": ["load", 1], "text": "dull"}),
+            "euler": ("KSamplerSelect", {"sampler_name": "euler"}),
+            "levels": (
+                "BasicScheduler", {"model": ["high", 0], "scheduler": "simple", "steps": 2, "denoise": 1.0},
+            ),
+            "film": (
+                "SceneMemoryStoryFilm",
+                {"story": ["story", 0], "model": ["model", 0], "clip": ["load", 1], "vae": ["vae", 0],
+                 "memory": ["bank", 0], "sampler": ["euler", 0], "sigmas": ["levels", 0], "negative": ["other", 0],
+                 "seed": 3, "takes": "", "cfg": 2.0, "frames": FRAMES, "last_shot": 0, "keep": 4, "fixed": 1,
+                 "width": 0, "height": 0, **film},
+            ),
+        }  # fmt: skip
+        prompt |= {name: kit.node(kind, **inputs) for name, (kind, inputs) in nodes.items()}
+        prompt["video"] = kit.save(["film", 0], bank)
+        return prompt
+
+    return build
+
+
+def shots_of(bank: Bank) -> dict[int, np.ndarray]:
+    state = bank.load()
+    pictures, shots = state.read_frames(range(state.frames)), state.shot_ids
+    return {int(shot): pictures[shots == shot] for shot in np.unique(shots)}
+
+
+@pytest.mark.parametrize(("method", "known"), [("StoryMem", 1), ("StoryMem", 5), ("Memento", 1)])
+def test_a_story_is_filmed_shot_by_shot(
+    server: HostServer, graph: Any, open_bank: OpenBank, method: str, known: int
+) -> None:
+    name = f"story {method} {known}"
+    chosen = "1 picture (MI2V)" if known == 1 else "5 pictures (MM2V)"
+    prompt = graph(name, method=method, known_frames=chosen, subject="a fisherman" if method == "Memento" else "")
+    run = server.client.queue(prompt)
+    assert run.ok, run.error
+    state = open_bank(name).load()
+    shots = shots_of(open_bank(name))
+    assert [len(shot) for shot in shots.values()] == [1, FRAMES, FRAMES - known, FRAMES]
+    assert all(shot.std() > 5 for shot in shots.values())
+    notes = [segment.info["context"] for segment in state.segments if "context" in segment.info]
+    assert notes[0] == [0] and all(0 in seen and len(seen) > 1 for seen in notes[1:]), "the reference stays"
+    pinned = state.pinned_frames().tolist()
+    assert pinned[0] == 0 and 1 < len(pinned) <= 4 and max(pinned) < 1 + 2 * FRAMES - known
+
+
+def test_another_take_of_a_shot_leaves_the_shots_before_and_comes_back_from_the_bank(
+    server: HostServer, graph: Any, open_bank: OpenBank
+) -> None:
+    name = "story takes"
+    assert (run := server.client.queue(graph(name, start=False))).ok, run.error
+    first = shots_of(open_bank(name))
+    assert (run := server.client.queue(graph(name, start=False, takes="2"))).ok, run.error
+    second = shots_of(open_bank(name))
+    assert [len(shot) for shot in second.values()] == [FRAMES, FRAMES - 1, FRAMES]
+    same = [np.array_equal(first[number], second[number]) for number in first]
+    assert same == [True, False, False], "what comes after sees the new take"
+    assert (run := server.client.queue(graph(name, start=False))).ok, run.error
+    third = shots_of(open_bank(name))
+    assert all(np.array_equal(first[number], third[number]) for number in first)
+    assert (run := server.client.queue(graph(name, start=False, last_shot=1))).ok, run.error
+    assert list(shots_of(open_bank(name))) == [0]
+
+
+def test_what_is_refused(server: HostServer, graph: Any) -> None:
+    prompt = graph("story refused", story={"scenes": [{"video_prompts": ["a", ""]}]}, start=False)
+    assert "prompt 2 is empty" in str(server.client.queue(prompt).error)
+    prompt = graph("story refused", takes="two", start=False)
+    assert "'two' is no shot" in str(server.client.queue(prompt).error)
+    prompt = graph("story refused", start=False)
+    prompt["story"]["inputs"]["file"] = "../secret.json"
+    assert not server.client.queue(prompt).ok
+    prompt = graph("story refused", start=False)
+    prompt["pair"]["inputs"].pop("low_noise_model")
+    name = tiny_wan.maker(server.base / "models")("wan2.1_t2v_1.3B_fp16.safetensors")
+    prompt["high"]["inputs"]["unet_name"] = name
+    assert "takes Wan 2.2 image to video A14B" in str(server.client.queue(prompt).error)
