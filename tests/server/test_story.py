@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
+from safetensors.torch import save_file
 
 from dev_tools import tiny_wan
 from dev_tools.server import HostServer
@@ -37,6 +39,7 @@ def graph(server: HostServer, comfy: Path, kit: Any) -> Callable[..., Prompt]:
         folder = server.base / "input"
         folder.mkdir(exist_ok=True)
         (folder / f"{bank}.json").write_text(json.dumps(story), encoding="utf-8")
+        lora = options.pop("lora", "")
         world = kit.place(bank)
         prompt: Prompt = {name: world[name] for name in ("load", "scene", "bank")}
         prompt["bank"]["inputs"].update(fps=16.0, width=SIDE, height=SIDE)
@@ -69,6 +72,9 @@ def graph(server: HostServer, comfy: Path, kit: Any) -> Callable[..., Prompt]:
             ),
         }  # fmt: skip
         prompt |= {name: kit.node(kind, **inputs) for name, (kind, inputs) in nodes.items()}
+        if lora:
+            prompt["lora"] = kit.node("SceneMemoryLoadStoryLora", model=["high", 0], lora=lora, strength=1.0)
+            prompt["pair"]["inputs"]["model"] = ["lora", 0]
         prompt["video"] = kit.save(["film", 0], bank)
         return prompt
 
@@ -116,6 +122,25 @@ def test_another_take_of_a_shot_leaves_the_shots_before_and_comes_back_from_the_
     assert all(np.array_equal(first[number], third[number]) for number in first)
     assert (run := server.client.queue(graph(name, start=False, last_shot=1))).ok, run.error
     assert list(shots_of(open_bank(name))) == [0]
+
+
+def test_a_lora_as_its_authors_saved_it_changes_the_film(server: HostServer, graph: Any, open_bank: OpenBank) -> None:
+    random = torch.Generator().manual_seed(1)
+    folder = server.base / "models" / "loras"
+    folder.mkdir(parents=True, exist_ok=True)
+    layer = "base_model.model.blocks.0.self_attn.q.lora_"
+    shapes = {"A": (4, tiny_wan.DIM), "B": (tiny_wan.DIM, 4)}
+    weights = {f"{layer}{part}.weight": torch.randn(shape, generator=random) for part, shape in shapes.items()}
+    save_file(weights, folder / "story_high.safetensors")
+    save_file({"blocks.0.ffn.0.weight": torch.zeros(2, 2)}, folder / "story_other.safetensors")
+    films = []
+    for lora in ("", "story_high.safetensors"):
+        name = f"story lora {bool(lora)}"
+        assert (run := server.client.queue(graph(name, last_shot=1, start=False, lora=lora))).ok, run.error
+        films.append(shots_of(open_bank(name))[0])
+    assert films[0].shape == films[1].shape and not np.array_equal(*films)
+    refused = server.client.queue(graph("story lora no", last_shot=1, start=False, lora="story_other.safetensors"))
+    assert "holds no LoRA" in str(refused.error)
 
 
 def test_what_is_refused(server: HostServer, graph: Any) -> None:
