@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from tokenize import TokenError
 
 import numpy as np
 
@@ -50,12 +51,15 @@ def npy_array(source: Source) -> FloatArray:
 
 
 def _head(data: bytes) -> tuple[tuple[int, ...], bool, np.dtype, int]:
+    """Shape, whether columns come first, kind of number, and where they begin. ValueError for anything else."""
     file = io.BytesIO(data)
     version = np.lib.format.read_magic(file)
-    if version == (1, 0):
-        shape, fortran, kind = np.lib.format.read_array_header_1_0(file)
-    elif version == (2, 0):
-        shape, fortran, kind = np.lib.format.read_array_header_2_0(file)
-    else:
+    if version not in ((1, 0), (2, 0)):
         raise ValueError(f"version {version} is not used for plain numbers")
+    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    try:
+        shape, fortran, kind = read(file)
+    except (SyntaxError, TokenError, TypeError, MemoryError, RecursionError) as error:
+        # numpy reads the head as Python literals, and a damaged one fails there in many ways.
+        raise ValueError(str(error)) from error
     return shape, fortran, kind, file.tell()

@@ -496,3 +496,15 @@ def test_no_damage_gives_anything_but_a_sound_path_or_a_refusal(
         return
     assert isinstance(path, Trajectory) and np.isfinite(path.poses).all() and np.isfinite(path.intrinsics).all()
     assert np.allclose(np.linalg.det(path.poses[:, :3, :3]), 1.0)
+
+
+@pytest.mark.parametrize("place", range(8, 40, 3))
+@pytest.mark.parametrize("piece", [b"]", b"(", b"'", b"\0", b"\\"])
+def test_a_damaged_head_of_numbers_is_refused_in_words(tmp_path: Path, place: int, piece: bytes):
+    for file, content in SAMPLES["LingBot"](POSES[:3], LENS).items():
+        first = next(iter(SAMPLES["LingBot"](POSES[:3], LENS)))
+        (tmp_path / file).write_bytes(content[:place] + piece + content[place + 1 :] if file == first else content)
+    try:
+        assert isinstance(read_trajectory(tmp_path / first, layout="LingBot"), Trajectory)
+    except CameraFileError as refusal:
+        assert str(refusal).startswith(first)
