@@ -203,3 +203,21 @@ def test_options_that_do_not_exist(comfy: Any, changed: dict[str, Any], says: st
 
     with pytest.raises(ValueError, match=says):
         StoryOptions(**changed)
+
+
+def test_every_option_counts_for_what_is_made_again(wan: Any) -> None:
+    from scene_memory.generation.segment_key import shot_key
+    from scene_memory.memory.presets import make_preset
+
+    model, path = wan.model(HIGH), make_preset("pan", frames=5, fps=16.0, amount=9.0, fov=70.0, aspect=1.0)
+
+    def key(**options: Any) -> str:
+        made = shot_key(model=as_story(model, **options))
+        assert made is not None
+        return made.segment("", path, None)
+
+    text = torch.ones(1, 4, 8)
+    kinds: list[dict[str, Any]] = [{}, {"known": 5}, {"spacing": 5}, {"method": "Memento"}]
+    kinds += [{"method": "Memento", "subject": part, "no_subject": text} for part in (text, 2 * text)]
+    keys = [key(**options) for options in kinds]
+    assert len(set(keys)) == len(keys) and [key(**options) for options in kinds] == keys
