@@ -99,12 +99,9 @@ class StoryFilm(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, takes: str | None = "", keep: int | None = 8, fixed: int | None = 3) -> bool | str:
+    def validate_inputs(cls, takes: str | None) -> bool | str:
         try:
-            if takes is not None:
-                takes_of(takes)
-            if keep is not None and fixed is not None:
-                bank_of([], keep, fixed)
+            takes_of(takes or "")
         except ValueError as error:
             return str(error)
         return True
@@ -131,6 +128,7 @@ class StoryFilm(io.ComfyNode):
         negative: Any = None,
         clip_vision: Any = None,
     ) -> io.NodeOutput:
+        bank_of([], keep, fixed)
         wires = cls.hidden.dynprompt.get_node(cls.hidden.unique_id)["inputs"]
         graph, again = GraphBuilder(), takes_of(takes)
         given = {name: wires[name] for name in ("model", "vae", "sampler", "sigmas", "negative") if name in wires}

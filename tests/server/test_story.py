@@ -13,6 +13,7 @@ import torch
 from safetensors.torch import save_file
 
 from dev_tools import tiny_wan
+from dev_tools.client import PromptRejected
 from dev_tools.server import HostServer
 from scene_memory.memory.bank import Bank
 
@@ -72,6 +73,8 @@ def graph(server: HostServer, comfy: Path, kit: Any) -> Callable[..., Prompt]:
             ),
         }  # fmt: skip
         prompt |= {name: kit.node(kind, **inputs) for name, (kind, inputs) in nodes.items()}
+        if not start:
+            prompt["film"]["inputs"].update(width=SIDE, height=SIDE)
         if lora:
             prompt["lora"] = kit.node("SceneMemoryLoadStoryLora", model=["high", 0], lora=lora, strength=1.0)
             prompt["pair"]["inputs"]["model"] = ["lora", 0]
@@ -120,8 +123,6 @@ def test_another_take_of_a_shot_leaves_the_shots_before_and_comes_back_from_the_
     assert (run := server.client.queue(graph(name, start=False))).ok, run.error
     third = shots_of(open_bank(name))
     assert all(np.array_equal(first[number], third[number]) for number in first)
-    assert (run := server.client.queue(graph(name, start=False, last_shot=1))).ok, run.error
-    assert list(shots_of(open_bank(name))) == [0]
 
 
 def test_a_lora_as_its_authors_saved_it_changes_the_film(server: HostServer, graph: Any, open_bank: OpenBank) -> None:
@@ -137,7 +138,9 @@ def test_a_lora_as_its_authors_saved_it_changes_the_film(server: HostServer, gra
     for lora in ("", "story_high.safetensors"):
         name = f"story lora {bool(lora)}"
         assert (run := server.client.queue(graph(name, last_shot=1, start=False, lora=lora))).ok, run.error
-        films.append(shots_of(open_bank(name))[0])
+        shots = shots_of(open_bank(name))
+        assert list(shots) == [0], "no more than last_shot"
+        films.append(shots[0])
     assert films[0].shape == films[1].shape and not np.array_equal(*films)
     refused = server.client.queue(graph("story lora no", last_shot=1, start=False, lora="story_other.safetensors"))
     assert "holds no LoRA" in str(refused.error)
@@ -147,10 +150,15 @@ def test_what_is_refused(server: HostServer, graph: Any) -> None:
     prompt = graph("story refused", story={"scenes": [{"video_prompts": ["a", ""]}]}, start=False)
     assert "prompt 2 is empty" in str(server.client.queue(prompt).error)
     prompt = graph("story refused", takes="two", start=False)
-    assert "'two' is no shot" in str(server.client.queue(prompt).error)
+    with pytest.raises(PromptRejected, match="'two' is no shot"):
+        server.client.queue(prompt)
+    prompt = graph("story refused", start=False)
+    prompt["film"]["inputs"]["fixed"] = 4
+    assert "fixed is 4 and keep 4" in str(server.client.queue(prompt).error)
     prompt = graph("story refused", start=False)
     prompt["story"]["inputs"]["file"] = "../secret.json"
-    assert not server.client.queue(prompt).ok
+    with pytest.raises(PromptRejected, match="choose a story"):
+        server.client.queue(prompt)
     prompt = graph("story refused", start=False)
     prompt["pair"]["inputs"].pop("low_noise_model")
     name = tiny_wan.maker(server.base / "models")("wan2.1_t2v_1.3B_fp16.safetensors")
