@@ -48,12 +48,9 @@ def reproject(
     with torch.autocast(frames.device.type, enabled=False):
         for one in zip(frames, nearness, poses, intrinsics, target_poses, target_intrinsics, strict=True):
             picture, near, pose, lens, aim, aim_lens = (part.float() for part in one)
-            points = _points(near, pose, lens)
-            source = Source(picture)
-            for view, view_lens in zip(aim, aim_lens, strict=True):
-                seen = _nearest(points, pose, view, view_lens, near.shape)
-                out.append(_looked_up(source, near, pose, lens, seen, view, view_lens))
-    return torch.stack(out).unflatten(0, target_poses.shape[:2])
+            seen = _nearest(_points(near, pose, lens), pose, aim, aim_lens, near.shape)
+            out.append(_looked_up(Source(picture), near, pose, lens, seen, aim, aim_lens))
+    return torch.stack(out)
 
 
 def _pixel_rays(lens: Tensor, height: int, width: int) -> Tensor:
@@ -72,74 +69,75 @@ def _points(near: Tensor, pose: Tensor, lens: Tensor) -> Tensor:
     return (torch.bmm(pose[:, :3, :3], rays) + pose[:, :3, 3:]).transpose(0, 1).flatten(1)
 
 
-def _nearest(points: Tensor, from_poses: Tensor, pose: Tensor, lens: Tensor, size: torch.Size) -> Tensor:
-    """Nearness of what each pixel of a view shows, (H, W); zero where there is nothing.
+def _nearest(points: Tensor, from_poses: Tensor, poses: Tensor, lenses: Tensor, size: torch.Size) -> Tensor:
+    """Nearness of what each pixel of the views shows, (F, H, W); zero where there is nothing.
 
     Within a remembered frame the nearest point wins; between frames the one that stood nearest to the view. A wrong
     depth moves its pixels the less the nearer it stood, and the nearest of many wrong points would always win.
     """
     count, height, width = size
-    local = pose[:3, :3].T @ (points - pose[:3, 3:])
-    near = 1 / local[2].clamp_min(1 / NEAREST)
-    x = (local[0] * near * lens[0] + lens[2]) * width - 0.5
-    y = (local[1] * near * lens[1] + lens[3]) * height - 0.5
-    inside = (local[2] > 1 / NEAREST) & (x > -0.5) & (x < width - 0.5) & (y > -0.5) & (y < height - 0.5)
-    index = torch.nonzero(inside).squeeze(1)
-    x, y, near = x[index], y[index], near[index]
-    seen = torch.zeros(count * height * width, device=points.device)
-    frame = index.div(height * width, rounding_mode="floor")
-    cell = (frame * height + y.round().long()) * width + x.round().long()
-    seen.scatter_reduce_(0, cell, near, "amax")
-    maps = seen.view(count, height, width)
-    order = (from_poses[:, :3, 3] - pose[:3, 3]).norm(dim=1).argsort(stable=True)
-    found = maps[order[0]]
-    for number in order[1:]:
-        found = torch.where(found > 0, found, maps[number])
+    fx, fy, cx, cy = (part[:, None] for part in lenses.unbind(1))
+    local = poses[:, :3, :3].transpose(1, 2) @ (points - poses[:, :3, 3:])
+    near = 1 / local[:, 2].clamp_min(1 / NEAREST)
+    x = (local[:, 0] * near * fx + cx) * width - 0.5
+    y = (local[:, 1] * near * fy + cy) * height - 0.5
+    inside = (local[:, 2] > 1 / NEAREST) & (x > -0.5) & (x < width - 0.5) & (y > -0.5) & (y < height - 0.5)
+    frame = torch.arange(count, device=points.device).repeat_interleave(height * width) * height
+    cell = (frame + y.round().clamp(0, height - 1).long()) * width + x.round().clamp(0, width - 1).long()
+    seen = torch.zeros(len(poses), count * height * width, device=points.device)
+    seen.scatter_reduce_(1, cell, near * inside, "amax")
+    order = (from_poses[None, :, :3, 3] - poses[:, None, :3, 3]).norm(dim=2).argsort(dim=1, stable=True)
+    maps = seen.view(len(poses), count, height, width)
+    maps = maps.gather(1, order[:, :, None, None].expand_as(maps))
+    found = maps[:, 0]
+    for number in range(1, count):
+        found = torch.where(found > 0, found, maps[:, number])
     return _filled(found)
 
 
 def _filled(seen: Tensor) -> Tensor:
-    """Close gaps that open where the camera has come nearer: pixels that are empty, or that show what lies behind.
+    """Close gaps in (F, H, W) where the camera has come nearer: pixels that are empty or show what lies behind.
 
     A pixel in the middle of nearer ones takes their mean; three of them are a straight edge, which stays where it is.
     """
     for _ in range(2):
-        around = F.unfold(seen[None, None], 3, padding=1)[0]
-        nearest = around.amax(0).view_as(seen)
-        same = around > 0.85 * nearest.flatten()
-        count = same.sum(0).view_as(seen)
-        mean = ((around * same).sum(0) / same.sum(0).clamp_min(1)).view_as(seen)
+        around = F.unfold(seen[:, None], 3, padding=1)
+        nearest = around.amax(1)
+        same = around > 0.85 * nearest[:, None]
+        count = same.sum(1)
+        mean = ((around * same).sum(1) / count.clamp_min(1)).view_as(seen)
+        nearest, count = nearest.view_as(seen), count.view_as(seen)
         gap = (seen <= 0.85 * nearest) & (count >= torch.where(seen == 0, 3, 4))
         seen = torch.where(gap, mean, seen)
     return seen
 
 
 def _looked_up(
-    source: Source, near: Tensor, pose: Tensor, lens: Tensor, seen: Tensor, view: Tensor, view_lens: Tensor
+    source: Source, near: Tensor, pose: Tensor, lens: Tensor, seen: Tensor, views: Tensor, view_lenses: Tensor
 ) -> Tensor:
-    """(CHANNELS, H, W) of one target view."""
+    """(F, CHANNELS, H, W) of target views that see `seen` (F, H, W)."""
     count, height, width = near.shape
-    rays = _pixel_rays(view_lens, height, width) / seen.flatten().clamp_min(1e-3)
-    place = view[:3, :3] @ rays + view[:3, 3:]
-    local = torch.einsum("kji,kjn->kin", pose[:, :3, :3], place - pose[:, :3, 3:])
-    depth = local[:, 2].clamp_min(1e-3)
-    x = local[:, 0] / depth * lens[:, :1] + lens[:, 2:3]
-    y = local[:, 1] / depth * lens[:, 1:2] + lens[:, 3:4]
-    grid = torch.stack([2 * x - 1, 2 * y - 1], dim=-1).view(count, height, width, 2)
-    depths = F.grid_sample(near[:, None], grid, "bilinear", "border", align_corners=False)[:, 0]
-    inside = (local[:, 2] > 0.05) & (x > 0) & (x < 1) & (y > 0) & (y < 1) & (seen.flatten() > 0)
-    wanted = (1 / depth).view(count, height, width)
-    misfit = (depths - wanted) / (TOLERANCE * wanted + FAR_TOLERANCE)
-    sure = torch.exp(-misfit.square()) * inside.view(count, height, width)
+    rays = _pixel_rays(view_lenses, height, width) / seen.flatten(1)[:, None].clamp_min(1e-3)
+    place = views[:, :3, :3] @ rays + views[:, :3, 3:]
+    local = pose[:, :3, :3].transpose(1, 2) @ (place[:, None] - pose[:, :3, 3:])
+    depth = local[:, :, 2].clamp_min(1e-3)
+    x = local[:, :, 0] / depth * lens[:, :1] + lens[:, 2:3]
+    y = local[:, :, 1] / depth * lens[:, 1:2] + lens[:, 3:4]
+    grid = torch.stack([2 * x - 1, 2 * y - 1], dim=-1).unflatten(2, (height, width))
+    every = near.expand(len(views), count, height, width).reshape(-1, 1, height, width)
+    depths = F.grid_sample(every, grid.flatten(0, 1), "bilinear", "border", align_corners=False)
+    wanted = (1 / depth).unflatten(2, (height, width))
+    inside = (local[:, :, 2] > 0.05) & (x > 0) & (x < 1) & (y > 0) & (y < 1) & (seen.flatten(1)[:, None] > 0)
+    misfit = (depths.view_as(wanted) - wanted) / (TOLERANCE * wanted + FAR_TOLERANCE)
+    sure = torch.exp(-misfit.square()) * inside.view_as(wanted)
     # From where it stood nearest it shows most; the older picture is the copy of fewer copies, and one of the very
     # same view needs no moving at all.
-    away = (pose[:, :3, 3] - view[:3, 3]).norm(dim=1)
-    same = (away < 0.02) & ((pose[:, :3, 2] @ view[:3, 2]) > 0.9999)
+    away = (pose[None, :, :3, 3] - views[:, None, :3, 3]).norm(dim=2)
+    same = (away < 0.02) & ((views[:, :3, 2] @ pose[:, :3, 2].T) > 0.9999)
     liking = torch.exp(-0.5 * away) * (1 + 0.2 * same - 0.1 * torch.arange(count, device=away.device) / count)
-    order = (sure * liking[:, None, None]).topk(min(WOVEN, count), dim=0).indices
-    colours = source.sampled(grid, order)
-    chosen_sure = sure.gather(0, order)
-    chosen = torch.cat([colours * chosen_sure[:, None], chosen_sure[:, None]], dim=1)
+    order = (sure * liking[:, :, None, None]).topk(min(WOVEN, count), dim=1).indices
+    colours, chosen = source.sampled(grid, order), sure.gather(1, order)
+    offered = torch.cat([colours * chosen[:, :, None], chosen[:, :, None]], dim=2)
     if count < WOVEN:
-        chosen = F.pad(chosen, (0, 0, 0, 0, 0, 0, 0, WOVEN - count))
-    return torch.cat([chosen.flatten(0, 1), seen[None]])
+        offered = F.pad(offered, (0, 0, 0, 0, 0, 0, 0, WOVEN - count))
+    return torch.cat([offered.flatten(1, 2), seen[:, None]], dim=1)

@@ -38,19 +38,19 @@ class Source:
         self.range = _stacked(torch.cat([least - slack, most + slack], 1), MARGIN)
 
     def sampled(self, grid: Tensor, order: Tensor) -> Tensor:
-        """Colours (n, 3, H, W) at places `grid` (K, H, W, 2) of the pictures that `order` (n, H, W) names.
+        """Colours (F, n, 3, H, W) at places `grid` (F, K, H, W, 2) of the pictures that `order` (F, n, H, W) names.
 
         Places are in [-1, 1] as torch.nn.functional.grid_sample has them, corners not aligned.
         """
         tall = self.height + 2 * MARGIN
-        place = grid.gather(0, order[..., None].expand(*order.shape, 2)).clamp(-1, 1)
+        place = grid.gather(1, order[..., None].expand(*order.shape, 2)).clamp(-1, 1)
         x = ((place[..., 0] + 1) * self.width / 2 + MARGIN) / (self.width + 2 * MARGIN) * 2 - 1
         y = ((place[..., 1] + 1) * self.height / 2 + MARGIN + order * tall) / (self.count * tall) * 2 - 1
-        flat = torch.stack([x, y], dim=-1).flatten(0, 1)[None]
+        flat = torch.stack([x, y], dim=-1).flatten(0, 2)[None]
         colours = F.grid_sample(self.large, flat, "bicubic", "border", align_corners=False)[0]
         least, most = F.grid_sample(self.range, flat, "nearest", "border", align_corners=False)[0].chunk(2)
         kept = torch.minimum(torch.maximum(colours, least), most).clamp(-1, 1)
-        return kept.unflatten(1, order.shape[:2]).transpose(0, 1)
+        return kept.unflatten(1, order.shape[:3]).permute(1, 2, 0, 3, 4)
 
 
 def _around(frames: Tensor, extreme: Callable[[Tensor, Tensor], Tensor]) -> Tensor:

@@ -23,25 +23,25 @@ def picture() -> torch.Tensor:
 
 
 def grid(right: float = 0.0, down: float = 0.0, count: int = 1) -> torch.Tensor:
-    """(count, H, W, 2): every pixel, moved by so many pixels."""
+    """(1, count, H, W, 2): every pixel, moved by so many pixels."""
     x = (torch.arange(WIDTH) + 0.5 + right) / WIDTH * 2 - 1
     y = (torch.arange(HEIGHT) + 0.5 + down) / HEIGHT * 2 - 1
-    return torch.stack(torch.meshgrid(x, y, indexing="xy"), -1)[None].expand(count, -1, -1, -1)
+    return torch.stack(torch.meshgrid(x, y, indexing="xy"), -1)[None].expand(1, count, -1, -1, -1)
 
 
 def all_of(number: int) -> torch.Tensor:
-    return torch.full((1, HEIGHT, WIDTH), number)
+    return torch.full((1, 1, HEIGHT, WIDTH), number)
 
 
 def test_on_a_pixel_the_colour_is_the_pixels(picture: torch.Tensor) -> None:
-    found = Source(picture[:, None]).sampled(grid(), all_of(0))[0]
+    found = Source(picture[:, None]).sampled(grid(), all_of(0))[0, 0]
     assert (found - picture).abs().mean() < 0.005 and (found - picture).abs().max() < 0.12
 
 
 def test_each_place_is_looked_up_in_the_picture_that_was_asked_for(picture: torch.Tensor) -> None:
     both = torch.stack([picture, -picture, picture * 0.5], 1)
-    order = torch.arange(3)[:, None, None].expand(3, HEIGHT, WIDTH)
-    found = Source(both).sampled(grid(2.0, -3.0, count=3), order)
+    order = torch.arange(3)[None, :, None, None].expand(1, 3, HEIGHT, WIDTH)
+    found = Source(both).sampled(grid(2.0, -3.0, count=3), order)[0]
     for number, scale in enumerate((1.0, -1.0, 0.5)):
         wanted = picture.roll((3, -2), (1, 2))[:, 8:-8, 8:-8] * scale
         assert (found[number][:, 8:-8, 8:-8] - wanted).abs().mean() < 0.01
@@ -57,8 +57,8 @@ def test_forty_copies_of_copies_stay_sharp_and_do_not_ring(picture: torch.Tensor
     steps[-1] = -steps[:-1].sum(0)
     ours, plain = picture.clone(), picture.clone()
     for right, down in steps.tolist():
-        ours = Source(ours[:, None]).sampled(grid(right, down), all_of(0))[0]
-        plain = F.grid_sample(plain[None], grid(right, down), "bilinear", "border", align_corners=False)[0]
+        ours = Source(ours[:, None]).sampled(grid(right, down), all_of(0))[0, 0]
+        plain = F.grid_sample(plain[None], grid(right, down)[0], "bilinear", "border", align_corners=False)[0]
 
     def inside(part: torch.Tensor) -> torch.Tensor:
         return part[None, :, None, 8:-8, 8:-8]
