@@ -32,12 +32,11 @@ def levelled(poses: Tensor, reference: Tensor) -> Tensor:
 
 
 def _rotated(rotation: Tensor, vector: Tensor) -> Tensor:
-    # Sums of products, not matmul: autocast would turn that to bfloat16, too coarse for rays.
     return (rotation * vector[..., None, :]).sum(-1)
 
 
-def ray_directions(poses: Tensor, intrinsics: Tensor, rows: int, columns: int) -> Tensor:
-    """Unit ray directions in the world, (..., rows, columns, 3), through the centres of a grid of pixels.
+def ray_directions(poses: Tensor, intrinsics: Tensor, rows: int, columns: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Unit ray directions in the world through the centres of a grid of pixels: x, y and z, each (..., rows, columns).
 
     Args:
         poses: (..., 4, 4) camera-to-world, OpenCV axes.
@@ -45,28 +44,29 @@ def ray_directions(poses: Tensor, intrinsics: Tensor, rows: int, columns: int) -
     """
     x = (torch.arange(columns, device=poses.device, dtype=poses.dtype) + 0.5) / columns
     y = (torch.arange(rows, device=poses.device, dtype=poses.dtype) + 0.5) / rows
-    fx, fy, cx, cy = (value[..., None] for value in intrinsics.unbind(-1))
-    across = ((x - cx) / fx)[..., None, :].expand(*poses.shape[:-2], rows, columns)
-    down = ((y - cy) / fy)[..., :, None].expand(*poses.shape[:-2], rows, columns)
-    camera = torch.stack([across, down, torch.ones_like(across)], dim=-1)
-    camera = camera / camera.norm(dim=-1, keepdim=True)
-    return _rotated(poses[..., None, None, :3, :3], camera)
+    fx, fy, cx, cy = (value[..., None, None] for value in intrinsics.unbind(-1))
+    across, down = (x - cx) / fx, (y[:, None] - cy) / fy
+    ahead = (across.square() + down.square() + 1.0).rsqrt()
+    camera = across * ahead, down * ahead, ahead
+    turn = poses[..., None, None, :3, :3]
+    # Sums of products, not matmul: autocast would turn that to bfloat16, too coarse for rays.
+    first, second, third = (sum(turn[..., row, axis] * camera[axis] for axis in range(3)) for row in range(3))
+    return first, second, third  # type: ignore[return-value]
 
 
 def plucker_maps(poses: Tensor, intrinsics: Tensor, rows: int, columns: int) -> Tensor:
     """Direction and moment of each pixel's ray, (..., 6, rows, columns)."""
-    direction = ray_directions(poses, intrinsics, rows, columns)
-    origin = poses[..., None, None, :3, 3].expand_as(direction)
-    moment = torch.linalg.cross(origin, direction, dim=-1) * MOMENT_SCALE
-    return torch.cat([direction, moment], dim=-1).movedim(-1, -3)
+    x, y, z = ray_directions(poses, intrinsics, rows, columns)
+    px, py, pz = (MOMENT_SCALE * poses[..., axis, 3, None, None] for axis in range(3))
+    return torch.stack([x, y, z, py * z - pz * y, pz * x - px * z, px * y - py * x], dim=-3)
 
 
 def rotary_phases(poses: Tensor, intrinsics: Tensor, rows: int, columns: int) -> Tensor:
     """Rotary phases of each token, (..., rows * columns, PHASES) in radians: yaw, pitch, x, z, y of its ray."""
-    direction = ray_directions(poses, intrinsics, rows, columns)
-    yaw = torch.atan2(direction[..., 0], direction[..., 2])
-    pitch = torch.asin((-direction[..., 1]).clamp(-1, 1))
-    x, y, z = poses[..., None, None, :3, 3].expand_as(direction).unbind(-1)
+    right, down, ahead = ray_directions(poses, intrinsics, rows, columns)
+    yaw = torch.atan2(right, ahead)
+    pitch = torch.asin((-down).clamp(-1, 1))
+    x, y, z = (poses[..., axis, 3, None, None].expand_as(yaw) for axis in range(3))
     turn = 2 * torch.pi
 
     def waves(value: Tensor, numbers: tuple[float, ...]) -> Tensor:
