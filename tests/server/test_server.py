@@ -43,9 +43,9 @@ def test_a_prompt_that_does_not_validate_is_refused_and_the_server_lives_on(serv
 
 def test_a_node_that_fails_is_reported_and_the_server_lives_on(server: HostServer) -> None:
     prompt = image_prompt(4, "gone")
-    prompt["1"] = {"class_type": "LoadImage", "inputs": {"image": "example.png"}}
+    prompt["1"] = {"class_type": "LoadImage", "inputs": {"image": "no picture.png"}}
     (server.base / "input").mkdir(exist_ok=True)
-    (server.base / "input" / "example.png").write_bytes(b"not a picture")
+    (server.base / "input" / "no picture.png").write_bytes(b"not a picture")
     run = server.client.queue(prompt)
     assert run.error is not None and run.error["node_id"] == "1"
     assert server.client.queue(image_prompt(4, "back")).ok
