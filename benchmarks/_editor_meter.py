@@ -21,8 +21,8 @@ from dev_tools.editor_hand import EditorHand
 from dev_tools.frontend import Frontend, launch
 from dev_tools.server import HostServer
 
-from ..memory.bank import Bank
-from ..memory.presets import make_preset
+from ..memory.bank.bank import Bank
+from ..memory.cameras.presets import make_preset
 
 FRAMES, SECONDS = 1000, 4
 BANK = "editor meter"

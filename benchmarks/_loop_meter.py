@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ..kernels import MocSettings
-from ..memory.bank import Bank
-from ..memory.presets import make_preset
+from ..memory.bank.bank import Bank
+from ..memory.cameras.presets import make_preset
+from ..memory.cameras.trajectory import Trajectory
 from ..memory.retrieval.settings import RetrievalSettings
-from ..memory.trajectory import Trajectory
 
 FPS, SEGMENT, FOV, STEPS, CONTEXT = 8.0, 8, 70.0, 2, 20
 LARGEST_PREVIEW = 512
@@ -113,7 +113,7 @@ class Studio:
         import comfy.utils
         from comfy.patcher_extension import WrappersMP
 
-        from ..nodes.shot_generator import ShotGenerator
+        from ..nodes.shot.shot_generator import ShotGenerator
 
         watch = Stopwatch()
         model = self.model.clone()

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..memory.camera import intrinsics_from_fov, pose, rotation
-from ..memory.trajectory import Trajectory
+from ..memory.cameras.camera import intrinsics_from_fov, pose, rotation
+from ..memory.cameras.trajectory import Trajectory
 from ..world.scenes import Scene
 
 STEP = 0.08

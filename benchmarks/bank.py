@@ -21,13 +21,13 @@ from pathlib import Path
 
 import numpy as np
 
-from ..memory.bank import Bank
-from ..memory.head import replace_head
-from ..memory.packs import packed
-from ..memory.presets import make_preset
-from ..memory.segment_file import describe_segment, encode_segment
-from ..memory.state import Batch, MemoryState
-from ..memory.trajectory import Trajectory
+from ..memory.bank.bank import Bank
+from ..memory.bank.head import replace_head
+from ..memory.bank.packs import packed
+from ..memory.bank.segment_file import describe_segment, encode_segment
+from ..memory.cameras.presets import make_preset
+from ..memory.cameras.trajectory import Trajectory
+from ..memory.state.state import Batch, MemoryState
 from .frame_codings import FRAMES, shot
 
 READ, TINY = 20, 8

@@ -22,8 +22,8 @@ from pathlib import Path
 import numpy as np
 
 from ..memory.camera_files import READABLE, read_trajectory
-from ..memory.interpolate import interpolate_intrinsics, interpolate_poses
-from ..memory.trajectory import Trajectory
+from ..memory.cameras.interpolate import interpolate_intrinsics, interpolate_poses
+from ..memory.cameras.trajectory import Trajectory
 from ._camera_samples import SAMPLES, Files, known_cameras, tum_uneven
 
 KEYS = 50

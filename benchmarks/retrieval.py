@@ -22,11 +22,11 @@ from typing import Any
 
 import numpy as np
 
-from ..memory.camera import intrinsics_from_fov
+from ..memory.cameras.camera import intrinsics_from_fov
+from ..memory.cameras.trajectory import Trajectory
 from ..memory.retrieval.retrieve import retrieve
 from ..memory.retrieval.settings import RetrievalSettings
 from ..memory.retrieval.strategies import STRATEGIES
-from ..memory.trajectory import Trajectory
 from .retrieval_truth.cases import ASPECT, FPS, SEGMENT, Case, cases
 from .retrieval_truth.memories import NOISE, SCALE_ERROR, coming, depth_of, memory
 from .retrieval_truth.picture import draw

@@ -20,12 +20,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from ..memory.cameras.trajectory import Trajectory
 from ..memory.metrics import psnr
 from ..memory.retrieval.retrieve import retrieve
 from ..memory.retrieval.settings import RetrievalSettings
 from ..memory.retrieval.strategies import STRATEGIES
-from ..memory.state import MemoryState, SegmentRecord
-from ..memory.trajectory import Trajectory
+from ..memory.state.state import MemoryState, SegmentRecord
 from ..world.render import render
 from ..world.scenes import HELD_OUT_SEEDS, Scene, make_scene
 from ._host import load_host

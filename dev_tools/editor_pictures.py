@@ -159,8 +159,8 @@ def rebuild(hand: EditorHand) -> None:
 
 def apart(hand: EditorHand) -> dict[str, float]:
     """How far the rebuilt path is from the demo's, at worst, in scene units and degrees."""
-    keyframes = import_from_pack("memory.keyframes")
-    drawn = import_from_pack("memory.keyframe_path").drawn_path(
+    keyframes = import_from_pack("memory.cameras.keyframes")
+    drawn = import_from_pack("memory.cameras.keyframe_path").drawn_path(
         keyframes.parse_keyframes(hand.value("keyframes")), frames=481, fps=8.0, fov=70.0, aspect=1.6
     )
     demo = demo_path()
@@ -172,7 +172,7 @@ def apart(hand: EditorHand) -> dict[str, float]:
 
 def demo_path() -> NDArray[np.float64]:
     """Poses (481, 4, 4) of the moves of the demo's workflow, one after the other, from the start."""
-    presets = import_from_pack("memory.presets")
+    presets = import_from_pack("memory.cameras.presets")
     poses = np.eye(4)[None]
     workflow = json.loads(WORKFLOW.read_text(encoding="utf-8"))
     for node in workflow["nodes"]:

@@ -13,7 +13,7 @@ from .console import SetupError
 from .pack import import_from_pack, load_pack
 
 if TYPE_CHECKING:
-    from scene_memory.memory.state import MemoryState
+    from scene_memory.memory.state.state import MemoryState
 
 AWAY_S = 5.0
 AT_A_TIME = 64
@@ -34,7 +34,7 @@ class Film:
 def measure_bank(root: Path, name: str) -> Film:
     """Measures the bank `name` below `root`."""
     load_pack()
-    state: MemoryState = import_from_pack("memory.bank").Bank.open(root, name).load()
+    state: MemoryState = import_from_pack("memory.bank.bank").Bank.open(root, name).load()
     metrics = import_from_pack("memory.metrics")
     pairs = metrics.revisit_pairs(state.poses, round(AWAY_S * (state.fps or 1)))
     if not pairs:

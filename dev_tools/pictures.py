@@ -28,7 +28,7 @@ from .tiny_wan import needs_files
 from .workflow_api import to_prompt
 
 if TYPE_CHECKING:
-    from scene_memory.memory.state import MemoryState
+    from scene_memory.memory.state.state import MemoryState
 
 Pixels = NDArray[np.uint8]
 DOCS = ROOT / "docs"
@@ -89,7 +89,7 @@ def bank_of(workflow: dict[str, Any], server: HostServer) -> str:
 
 
 def memory(server: HostServer, bank: str) -> MemoryState:
-    state: MemoryState = import_from_pack("memory.bank").Bank.open(server.output / "scene_memory", bank).load()
+    state: MemoryState = import_from_pack("memory.bank.bank").Bank.open(server.output / "scene_memory", bank).load()
     return state
 
 
@@ -99,7 +99,7 @@ def screenshot(page: Frontend) -> Pixels:
 
 def contact_sheet(film: MemoryState, columns: int = 4) -> Pixels:
     """Frames of a film, spread evenly: a row for each shot, or three rows of a film in one take."""
-    shots = import_from_pack("memory.frame_ranges").shot_runs(film)
+    shots = import_from_pack("memory.state.frame_ranges").shot_runs(film)
     parts = [np.arange(runs[0][0], runs[-1][1]) for runs in shots.values() if runs[-1][1] - runs[0][0] >= columns]
     if len(parts) == 1:
         parts = np.array_split(parts[0], 3)

@@ -10,11 +10,11 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from ..memory.edits import Edit
+from ..memory.cameras.trajectory import Trajectory
 from ..memory.retrieval.retrieve import Retrieval, retrieve
 from ..memory.retrieval.settings import RetrievalSettings
-from ..memory.state import MemoryState
-from ..memory.trajectory import Trajectory
+from ..memory.state.edits import Edit
+from ..memory.state.state import MemoryState
 from .adapters.base import Adapter
 from .latents import ContextLatents
 from .segment import ContextFrames

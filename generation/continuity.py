@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from ..memory.state import MemoryState
-from ..memory.trajectory import Trajectory
+from ..memory.cameras.trajectory import Trajectory
+from ..memory.state.state import MemoryState
 
 LARGEST = 2.0
 """Steps of the path's own largest size; a longer way from the newest camera is a cut."""

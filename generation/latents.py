@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..memory.state import MemoryState
+from ..memory.state.state import MemoryState
 from .identity import NoIdentity
 from .model_identity import latent_space
 

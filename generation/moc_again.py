@@ -11,9 +11,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from ..memory.cameras.trajectory import Trajectory
 from ..memory.retrieval.retrieve import Retrieval
-from ..memory.state import MemoryState
-from ..memory.trajectory import Trajectory
+from ..memory.state.state import MemoryState
 from .adapters import adapter_for, model_kind
 from .adapters.base import Conditioning, Prepared
 from .context import ContextReader

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..memory.trajectory import Trajectory
+from ..memory.cameras.trajectory import Trajectory
 
 CONDITION_KEY = "scene_memory_segment"
 LAYOUT_KEY = "scene_memory_layout"

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..memory.format import FORMAT_VERSION
-from ..memory.trajectory import Trajectory
+from ..memory.bank.format import FORMAT_VERSION
+from ..memory.cameras.trajectory import Trajectory
 from .identity import NoIdentity
 from .model_identity import identity
 

@@ -12,14 +12,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ..memory.bank import Bank
-from ..memory.camera import FloatArray
-from ..memory.depth import depth_to_keep
-from ..memory.prepared import Prepared
+from ..memory.bank.bank import Bank
+from ..memory.bank.prepared import Prepared
+from ..memory.cameras.camera import FloatArray
+from ..memory.cameras.trajectory import Trajectory
 from ..memory.retrieval.retrieve import Retrieval
 from ..memory.retrieval.settings import RetrievalSettings
-from ..memory.state import MemoryState
-from ..memory.trajectory import Trajectory
+from ..memory.state.depth import depth_to_keep
+from ..memory.state.state import MemoryState
 from .adapters import adapter_for
 from .adapters.base import Adapter, Conditioning
 from .context import ContextReader, choose_context

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ..memory.state import MemoryState
+from ..memory.state.state import MemoryState
 
 BATCH = 32
 """Frames in memory at a time."""

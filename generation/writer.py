@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 from concurrent.futures import Future, ThreadPoolExecutor
 
-from ..memory.prepared import Prepared
-from ..memory.state import MemoryState
+from ..memory.bank.prepared import Prepared
+from ..memory.state.state import MemoryState
 
 log = logging.getLogger(__name__)
 

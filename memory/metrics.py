@@ -7,7 +7,7 @@ import math
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .camera import FloatArray
+from .cameras.camera import FloatArray
 
 PSNR_CAP = 100.0
 """Decibels at which one pair counts in a mean, so that equal pictures do not make it infinite."""

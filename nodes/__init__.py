@@ -1,38 +1,39 @@
-"""The nodes, one a file; thin over the library below them."""
+"""The nodes, one a file, in a folder for each subject; thin over the library below them."""
 
 from __future__ import annotations
 
 from comfy_api.latest import ComfyExtension, io
 
-from . import folders, routes
-from .camera_trajectory import CameraTrajectory
-from .empty_world_latent import EmptyWorldLatent
-from .fov_retriever import FovRetriever
-from .join_trajectories import JoinTrajectories
-from .load_memory import LoadMemory
-from .load_trajectory import LoadTrajectory
-from .load_world_model import LoadWorldModel
-from .memory_bank import MemoryBank
-from .memory_editor import MemoryEditor
-from .memory_frames import MemoryFrames
-from .memory_info import MemoryInfo
-from .memory_to_video import MemoryToVideo
-from .moc_routing import MocRouting
-from .moc_sampler import MocSampler
-from .preview_trajectory import PreviewTrajectory
-from .save_memory import SaveMemory
-from .save_trajectory import SaveTrajectory
-from .shot_generator import ShotGenerator
-from .story_camera import StoryCamera
-from .story_film import StoryFilm
-from .story_keyframes import StoryKeyframes
-from .story_load import LoadStory
-from .story_lora import LoadStoryLora
-from .story_options import StoryMemoryOptions
-from .trajectory_from_3d_cameras import TrajectoryFrom3DCameras
-from .trajectory_to_wan_camera import TrajectoryToWanCamera
-from .wan_options import WanMemoryOptions
-from .world_scene import WorldScene
+from . import folders
+from .camera import routes
+from .camera.camera_trajectory import CameraTrajectory
+from .camera.join_trajectories import JoinTrajectories
+from .camera.load_trajectory import LoadTrajectory
+from .camera.preview_trajectory import PreviewTrajectory
+from .camera.save_trajectory import SaveTrajectory
+from .camera.trajectory_from_3d_cameras import TrajectoryFrom3DCameras
+from .camera.trajectory_to_wan_camera import TrajectoryToWanCamera
+from .remember.fov_retriever import FovRetriever
+from .remember.load_memory import LoadMemory
+from .remember.memory_bank import MemoryBank
+from .remember.memory_editor import MemoryEditor
+from .remember.memory_frames import MemoryFrames
+from .remember.memory_info import MemoryInfo
+from .remember.memory_to_video import MemoryToVideo
+from .remember.save_memory import SaveMemory
+from .shot.moc_routing import MocRouting
+from .shot.moc_sampler import MocSampler
+from .shot.shot_generator import ShotGenerator
+from .shot.wan_options import WanMemoryOptions
+from .story.story_camera import StoryCamera
+from .story.story_film import StoryFilm
+from .story.story_keyframes import StoryKeyframes
+from .story.story_load import LoadStory
+from .story.story_lora import LoadStoryLora
+from .story.story_options import StoryMemoryOptions
+from .world.empty_world_latent import EmptyWorldLatent
+from .world.load_world_model import LoadWorldModel
+from .world.world_scene import WorldScene
 
 NODES: list[type[io.ComfyNode]] = [
     LoadWorldModel,

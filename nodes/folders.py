@@ -7,7 +7,7 @@ from pathlib import Path
 import folder_paths
 
 from ..generation.world_host.loader import WEIGHTS
-from ..memory.archive import ENDING
+from ..memory.bank.archive import ENDING
 
 BUNDLED = "bundled"
 MODEL_FOLDER = "scene_memory"

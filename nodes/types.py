@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from comfy_api.latest import io
 
+from ..memory.cameras.trajectory import Trajectory
 from ..memory.retrieval.settings import RetrievalSettings
-from ..memory.state import MemoryState
+from ..memory.state.state import MemoryState
 from ..memory.story.script import Story
-from ..memory.trajectory import Trajectory
 
 CATEGORY = "SceneMemory"
 

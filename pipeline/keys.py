@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..memory.trajectory import Trajectory
+from ..memory.cameras.trajectory import Trajectory
 
 RECIPE = "scene-memory-pipeline-1"
 """Changed whenever the loop changes what a segment looks like."""

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..memory.state import MemoryState
+from ..memory.state.state import MemoryState
 
 Pixels = NDArray[np.uint8]
 KEPT_FRAMES = 64

@@ -17,8 +17,8 @@ from diffusers.utils import BaseOutput
 from PIL import Image
 from torch import Tensor
 
-from ..memory.state import MemoryState
-from ..memory.trajectory import Trajectory
+from ..memory.cameras.trajectory import Trajectory
+from ..memory.state.state import MemoryState
 from .family import WanFamily, family_of
 from .forward import Context, frame_noise
 from .keys import Fingerprint, path_parts, weights_identity

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ..memory.cameras.trajectory import Trajectory
 from ..memory.retrieval.settings import RetrievalSettings
-from ..memory.state import MemoryState
-from ..memory.trajectory import Trajectory
+from ..memory.state.state import MemoryState
 from .family import WanFamily
 from .options import MemoryOptions, Routing
 

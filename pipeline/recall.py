@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ..memory.edits import Edit
+from ..memory.cameras.trajectory import Trajectory
 from ..memory.retrieval.retrieve import retrieve
 from ..memory.retrieval.settings import RetrievalSettings
-from ..memory.state import MemoryState
-from ..memory.trajectory import Trajectory
+from ..memory.state.edits import Edit
+from ..memory.state.state import MemoryState
 
 SEARCHES = 8
 """How often retrieval is asked again because pixels of its choice are gone."""

@@ -252,4 +252,4 @@ def test_progress_is_told_at_its_end(capsys: pytest.CaptureFixture[str]) -> None
 
 
 def test_the_pack_is_the_package_scene_memory_whatever_its_folder_is_called() -> None:
-    assert import_from_pack("memory.camera").__name__ == "scene_memory.memory.camera"
+    assert import_from_pack("memory.cameras.camera").__name__ == "scene_memory.memory.cameras.camera"

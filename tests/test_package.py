@@ -25,7 +25,7 @@ def shipped() -> list[str]:
 
 def test_what_artists_need_is_shipped_and_our_tools_are_not() -> None:
     names = shipped()
-    assert {"__init__.py", "pyproject.toml", "requirements.txt", "LICENSE", "memory/bank.py"} <= set(names)
+    assert {"__init__.py", "pyproject.toml", "requirements.txt", "LICENSE", "memory/bank/bank.py"} <= set(names)
     folders = {name.split("/")[0] for name in names}
     assert not folders & {"tests", "dev_tools", "benchmarks", "dev.py", ".ci", ".gitignore", "requirements-dev.txt"}
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ...memory.camera import intrinsics_from_fov
+from ...memory.cameras.camera import intrinsics_from_fov
 from .floor_plans import KINDS, FloatArray, FloorPlan
 from .oracle import BoolArray, coverage_matrix, greedy_cover, target_views, visible_surface
 from .walks import walk

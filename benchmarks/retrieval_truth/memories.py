@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from ...memory.state import MemoryState, SegmentRecord
-from ...memory.trajectory import Trajectory
+from ...memory.cameras.trajectory import Trajectory
+from ...memory.state.state import MemoryState, SegmentRecord
 from .cases import FPS, SEGMENT, Case
 from .floor_plans import FloatArray
 from .oracle import cast

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from ...memory.camera import intrinsics_from_fov, pose, rotation
+from ...memory.cameras.camera import intrinsics_from_fov, pose, rotation
+from ...memory.cameras.trajectory import Trajectory
 from ...memory.metrics import revisit_pairs
 from ...memory.retrieval.retrieve import retrieve
-from ...memory.state import MemoryState
-from ...memory.trajectory import Trajectory
+from ...memory.state.state import MemoryState
 from ...world.render import render
 from ...world.scenes import HELD_OUT_SEEDS, PLACES, Scene, make_scene
 from . import films, measures

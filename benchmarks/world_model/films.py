@@ -13,11 +13,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ...memory.camera import intrinsics_from_fov, pose, rotation
+from ...memory.cameras.camera import intrinsics_from_fov, pose, rotation
+from ...memory.cameras.trajectory import Trajectory
 from ...memory.retrieval.retrieve import retrieve
 from ...memory.retrieval.settings import RetrievalSettings
-from ...memory.state import MemoryState, SegmentRecord
-from ...memory.trajectory import Trajectory
+from ...memory.state.state import MemoryState, SegmentRecord
 from ...world.render import render_with_depth
 from ...world.scenes import Scene
 from ...world.walks import free, tour

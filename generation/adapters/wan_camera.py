@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from ...memory.trajectory import Trajectory
-from ...memory.wan_camera import wan_camera_embedding
+from ...memory.cameras.trajectory import Trajectory
+from ...memory.cameras.wan_camera import wan_camera_embedding
 from ..segment import Segment
 from ..wan.family import family_of
 from ..wan.options import options_of

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
-from ...memory.camera import rigid_inverse
+from ...memory.cameras.camera import rigid_inverse
 
 ATTACHMENT = "scene_memory_camera_layers"
 CAMERAS = "scene_memory_cameras"

@@ -15,8 +15,8 @@ from comfy.ldm.modules.attention import optimized_attention
 from torch import Tensor
 
 from ...kernels import MocLayout
-from ...memory.presets import make_preset
-from ...memory.trajectory import Trajectory
+from ...memory.cameras.presets import make_preset
+from ...memory.cameras.trajectory import Trajectory
 from ...world.network import Remembered, WorldNet
 from ...world.paint import PATCH
 from ..segment import CONDITION_KEY, LAYOUT_KEY, ContextFrames, Segment

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from ..camera import FloatArray
-from ..trajectory import Trajectory
+from ..cameras.camera import FloatArray
+from ..cameras.trajectory import Trajectory
 from .layout import Given, Layout, Recorded, Size
 from .lens import from_pixels
 from .natural import natural_order

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..camera import FloatArray
+from ..cameras.camera import FloatArray
 from .keyed import field_of_frames, first_frame, frames_in_order
 from .layout import Given, Layout, Recorded
 from .numbers import json_array

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ..camera import FloatArray
-from ..trajectory import Trajectory
+from ..cameras.camera import FloatArray
+from ..cameras.trajectory import Trajectory
 from .poses import Where, frame
 from .source import Source
 

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from ..camera import FloatArray, intrinsics_from_fov
+from ..cameras.camera import FloatArray, intrinsics_from_fov
 from .poses import Where
 from .source import Source
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..camera import FloatArray
+from ..cameras.camera import FloatArray
 from .layout import Given, Layout, Recorded
 from .lens import from_pixels
 from .npy import is_npy, npy_array, npy_shape

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ..camera import FloatArray
-from ..trajectory import Trajectory
+from ..cameras.camera import FloatArray
+from ..cameras.trajectory import Trajectory
 from .keyed import field_of_frames
 from .layout import Given, Layout, Recorded, Size
 from .lens import DEFAULT_ASPECT, from_pixels

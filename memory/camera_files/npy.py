@@ -7,7 +7,7 @@ from tokenize import TokenError
 
 import numpy as np
 
-from ..camera import FloatArray
+from ..cameras.camera import FloatArray
 from .source import MAX_POSES, Source
 
 MAGIC = b"\x93NUMPY"

@@ -7,7 +7,7 @@ from itertools import chain
 
 import numpy as np
 
-from ..camera import FloatArray
+from ..cameras.camera import FloatArray
 from .poses import Where
 from .source import MAX_POSES, Source
 

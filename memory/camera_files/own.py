@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..trajectory import Trajectory
+from ..cameras.trajectory import Trajectory
 from .layout import Given, Layout, Recorded, Size
 from .lens import check_normalised
 from .numbers import json_array

@@ -7,8 +7,8 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from ..camera import FloatArray, rigid_inverse
-from ..interpolate import rotations_from_quaternions
+from ..cameras.camera import FloatArray, rigid_inverse
+from ..cameras.interpolate import rotations_from_quaternions
 from .source import Source
 
 Where = Callable[[int], str]

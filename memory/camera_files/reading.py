@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..trajectory import Trajectory
+from ..cameras.trajectory import Trajectory
 from .layout import Given, Layout, Recorded
 from .layouts import layout_named, recognised
 from .lens import chosen

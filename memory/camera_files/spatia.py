@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..camera import FloatArray
+from ..cameras.camera import FloatArray
 from .layout import Given, Layout, Recorded
 from .lens import check_normalised
 from .numbers import is_number, json_array, number_lines, numbers_of

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..camera import FloatArray
+from ..cameras.camera import FloatArray
 from .keyed import field_of_frames
 from .layout import Given, Layout, Recorded
 from .lens import DEFAULT_ASPECT

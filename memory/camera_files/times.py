@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..camera import FloatArray
-from ..interpolate import interpolate_intrinsics, interpolate_poses
+from ..cameras.camera import FloatArray
+from ..cameras.interpolate import interpolate_intrinsics, interpolate_poses
 from .poses import Where
 from .source import MAX_POSES, Source
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from ..trajectory import Trajectory
+from ..cameras.trajectory import Trajectory
 from .layout import Given, Layout, Recorded, Size
 from .numbers import first_rows, is_numeric, number_table
 from .poses import quaternion_poses

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..camera import FloatArray
+from ..cameras.camera import FloatArray
 from .block import Block
 from .lenses import FARTHEST, Cones, checked, cones, joined
 from .thinning import CELL, Integers, Usable, fair_shares, sampled, thinned

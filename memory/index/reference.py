@@ -9,7 +9,7 @@ import math
 
 import numpy as np
 
-from ..camera import FloatArray
+from ..cameras.camera import FloatArray
 from .lenses import tangents
 from .views import COARSE, DEPTHS, FINE, LEAST_DENSITY, OPPOSITE, different_views
 

@@ -19,7 +19,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from ..camera import FloatArray
+from ..cameras.camera import FloatArray
 from .lenses import FARTHEST, Float32, cones, tangents
 
 VIEWS, DIFFERENT = 6, 0.6

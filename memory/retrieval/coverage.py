@@ -12,7 +12,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from ..camera import FloatArray, rigid_inverse
+from ..cameras.camera import FloatArray, rigid_inverse
 from .cover import failing_together, greedy_cover
 from .points import Float32, Points, likely_points
 from .pool import Choice, Integers, Question

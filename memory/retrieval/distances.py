@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..state import MemoryState
-from ..trajectory import Trajectory
+from ..cameras.trajectory import Trajectory
+from ..state.state import MemoryState
 from .points import MEDIAN
 from .scale import scene_scale
 from .settings import RetrievalSettings

@@ -21,7 +21,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from ..camera import FloatArray
+from ..cameras.camera import FloatArray
 
 BoolArray = NDArray[np.bool_]
 

@@ -7,7 +7,8 @@ import math
 import cv2
 import numpy as np
 
-from ..drawing import (
+from ..cameras.trajectory import Trajectory
+from ..pictures.drawing import (
     LINE,
     MARGIN,
     QUIET,
@@ -25,8 +26,7 @@ from ..drawing import (
     wedge,
     write,
 )
-from ..state import MemoryState
-from ..trajectory import Trajectory
+from ..state.state import MemoryState
 from .retrieve import Reason, Retrieval
 
 MAP_SIDE, THUMB_WIDTH, COLUMNS = 520, 168, 5

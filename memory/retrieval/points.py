@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..camera import FloatArray
+from ..cameras.camera import FloatArray
 
 Float32 = NDArray[np.float32]
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from ..camera import FloatArray
+from ..cameras.camera import FloatArray
 from .overlap import fans, overlap, rays_cross
 
 Integers = NDArray[np.int64]

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..state import MemoryState
-from ..trajectory import Trajectory
+from ..cameras.trajectory import Trajectory
+from ..state.state import MemoryState
 from .distances import Distances, distances
 from .overlap import fans, overlap
 from .pool import BoolArray, Choice, Integers, Pool, Question

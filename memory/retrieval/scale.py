@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..camera import FloatArray
-from ..state import MemoryState
-from ..trajectory import Trajectory
+from ..cameras.camera import FloatArray
+from ..cameras.trajectory import Trajectory
+from ..state.state import MemoryState
 
 SECONDS = 5.0
 SAMPLES, STRIDE = 48, 8

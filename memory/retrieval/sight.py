@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..camera import FloatArray
+from ..cameras.camera import FloatArray
 from .points import Float32, Points
 
 CLEAR, BEHIND, RANGE = 1.0, 2.0, 2.1

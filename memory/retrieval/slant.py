@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..camera import FloatArray
+from ..cameras.camera import FloatArray
 
 WINDOW, SMOOTH = 3, 1.25
 """Rays to each side, and the ratio of depths per ray up to which two lie on one surface."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from ..camera import FloatArray
+from ..cameras.camera import FloatArray
 from .points import Float32, Points, likely_depths, points_at, rays
 from .pool import Pool, Question
 from .sight import project, same_side_and_clear, sight_chances

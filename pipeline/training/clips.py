@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...memory.camera_files import read_trajectory
-from ...memory.records import SegmentRecord
-from ...memory.state import EMPTY_ID, MemoryState
-from ...memory.trajectory import Trajectory
+from ...memory.cameras.trajectory import Trajectory
+from ...memory.state.records import SegmentRecord
+from ...memory.state.state import EMPTY_ID, MemoryState
 
 PICTURES = (".png", ".jpg", ".jpeg", ".webp")
 

@@ -6,10 +6,10 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from ...memory.edits import Edit
 from ...memory.retrieval.retrieve import retrieve
 from ...memory.retrieval.settings import RetrievalSettings
-from ...memory.state import MemoryState
+from ...memory.state.edits import Edit
+from ...memory.state.state import MemoryState
 from .clips import Clip
 
 

@@ -20,7 +20,7 @@ from scene_memory.benchmarks.retrieval_truth.oracle import (
 from scene_memory.benchmarks.retrieval_truth.picture import draw
 from scene_memory.benchmarks.retrieval_truth.published import RULES
 from scene_memory.benchmarks.retrieval_truth.walks import long_walk, walk
-from scene_memory.memory.camera import intrinsics_from_fov, pose, rotation
+from scene_memory.memory.cameras.camera import intrinsics_from_fov, pose, rotation
 
 LENS = intrinsics_from_fov(60.0, 1.6)
 ROOM = np.array([[[-4, 4], [4, 4]], [[4, 4], [4, -4]], [[4, -4], [-4, -4]], [[-4, -4], [-4, 4]]], dtype=np.float64)

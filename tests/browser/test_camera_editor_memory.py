@@ -12,10 +12,10 @@ from dev_tools.editor_hand import EditorHand
 from dev_tools.frontend import MODES, Frontend, Mode
 from dev_tools.paths import PACK_FOLDER, ROOT
 from dev_tools.server import HostServer
-from scene_memory.memory.bank import Bank
-from scene_memory.memory.camera import FloatArray, intrinsics_from_fov, pose
-from scene_memory.memory.keyframe_path import drawn_path, rotations, sampled
-from scene_memory.memory.keyframes import KINDS, Keyframe, keyframes_text, parse_keyframes
+from scene_memory.memory.bank.bank import Bank
+from scene_memory.memory.cameras.camera import FloatArray, intrinsics_from_fov, pose
+from scene_memory.memory.cameras.keyframe_path import drawn_path, rotations, sampled
+from scene_memory.memory.cameras.keyframes import KINDS, Keyframe, keyframes_text, parse_keyframes
 from scene_memory.memory.retrieval.overlap import fans, overlap, remembered
 
 Open = Callable[[Mode], Frontend]

@@ -26,11 +26,11 @@ from dev_tools.pack import load_pack  # noqa: E402
 
 load_pack()
 
-from scene_memory.memory import codec, packs  # noqa: E402
-from scene_memory.memory.bank import Bank  # noqa: E402
-from scene_memory.memory.edits import Edit  # noqa: E402
-from scene_memory.memory.presets import make_preset  # noqa: E402
-from scene_memory.memory.state import MemoryState  # noqa: E402
+from scene_memory.memory.bank import codec, packs  # noqa: E402
+from scene_memory.memory.bank.bank import Bank  # noqa: E402
+from scene_memory.memory.cameras.presets import make_preset  # noqa: E402
+from scene_memory.memory.state.edits import Edit  # noqa: E402
+from scene_memory.memory.state.state import MemoryState  # noqa: E402
 
 packs.SMALL, packs.LARGE = 4, 16
 """Small packs, so that a short film has some and merges them."""

@@ -26,14 +26,14 @@ import film_server  # noqa: E402
 import mutations  # noqa: E402
 from mutations import FOLDER, LINK, Files, Mutated  # noqa: E402
 
-from scene_memory.memory import bank as bank_module  # noqa: E402
-from scene_memory.memory import segment_file  # noqa: E402
-from scene_memory.memory.archive import export_bank, import_bank  # noqa: E402
-from scene_memory.memory.bank import Bank  # noqa: E402
-from scene_memory.memory.edits import Edit  # noqa: E402
+from scene_memory.memory.bank import bank as bank_module  # noqa: E402
+from scene_memory.memory.bank import segment_file  # noqa: E402
+from scene_memory.memory.bank.archive import export_bank, import_bank  # noqa: E402
+from scene_memory.memory.bank.bank import Bank  # noqa: E402
+from scene_memory.memory.bank.pixels import drop_pixels  # noqa: E402
 from scene_memory.memory.errors import BankError  # noqa: E402
-from scene_memory.memory.pixels import drop_pixels  # noqa: E402
-from scene_memory.memory.state import EMPTY_ID, MemoryState  # noqa: E402
+from scene_memory.memory.state.edits import Edit  # noqa: E402
+from scene_memory.memory.state.state import EMPTY_ID, MemoryState  # noqa: E402
 
 SECONDS, BYTES = 2.0, 1 << 30
 OLD = Path(__file__).resolve().parents[1] / "memory" / "fixtures" / "bank_v1" / "film"

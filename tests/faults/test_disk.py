@@ -15,14 +15,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from scene_memory.memory import archive, packs, storage
-from scene_memory.memory.archive import export_bank, import_bank
-from scene_memory.memory.bank import Bank
-from scene_memory.memory.bounds import keep_within
-from scene_memory.memory.edits import Edit
+from scene_memory.memory.bank import archive, packs, storage
+from scene_memory.memory.bank.archive import export_bank, import_bank
+from scene_memory.memory.bank.bank import Bank
+from scene_memory.memory.bank.bounds import keep_within
+from scene_memory.memory.cameras.presets import make_preset
 from scene_memory.memory.errors import BankError
-from scene_memory.memory.presets import make_preset
-from scene_memory.memory.state import MemoryState
+from scene_memory.memory.state.edits import Edit
+from scene_memory.memory.state.state import MemoryState
 
 Ask = Callable[..., dict[str, Any]]
 Use = Callable[[Bank, MemoryState], object]

@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from scene_memory.memory.archive import export_bank, import_bank
-from scene_memory.memory.bank import Bank
-from scene_memory.memory.edits import Edit
+from scene_memory.memory.bank.archive import export_bank, import_bank
+from scene_memory.memory.bank.bank import Bank
+from scene_memory.memory.bank.pixels import drop_pixels
+from scene_memory.memory.cameras.presets import make_preset
 from scene_memory.memory.errors import BankError
-from scene_memory.memory.pixels import drop_pixels
-from scene_memory.memory.presets import make_preset
-from scene_memory.memory.state import MemoryState
+from scene_memory.memory.state.edits import Edit
+from scene_memory.memory.state.state import MemoryState
 
 KEY = "ab" * 32
 PLACES = ["", "head.json", "head.lock", "segments", "segments/*", "edits", "edits/*", "packs", "packs/*", "keys",

@@ -107,7 +107,7 @@ class WanKit:
     def segment(self, model: Any, frames: int = 9, context: int = 3, begins: bool = False) -> Any:
         """A segment that looks back at so many random frames, and perhaps begins with a random picture."""
         from scene_memory.generation.segment import ContextFrames, Segment
-        from scene_memory.memory.presets import make_preset
+        from scene_memory.memory.cameras.presets import make_preset
 
         pick = np.random.default_rng(7)
         path = make_preset("pan", frames=30, fps=16.0, amount=60.0, fov=70.0, aspect=1.0)

@@ -32,8 +32,8 @@ def prepare(pack: str, comfyui: str) -> Any:
 
     from scene_memory.generation.shot import ShotPlan, generate_shot
     from scene_memory.generation.world_host.loader import load_world_model
-    from scene_memory.memory.bank import Bank
-    from scene_memory.memory.presets import make_preset
+    from scene_memory.memory.bank.bank import Bank
+    from scene_memory.memory.cameras.presets import make_preset
     from scene_memory.memory.retrieval.settings import RetrievalSettings
 
     model, clip, vae = load_world_model()

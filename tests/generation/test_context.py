@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from scene_memory.memory.bank import Bank
-from scene_memory.memory.presets import make_preset
+from scene_memory.memory.bank.bank import Bank
+from scene_memory.memory.cameras.presets import make_preset
 from scene_memory.memory.retrieval.settings import RetrievalSettings
-from scene_memory.memory.state import MemoryState
+from scene_memory.memory.state.state import MemoryState
 
 FRAMES = 24
 PATH = make_preset("turn away and come back", frames=FRAMES, fps=8.0, amount=60.0, fov=70.0, aspect=1.6)

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from scene_memory.memory.bank import Bank
+from scene_memory.memory.bank.bank import Bank
 
 ROOT = Path(__file__).resolve().parents[2]
 SEGMENTS = 10

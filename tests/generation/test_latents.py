@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 import torch
 
-from scene_memory.memory.bank import Bank
-from scene_memory.memory.presets import make_preset
-from scene_memory.memory.state import MemoryState
+from scene_memory.memory.bank.bank import Bank
+from scene_memory.memory.cameras.presets import make_preset
+from scene_memory.memory.state.state import MemoryState
 
 PATH = make_preset("pan", frames=6, fps=8.0, amount=40.0, fov=70.0, aspect=1.0)
 

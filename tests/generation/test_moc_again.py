@@ -19,7 +19,7 @@ def prepared(world: tuple[Any, Any, Any]) -> tuple[Any, Any]:
     from scene_memory.generation.moc_patch import RoutingOptions, routed_model
     from scene_memory.generation.segment import ContextFrames, Segment
     from scene_memory.kernels import MocSettings
-    from scene_memory.memory.presets import make_preset
+    from scene_memory.memory.cameras.presets import make_preset
 
     model, clip, _ = world
     path = make_preset("pan", frames=9, fps=8.0, amount=20.0, fov=70.0, aspect=1.6, easing="even")

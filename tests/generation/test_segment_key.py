@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 import torch
 
-from scene_memory.memory.presets import make_preset
-from scene_memory.memory.trajectory import Trajectory
+from scene_memory.memory.cameras.presets import make_preset
+from scene_memory.memory.cameras.trajectory import Trajectory
 
 ROOT = Path(__file__).resolve().parents[2]
 PARENT = "a" * 64
@@ -196,7 +196,7 @@ from scene_memory.generation.moc_patch import RoutingOptions, routed_model
 from scene_memory.generation.segment_key import shot_key
 from scene_memory.generation.world_host.loader import load_world_model
 from scene_memory.kernels import MocSettings
-from scene_memory.memory.presets import make_preset
+from scene_memory.memory.cameras.presets import make_preset
 model, clip, vae = load_world_model()
 shot = shot_key(
     model=routed_model(model, RoutingOptions(MocSettings(5))), vae=vae, sampler=comfy.samplers.sampler_object("ddim"),

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from scene_memory.generation.video import write_video
-from scene_memory.memory.bank import Bank
-from scene_memory.memory.presets import make_preset
-from scene_memory.memory.state import MemoryState
+from scene_memory.memory.bank.bank import Bank
+from scene_memory.memory.cameras.presets import make_preset
+from scene_memory.memory.state.state import MemoryState
 
 
 @pytest.fixture

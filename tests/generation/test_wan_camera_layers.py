@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from safetensors.torch import load_file, save_file
 
 from dev_tools import tiny_wan
-from scene_memory.memory.presets import make_preset
+from scene_memory.memory.cameras.presets import make_preset
 
 T2V = "wan2.1_t2v_1.3B_fp16.safetensors"
 DIM, HEADS = tiny_wan.DIM, tiny_wan.SIZES["num_heads"]

@@ -201,8 +201,8 @@ def test_the_host_reckons_as_much_memory_as_for_a_segment_longer_by_the_context(
 
 @pytest.mark.parametrize("name", [CAMERA21, CAMERA22])
 def test_fun_camera_is_given_the_rays_of_the_segment_and_of_every_context_frame(wan: Any, name: str) -> None:
-    from scene_memory.memory.trajectory import Trajectory
-    from scene_memory.memory.wan_camera import wan_camera_embedding
+    from scene_memory.memory.cameras.trajectory import Trajectory
+    from scene_memory.memory.cameras.wan_camera import wan_camera_embedding
 
     model = with_options(wan.model(name), camera_scale=2.0)
     segment = wan.segment(model)

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 import torch
 
-from scene_memory.memory.bank import Bank
-from scene_memory.memory.presets import make_preset
-from scene_memory.memory.state import MemoryState
-from scene_memory.memory.trajectory import Trajectory
+from scene_memory.memory.bank.bank import Bank
+from scene_memory.memory.cameras.presets import make_preset
+from scene_memory.memory.cameras.trajectory import Trajectory
+from scene_memory.memory.state.state import MemoryState
 
 T2V, TI2V = "wan2.1_t2v_1.3B_fp16.safetensors", "wan2.2_ti2v_5B_fp16.safetensors"
 HIGH, LOW = (f"wan2.2_t2v_{kind}_noise_14B_fp8_scaled.safetensors" for kind in ("high", "low"))

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 import torch
 
-from scene_memory.memory.bank import Bank
-from scene_memory.memory.presets import make_preset
+from scene_memory.memory.bank.bank import Bank
+from scene_memory.memory.cameras.presets import make_preset
 from scene_memory.memory.retrieval.settings import RetrievalSettings
 
 SEGMENTS, SEGMENT = 4, 4

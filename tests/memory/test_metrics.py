@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from scene_memory.memory.cameras.presets import make_preset
 from scene_memory.memory.metrics import motion, psnr, revisit_pairs, revisit_psnr, sharpness
-from scene_memory.memory.presets import make_preset
 
 
 def flat(value: float, frames: int = 2) -> np.ndarray:

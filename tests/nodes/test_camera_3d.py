@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-from scene_memory.memory.camera import rotation
-from scene_memory.memory.camera_3d import camera_from_3d
+from scene_memory.memory.cameras.camera import rotation
+from scene_memory.memory.cameras.camera_3d import camera_from_3d
 
 Info = dict[str, Any]
 

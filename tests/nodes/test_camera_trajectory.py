@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from scene_memory.memory.bank import Bank
-from scene_memory.memory.camera import pose, rotation
-from scene_memory.memory.state import MemoryState
-from scene_memory.memory.trajectory import Trajectory
+from scene_memory.memory.bank.bank import Bank
+from scene_memory.memory.cameras.camera import pose, rotation
+from scene_memory.memory.cameras.trajectory import Trajectory
+from scene_memory.memory.state.state import MemoryState
 
 Move = Callable[..., Trajectory]
 
@@ -20,7 +20,7 @@ Move = Callable[..., Trajectory]
 @pytest.fixture
 def move(comfy: Path) -> Move:
     """The node, called as the host calls it."""
-    from scene_memory.nodes.camera_trajectory import CameraTrajectory
+    from scene_memory.nodes.camera.camera_trajectory import CameraTrajectory
 
     settings: dict[str, Any] = {"amount": 60.0, "radius": 2.0, "easing": "even", "fov": 70.0, "fps": 8.0, "aspect": 1.6}
 

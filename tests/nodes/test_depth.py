@@ -39,7 +39,7 @@ def test_another_kind_is_refused_with_those_that_there_are(comfy: Path) -> None:
 
 def test_world_scene_gives_depth_that_memory_bank_reads_back_in_units(comfy: Path) -> None:
     from scene_memory.nodes.depth import FAR_IS_WHITE, to_depth
-    from scene_memory.nodes.world_scene import WHITE_IS, WorldScene
+    from scene_memory.nodes.world.world_scene import WHITE_IS, WorldScene
 
     made = WorldScene.execute(place="room", seed=7, width=96, height=60, fov=70.0)
     image, caption, grey = made.result

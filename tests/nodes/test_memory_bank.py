@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 import torch
 
-from scene_memory.memory.state import MemoryState
+from scene_memory.memory.state.state import MemoryState
 
 
 @pytest.fixture
 def begin(comfy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Begins a bank of the name given, in a folder of the test's own."""
     from scene_memory.nodes import folders
-    from scene_memory.nodes.memory_bank import MemoryBank
+    from scene_memory.nodes.remember.memory_bank import MemoryBank
 
     monkeypatch.setattr(folders, "banks", lambda: tmp_path / "banks")
 

@@ -11,7 +11,7 @@ import pytest
 
 @pytest.fixture
 def drawing(comfy: Path) -> Any:
-    from scene_memory.nodes import moc_drawing
+    from scene_memory.nodes.shot import moc_drawing
 
     return moc_drawing
 
@@ -77,7 +77,7 @@ def test_means_are_over_what_is_asked_for(drawing: Any) -> None:
 
 
 def test_the_report_names_the_frames_looked_into_most(drawing: Any) -> None:
-    from scene_memory.nodes.moc_routing import _report
+    from scene_memory.nodes.shot.moc_routing import _report
 
     shares = np.array([[0.1, 0.7, 0.2], [0.5, 0.1, 0.4]])
     sides = drawing.Side(["frame 8", "frame 9"]), drawing.Side(["1", "4", "6"])

@@ -8,16 +8,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from scene_memory.memory.bank import Bank
-from scene_memory.memory.presets import make_preset
-from scene_memory.memory.state import MemoryState
+from scene_memory.memory.bank.bank import Bank
+from scene_memory.memory.cameras.presets import make_preset
+from scene_memory.memory.state.state import MemoryState
 
 
 @pytest.fixture
 def story(comfy: Path) -> Any:
     from types import SimpleNamespace
 
-    from scene_memory.nodes import story_camera, story_film, story_keyframes
+    from scene_memory.nodes.story import story_camera, story_film, story_keyframes
 
     return SimpleNamespace(
         camera=story_camera.StoryCamera.execute,

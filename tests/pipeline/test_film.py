@@ -29,13 +29,13 @@ def pipe(folder: Any) -> Any:
 
 
 def path(frames: int = 20, amount: float = 60.0) -> Any:
-    from scene_memory.memory.presets import make_preset
+    from scene_memory.memory.cameras.presets import make_preset
 
     return make_preset("pan", frames=frames, fps=16.0, amount=amount, fov=70.0, aspect=1.0)
 
 
 def new_film(root: Path, name: str = "film") -> Any:
-    from scene_memory.memory.bank import Bank
+    from scene_memory.memory.bank.bank import Bank
 
     return Bank.create(root, name).empty()
 
@@ -50,7 +50,7 @@ def looks_back(k: int = 3) -> Any:
 def test_a_shot_of_several_segments_is_in_the_bank_and_comes_again_from_there(
     pipe: Any, tmp_path: Path, kind: str
 ) -> None:
-    from scene_memory.memory.bank import Bank
+    from scene_memory.memory.bank.bank import Bank
 
     size = {"width": 64, "height": 32} if kind == "ti2v" else {}
     asked = {**SHORT, **size, "retrieval": looks_back()}
@@ -164,7 +164,7 @@ def test_loading_and_making_opens_no_connection(folder: Any, tmp_path: Path, mon
 
 
 def test_what_does_not_fit_is_refused_before_the_first_step(pipe: Any, tmp_path: Path) -> None:
-    from scene_memory.memory.state import MemoryState
+    from scene_memory.memory.state.state import MemoryState
 
     state = new_film(tmp_path)
     wrong: list[tuple[dict[str, Any], str]] = [

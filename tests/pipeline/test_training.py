@@ -19,7 +19,7 @@ RANK = 16
 def written(root: Path, name: str, colours: tuple[int, int], caption: str = "a house by the sea") -> Path:
     """A clip of stripes that move, seen by a camera that turns away and comes back."""
     from scene_memory.memory.camera_files import write_trajectory
-    from scene_memory.memory.presets import make_preset
+    from scene_memory.memory.cameras.presets import make_preset
 
     home = root / name
     (home / "frames").mkdir(parents=True)

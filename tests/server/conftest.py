@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from dev_tools.server import HostServer
-from scene_memory.memory.bank import Bank
+from scene_memory.memory.bank.bank import Bank
 
 Prompt = dict[str, dict[str, Any]]
 

@@ -16,11 +16,11 @@ import pytest
 from dev_tools.client import PromptRejected
 from dev_tools.paths import ROOT
 from dev_tools.server import HostServer
-from scene_memory.memory.bank import Bank
+from scene_memory.memory.bank.bank import Bank
 from scene_memory.memory.camera_files import WRITABLE, read_trajectory, write_trajectory
-from scene_memory.memory.joins import joined, steps
-from scene_memory.memory.presets import make_preset
-from scene_memory.memory.trajectory import Trajectory
+from scene_memory.memory.cameras.joins import joined, steps
+from scene_memory.memory.cameras.presets import make_preset
+from scene_memory.memory.cameras.trajectory import Trajectory
 
 OpenBank = Callable[[str], Bank]
 Prompt = dict[str, dict[str, Any]]

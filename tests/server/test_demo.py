@@ -14,8 +14,8 @@ from dev_tools.demo import generate, saved_video, with_bank, without_memory
 from dev_tools.measure import measure_bank, video_seconds
 from dev_tools.server import HostServer
 from dev_tools.workflow_api import to_prompt
-from scene_memory.memory.bank import Bank
-from scene_memory.memory.presets import make_preset
+from scene_memory.memory.bank.bank import Bank
+from scene_memory.memory.cameras.presets import make_preset
 
 STOCK = {
     "nodes": [

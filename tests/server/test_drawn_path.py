@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from dev_tools.server import HostServer
-from scene_memory.memory.bank import Bank
-from scene_memory.memory.keyframe_path import drawn_path
-from scene_memory.memory.keyframes import parse_keyframes
+from scene_memory.memory.bank.bank import Bank
+from scene_memory.memory.cameras.keyframe_path import drawn_path
+from scene_memory.memory.cameras.keyframes import parse_keyframes
 
 DRAWING = json.dumps({"version": 1, "keyframes": [
     {"frame": 0, "kind": "stop"}, {"frame": 5, "forward": 0.4, "yaw": 30}, {"frame": 8, "right": 0.3, "yaw": 10},

@@ -14,10 +14,10 @@ import pytest
 from PIL import Image
 
 from dev_tools.server import LOCAL, HostServer
-from scene_memory.memory.bank import Bank
-from scene_memory.memory.keyframe_path import drawn_path
-from scene_memory.memory.keyframes import parse_keyframes
-from scene_memory.memory.presets import make_preset
+from scene_memory.memory.bank.bank import Bank
+from scene_memory.memory.cameras.keyframe_path import drawn_path
+from scene_memory.memory.cameras.keyframes import parse_keyframes
+from scene_memory.memory.cameras.presets import make_preset
 from scene_memory.memory.retrieval.distances import distances
 from scene_memory.memory.retrieval.settings import RetrievalSettings
 

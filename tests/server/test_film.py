@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from dev_tools.server import HostServer
-from scene_memory.memory.bank import Bank
+from scene_memory.memory.bank.bank import Bank
 
 OpenBank = Callable[[str], Bank]
 

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from dev_tools.server import HostServer
-from scene_memory.memory.bank import Bank
+from scene_memory.memory.bank.bank import Bank
 
 OpenBank = Callable[[str], Bank]
 STEPS, SEGMENT = 2, 8

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from dev_tools.server import HostServer
-from scene_memory.memory.bank import Bank
+from scene_memory.memory.bank.bank import Bank
 
 OpenBank = Callable[[str], Bank]
 

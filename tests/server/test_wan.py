@@ -16,7 +16,7 @@ from safetensors.torch import save_file
 
 from dev_tools import tiny_wan
 from dev_tools.server import HostServer
-from scene_memory.memory.bank import Bank
+from scene_memory.memory.bank.bank import Bank
 
 OpenBank = Callable[[str], Bank]
 Prompt = dict[str, dict[str, Any]]

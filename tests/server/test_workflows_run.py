@@ -12,7 +12,7 @@ from dev_tools import tiny_wan
 from dev_tools.paths import ROOT
 from dev_tools.server import HostServer
 from dev_tools.workflow_api import to_prompt
-from scene_memory.memory.bank import Bank
+from scene_memory.memory.bank.bank import Bank
 
 WORKFLOWS = sorted((ROOT / "workflows").glob("*.json"))
 FRAMES = 9

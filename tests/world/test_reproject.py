@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from scene_memory.memory.camera import intrinsics_from_fov, pose, rotation
+from scene_memory.memory.cameras.camera import intrinsics_from_fov, pose, rotation
 from scene_memory.world import reproject
 from scene_memory.world.dataset import FARTHEST
 from scene_memory.world.render import render_with_depth

@@ -1,4 +1,4 @@
-// Cameras as memory/camera.py has them: camera-to-world 3 x 4, row by row, x right, y down, z forward.
+// Cameras as memory/cameras/camera.py has them: camera-to-world 3 x 4, row by row, x right, y down, z forward.
 
 export const IDENTITY = Float64Array.of(1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0)
 

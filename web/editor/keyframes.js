@@ -1,5 +1,5 @@
 // Keyframes as the workflow carries them, and what may be done to them. Lists are never changed: each function gives a
-// new one. memory/keyframes.py reads the same text.
+// new one. memory/cameras/keyframes.py reads the same text.
 
 export const DRAWN = "drawn"
 export const KINDS = ["through", "stop", "corner"]

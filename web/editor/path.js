@@ -1,4 +1,4 @@
-// The camera path through keyframes: the same numbers as memory/keyframe_path.py.
+// The camera path through keyframes: the same numbers as memory/cameras/keyframe_path.py.
 
 import { spline } from "./spline.js"
 

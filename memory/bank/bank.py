@@ -1,0 +1,330 @@
+"""The memory on disk: a folder of content-addressed files and one small head that is replaced atomically."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ..cameras.trajectory import Trajectory
+from ..errors import BankError
+from ..state.edits import Edit
+from ..state.state import Batch, MemoryState
+from .given import checked_frames, checked_latents
+from .head import ID, Head, head_of, read_head, replace_head
+from .keys import check_key, read_key, write_key
+from .loading import load_state, with_file
+from .locking import head_lock
+from .names import bank_name
+from .packs import packed
+from .pixels import kept_frames, read_pixels
+from .prepared import Prepared
+from .segment_file import describe_segment, encode_segment, is_sound, read_extra
+from .segment_text import MAX_TEXT_BYTES
+from .storage import bytes_in, names_in, no_link, read_small, remove_stale_parts, stay_inside, write_whole
+
+_FOLDERS = ("segments", "edits", "packs", "keys", "history")
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Bank:
+    """A memory bank ``name`` in the folder ``root``; make one with ``Bank.create`` or ``Bank.open``.
+
+    ``max_bytes`` bounds its size on disk: when it is passed, the pictures that are least useful are dropped.
+    Every method that touches the disk raises ``BankError`` with the file's name and the cure.
+    """
+
+    root: Path
+    name: str
+    max_bytes: int | None = None
+
+    @classmethod
+    def create(cls, root: Path, name: str, max_bytes: int | None = None) -> Bank:
+        """A new, empty bank. Raises ``BankError`` if the name is taken."""
+        bank = cls(Path(root).absolute(), bank_name(name), max_bytes)
+        bank._check_links()
+        taken = BankError(f"There is a memory bank {bank.name!r} already. Continue it, or choose another name.")
+        if bank.head_path.exists():
+            raise taken
+        try:
+            bank.segments_path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise BankError(f"The memory bank {bank.name!r} cannot be made in {bank.root}: {error.strerror or error}. "
+                            "Choose another name, or allow writing there.") from error
+        if names_in(bank.segments_path, ".safetensors"):
+            raise BankError(f"The folder {bank.path} has segments but no head.json. Restore head.json from its history "
+                            "folder, or choose another name.")
+        with head_lock(bank.path):
+            if bank.head_path.exists():
+                raise taken
+            write_whole(bank.head_path, head_of(bank.empty()).text)
+        return bank
+
+    @classmethod
+    def open(cls, root: Path, name: str, max_bytes: int | None = None) -> Bank:
+        """The bank of that name. Raises ``BankError`` that lists the banks there are, if there is none."""
+        bank = cls(Path(root).absolute(), bank_name(name), max_bytes)
+        if not bank.head_path.is_file():
+            there = ", ".join(bank_names(bank.root)) or "none"
+            raise BankError(f"There is no memory bank {bank.name!r}. Banks that exist: {there}. Choose one, or start a "
+                            "new bank.")
+        bank._check_links()
+        for folder in (bank.path, *(bank.path / part for part in _FOLDERS)):
+            remove_stale_parts(folder)
+        return bank
+
+    @classmethod
+    def exists(cls, root: Path, name: str) -> bool:
+        """Whether there is a bank of that name. Raises ``BankError`` if the name is not allowed."""
+        return (Path(root) / bank_name(name) / "head.json").is_file()
+
+    @property
+    def path(self) -> Path:
+        """The bank's folder."""
+        return self.root / self.name
+
+    @property
+    def head_path(self) -> Path:
+        """The file that says which memory the bank holds."""
+        return self.path / "head.json"
+
+    @property
+    def segments_path(self) -> Path:
+        """The folder of segment files."""
+        return self.path / "segments"
+
+    @property
+    def history_path(self) -> Path:
+        """The folder of heads that were replaced by a memory which does not continue them."""
+        return self.path / "history"
+
+    def empty(self) -> MemoryState:
+        """A memory with no frames that will be stored here."""
+        return MemoryState(bank=self)
+
+    def history(self) -> list[str]:
+        """Ids of the earlier memories that ``load`` can bring back."""
+        return sorted(name for name in names_in(self.history_path, ".json") if ID.fullmatch(name))
+
+    def load(self, head: str | None = None) -> MemoryState:
+        """The memory as it was last written, or the earlier one with the id ``head``.
+
+        Format version, hashes, shapes, bounds and cameras are checked; a picture is checked when it is read. If a
+        segment is damaged, those before it are used and a warning names it; if none is left, ``DamageError``.
+        """
+        return load_state(self.path, self._head(head), self.empty())
+
+    def keep(self, state: MemoryState) -> None:
+        """Puts ``state`` among the earlier memories, so that ``load`` brings it back also when the film has gone on."""
+        state = self._own(state)
+        write_whole(no_link(self.history_path / f"{state.id}.json"), head_of(state).text)
+
+    def append(
+        self,
+        state: MemoryState,
+        *,
+        frames: ArrayLike,
+        trajectory: Trajectory,
+        shot: int,
+        prompt: str = "",
+        info: Mapping[str, Any] | None = None,
+        latents: ArrayLike | None = None,
+        latent_space: str = "",
+        depth: ArrayLike | None = None,
+        key: str | None = None,
+    ) -> MemoryState:
+        """Writes a segment after ``state`` and returns the new memory; ``state`` stays as it is.
+
+        ``frames`` (F, H, W, 3) uint8 RGB, ``trajectory`` of F frames at the memory's rate, ``shot`` counted from 0,
+        ``info`` anything that JSON can hold, ``latents`` (C, T, h, w) float16 or float32 in the space called
+        ``latent_space``, ``depth`` (F, h, w) along the line of sight in scene units, ``key`` under which ``recall``
+        finds the segment again. The same content gives the same id and is not written twice. The segment is on the
+        disk before the head names it, so a crash at any instant leaves the last good memory.
+        """
+        return self.prepare(
+            state, frames=frames, trajectory=trajectory, shot=shot, prompt=prompt, info=info, latents=latents,
+            latent_space=latent_space, depth=depth, key=key,
+        ).write()
+
+    def prepare(
+        self,
+        state: MemoryState,
+        *,
+        frames: ArrayLike,
+        trajectory: Trajectory,
+        shot: int,
+        prompt: str = "",
+        info: Mapping[str, Any] | None = None,
+        latents: ArrayLike | None = None,
+        latent_space: str = "",
+        depth: ArrayLike | None = None,
+        key: str | None = None,
+    ) -> Prepared:
+        """What ``append`` does, in two steps: nothing is on the disk before ``write`` of the result has returned.
+
+        Meanwhile the cameras of its ``state`` may be looked at, not the new frames.
+        """
+        state = self._own(state)
+        pictures, kept_latents = checked_frames(frames, trajectory), checked_latents(latents)
+        if not isinstance(shot, int | np.integer) or isinstance(shot, bool) or not 0 <= shot < 2**31:
+            raise BankError(f"The shot is {shot!r}: shots are whole numbers from 0. Use {state.shots}.")
+        try:
+            record, tensors = describe_segment(
+                pictures, trajectory, parent=state.id, start=state.frames, time=state.end_time, shot=int(shot),
+                prompt=prompt, info=info or {}, latents=kept_latents, latent_space=latent_space,
+                depth=None if depth is None else np.asarray(depth), depth_size=state.depth_size,
+            )
+        except (TypeError, ValueError) as error:
+            raise BankError(f"The segment cannot be coded: {error}. Its info must hold plain numbers, texts, lists and "
+                            "dicts.") from error
+        if len(record.text) > MAX_TEXT_BYTES:
+            raise BankError(f"The prompt and info of the segment take {len(record.text)} bytes: at most "
+                            f"{MAX_TEXT_BYTES} fit. Shorten them.")
+        state.check_fit(record)
+        if key is not None:
+            check_key(key)
+        times = state.end_time + np.arange(record.frames) / record.fps
+        result = state.with_batch(Batch(
+            [record.id], [state.frames], [record.shot], [record.text], record.size, record.fps, record.depth_size,
+            trajectory.poses[:, :3], trajectory.intrinsics, times,
+        ))
+
+        def write() -> MemoryState:
+            path = no_link(self._segment_file(record.id))
+            if not (path.is_file() and is_sound(path, record, state.end_time)):
+                write_whole(path, *encode_segment(record, tensors, pictures), folder=False)
+            if key is not None:
+                write_key(self.path / "keys", key, state.id, record.id)
+            return self._become(result)
+
+        return Prepared(result, write)
+
+    def edit(self, state: MemoryState, edit: Edit) -> MemoryState:
+        """Writes ``edit`` of ``state`` and returns the memory in which it is in force."""
+        state = self._own(state)
+        result = state.with_edit(edit)
+        entry = result.edit_entries[-1]
+        path = no_link(self.path / "edits" / f"{entry.id}.json")
+        if not (path.is_file() and read_small(path, len(entry.text), path.name) == entry.text.encode("ascii")):
+            write_whole(path, entry.text.encode("ascii"), folder=False)
+        return self._become(result)
+
+    def knows(self, key: str) -> bool:
+        """Whether something was made with ``key``: if not, ``recall`` gives None."""
+        return (self.path / "keys" / f"{check_key(key)}.json").is_file()
+
+    def recall(self, state: MemoryState, key: str) -> MemoryState | None:
+        """The memory with the segment that was made with ``key`` after exactly this ``state``, and now the bank's head.
+
+        None if there is no such segment, or it is damaged, which is logged: then it is to be made again. In a bank with
+        a limit, pictures that were dropped since may be missing, and the memory says so as it did then.
+        """
+        state = self._own(state)
+        try:
+            segment = read_key(self.path / "keys", key, state.id)
+            if segment is None:
+                return None
+            result = with_file(self.path, state, segment)
+            path, bounded = no_link(self._segment_file(segment)), self.max_bytes is not None
+            if not is_sound(path, result.segments[-1], state.end_time, dropped=bounded):
+                raise BankError(f"{segment}.safetensors does not hold all of its pictures.")
+            if bounded:
+                from .bounds import dropped_then
+
+                result = dropped_then(self, result)
+        except BankError as problem:
+            _log.warning("Memory bank %r: a segment that was made before is made again. %s", self.name, problem)
+            return None
+        return self._become(result)
+
+    def read_frames(
+        self, state: MemoryState, indices: ArrayLike | Sequence[int], nearest: bool = False
+    ) -> NDArray[np.uint8]:
+        """Pixels (n, H, W, 3) uint8 of the frames ``indices`` of ``state``, in that order; nothing else is decoded.
+
+        A frame whose pixels were dropped is refused, or with ``nearest`` stands in the kept frame next to it.
+        """
+        return read_pixels(self.path, state, state.checked_indices(indices), nearest)
+
+    def kept(self, state: MemoryState, indices: ArrayLike | Sequence[int]) -> NDArray[np.bool_]:
+        """(n,) whether the pixels of the frames ``indices`` are still on the disk."""
+        return kept_frames(self.path, state, state.checked_indices(indices))
+
+    def read_latents(self, state: MemoryState, indices: ArrayLike | Sequence[int]) -> list[NDArray[Any] | None]:
+        """For each frame its latent (C, h, w), where its segment keeps one latent a frame; else None."""
+        wanted = state.checked_indices(indices)
+        result: list[NDArray[Any] | None] = [None] * len(wanted)
+        owners = state.segment_at(wanted)
+        for owner in np.unique(owners):
+            latents, record = self.segment_latents(state, int(owner)), state.segments[int(owner)]
+            if latents is not None and latents.shape[1] == record.frames:
+                for place in np.flatnonzero(owners == owner):
+                    result[place] = latents[:, wanted[place] - record.start]
+        return result
+
+    def segment_latents(self, state: MemoryState, segment: int) -> NDArray[Any] | None:
+        """Latents (C, T, h, w) of a segment as they were given, None if none are kept."""
+        entry = state.segments.id_of(segment)
+        return read_extra(no_link(self._segment_file(entry)), entry, "latents")
+
+    def read_depth(self, state: MemoryState, segment: int) -> NDArray[np.float16] | None:
+        """Depth (F, h, w) of a segment, None if none is kept. The last ones read stay in RAM."""
+        entry = state.segments.id_of(segment)
+        return _depth(self._segment_file(entry), entry)
+
+    def size_bytes(self) -> int:
+        """Bytes of all files of the bank."""
+        return bytes_in(self.path)
+
+    def _become(self, state: MemoryState) -> MemoryState:
+        """Makes ``state`` the bank's memory, within its size."""
+        state = packed(self.path / "packs", state)
+        replace_head(self.path, state)
+        if self.max_bytes is not None:
+            from .bounds import keep_within
+
+            state = keep_within(self, state, self.max_bytes)
+        return state
+
+    def _own(self, state: MemoryState) -> MemoryState:
+        if state.bank is None and state.frames == 0:
+            state = replace(state, bank=self)
+        if state.bank is None or (state.bank.path != self.path and state.bank.path.resolve() != self.path.resolve()):
+            other = f"the bank {state.bank.name!r}" if state.bank else "no bank"
+            raise BankError(f"This memory lies in {other}, not in {self.name!r}. Append to the memory's own bank.")
+        return state
+
+    def _head(self, head: str | None) -> Head:
+        if head is None:
+            return read_head(self.head_path, f"head.json of the memory bank {self.name!r}")
+        path = self.history_path / f"{head}.json"
+        if not ID.fullmatch(head) or not path.is_file():
+            raise BankError(f"The memory bank {self.name!r} has no earlier memory {head!r}. It has: "
+                            f"{', '.join(self.history()) or 'none'}.")
+        return read_head(path, f"{path.name} of the memory bank {self.name!r}")
+
+    def _segment_file(self, segment_id: str) -> Path:
+        return self.segments_path / f"{segment_id}.safetensors"
+
+    def _check_links(self) -> None:
+        stay_inside(self.path, self.root)
+        for part in (*_FOLDERS, "head.json", "head.lock"):
+            stay_inside(self.path / part, self.path)
+
+
+def bank_names(root: Path) -> list[str]:
+    """Names of the banks in the folder ``root``, sorted."""
+    return sorted(path.parent.name for path in Path(root).glob("*/head.json") if path.is_file())
+
+
+@lru_cache(maxsize=128)
+def _depth(path: Path, entry: str) -> NDArray[np.float16] | None:
+    return read_extra(no_link(path), entry, "depth")

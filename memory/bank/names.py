@@ -1,0 +1,42 @@
+"""Names of memory banks: safe as a folder name on every system."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+from ..errors import BankError
+
+MAX_NAME = 64
+_MAX_BYTES = 200
+_DEVICES = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?", re.IGNORECASE)
+_SIGNS = frozenset(" -_.,'()")
+_SCRIPT = ("L", "M", "Nd")
+_CURE = 'Use letters, digits, spaces and - _ . , ( ), for example "My film".'
+
+
+def bank_name(name: str) -> str:
+    """The name as it is used for the folder: spaces around it removed, Unicode composed (NFC).
+
+    Raises ``BankError`` for anything that could name a place outside the folder of banks, a device, or a hidden file.
+    """
+    if not isinstance(name, str):
+        raise BankError(f"The bank name is {name!r}: expected text. {_CURE}")
+    result = unicodedata.normalize("NFC", name).strip(" ")
+    if not result:
+        raise BankError(f"The bank name is empty. {_CURE}")
+    shown = repr(result if len(result) <= MAX_NAME else result[:MAX_NAME] + "…")
+    if len(result) > MAX_NAME or len(result.encode("utf-8", "surrogatepass")) > _MAX_BYTES:
+        raise BankError(f"The bank name {shown} has {len(result)} characters: at most {MAX_NAME} fit. Shorten it.")
+    if "/" in result or "\\" in result or ":" in result:
+        raise BankError(f"The bank name {shown} has a path in it: a bank is a name, not a place. {_CURE}")
+    if ".." in result or result.startswith("."):
+        raise BankError(f'The bank name {shown} has ".." in it or starts with a dot. {_CURE}')
+    if result.endswith("."):
+        raise BankError(f"The bank name {shown} ends in a dot, which Windows drops. Remove it.")
+    for character in result:
+        if character not in _SIGNS and not unicodedata.category(character).startswith(_SCRIPT):
+            raise BankError(f"The bank name {shown} has the character {character!r} in it. {_CURE}")
+    if _DEVICES.fullmatch(result):
+        raise BankError(f"The bank name {shown} is the name of a Windows device. Add a word to it.")
+    return result

@@ -1,0 +1,1 @@
+"""Cameras, camera paths as values, ready-made moves and drawn ones."""

@@ -1,0 +1,1 @@
+"""Pictures of a memory, an edit and a camera path."""

@@ -1,0 +1,132 @@
+"""What the pictures of a memory are drawn with: text, frames at a smaller size, and a map of cameras from above."""
+
+from __future__ import annotations
+
+import colorsys
+import math
+import unicodedata
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from ..cameras.camera import FloatArray, horizontal_fov
+
+Pixels = NDArray[np.uint8]
+Colour = tuple[int, int, int]
+
+BACKGROUND: Colour = (24, 26, 30)
+PANEL: Colour = (34, 37, 42)
+QUIET: Colour = (110, 116, 126)
+TEXT: Colour = (232, 234, 238)
+WHITE: Colour = (255, 255, 255)
+LINE, MARGIN = 15, 8
+
+_FONT, _FONT_SIZE = cv2.FONT_HERSHEY_SIMPLEX, 0.38
+
+
+def canvas(height: int, width: int, colour: Colour = BACKGROUND) -> Pixels:
+    """An empty picture (height, width, 3)."""
+    return np.full((height, width, 3), colour, dtype=np.uint8)
+
+
+def write(
+    picture: Pixels, line: str, at: tuple[int, int], colour: Colour = TEXT, size: float = 1.0, room: int = 0
+) -> None:
+    """A line of text whose left lower corner is ``at`` (x, y); cut to ``room`` pixels where that is given.
+
+    The font has plain letters only: accents are left out, and other scripts show as question marks.
+    """
+    plain = unicodedata.normalize("NFKD", line.replace("\n", " "))
+    plain = "".join(letter for letter in plain if not unicodedata.combining(letter))
+    plain = plain.encode("ascii", "replace").decode()
+    if room and text_width(plain, size) > room:
+        while plain and text_width(f"{plain}...", size) > room:
+            plain = plain[:-1]
+        plain = f"{plain}..."
+    cv2.putText(picture, plain, at, _FONT, _FONT_SIZE * size, colour, 1, cv2.LINE_AA)
+
+
+def text_width(line: str, size: float = 1.0) -> int:
+    """Pixels that ``write`` needs for a plain line."""
+    return int(cv2.getTextSize(line, _FONT, _FONT_SIZE * size, 1)[0][0])
+
+
+def thumbnail(frame: Pixels, width: int, height: int) -> Pixels:
+    """A frame (H, W, 3) at another size."""
+    how = cv2.INTER_CUBIC if frame.shape[1] < width else cv2.INTER_AREA
+    return np.asarray(cv2.resize(frame, (width, height), interpolation=how), dtype=np.uint8)
+
+
+def grown(picture: Pixels, height: int) -> Pixels:
+    """A picture with background below it, up to ``height``."""
+    result = canvas(height, picture.shape[1])
+    result[: len(picture)] = picture
+    return result
+
+
+def series_colour(place: int, count: int) -> Colour:
+    """The colour of one of ``count`` things in order."""
+    red, green, blue = colorsys.hsv_to_rgb(0.02 + 0.8 * place / max(1, count), 0.65, 1.0)
+    return round(255 * red), round(255 * green), round(255 * blue)
+
+
+def note_picture(*lines: str) -> Pixels:
+    """A picture (H, W, 3) that only says something."""
+    picture = canvas(260, 520)
+    for place, line in enumerate(lines):
+        write(picture, line, (2 * MARGIN, 130 + place * 2 * LINE))
+    return picture
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """Where scene units lie on a square map of ``side`` pixels: x to the right, z upwards."""
+
+    side: int
+    centre: FloatArray
+    scale: float
+
+    @classmethod
+    def around(cls, poses: FloatArray, side: int) -> Plan:
+        """A map with the cameras (n, 4, 4) in the middle, so that wedges of a quarter of the map fit too."""
+        places = poses[:, [0, 2], 3]
+        extent = max(float(np.ptp(places, axis=0).max()), 1e-9)
+        return cls(side, (places.min(axis=0) + places.max(axis=0)) / 2, min(0.38 * side / extent, 1e6))
+
+    def at(self, pose: FloatArray) -> tuple[int, int]:
+        """Pixel (x, y) of a pose (4, 4)."""
+        x, z = (np.array([pose[0, 3], pose[2, 3]]) - self.centre) * self.scale
+        return round(self.side / 2 + float(x)), round(self.side / 2 - float(z))
+
+
+def wedge(
+    picture: Pixels, plan: Plan, pose: FloatArray, lens: FloatArray, reach: float, colour: Colour, fill: float = 0.0
+) -> None:
+    """The view of a camera on a map: its horizontal field of view, ``reach`` pixels long."""
+    at, heading = plan.at(pose), _heading(pose)
+    half = math.radians(float(horizontal_fov(lens))) / 2
+    corners = [at]
+    for step in np.linspace(-half, half, 9):
+        angle = heading + float(step)
+        corners.append((round(at[0] + reach * math.sin(angle)), round(at[1] - reach * math.cos(angle))))
+    outline = np.array(corners, dtype=np.int32)
+    if fill:
+        layer = picture.copy()
+        cv2.fillPoly(layer, [outline], colour, cv2.LINE_AA)
+        cv2.addWeighted(layer, fill, picture, 1 - fill, 0, dst=picture)
+    cv2.polylines(picture, [outline], True, colour, 1, cv2.LINE_AA)
+
+
+def camera_mark(picture: Pixels, plan: Plan, pose: FloatArray, colour: Colour, tick: int = 9, radius: int = 2) -> None:
+    """A camera on a map: a dot, and a tick the way it looks."""
+    at, heading = plan.at(pose), _heading(pose)
+    if tick:
+        end = (round(at[0] + tick * math.sin(heading)), round(at[1] - tick * math.cos(heading)))
+        cv2.line(picture, at, end, colour, 1, cv2.LINE_AA)
+    cv2.circle(picture, at, radius, colour, -1, cv2.LINE_AA)
+
+
+def _heading(pose: FloatArray) -> float:
+    return math.atan2(pose[0, 2], pose[2, 2])

@@ -1,0 +1,177 @@
+"""A picture of a memory: a map of its cameras, its shots, a time line of what is kept, and some of its frames."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from ..state.frame_ranges import Runs, runs_text
+from ..state.state import MemoryState
+from ..state.summary import MemorySummary, summarise, summary_lines
+from .drawing import (
+    BACKGROUND,
+    LINE,
+    MARGIN,
+    PANEL,
+    QUIET,
+    TEXT,
+    WHITE,
+    Colour,
+    Pixels,
+    Plan,
+    camera_mark,
+    canvas,
+    grown,
+    note_picture,
+    series_colour,
+    text_width,
+    thumbnail,
+    wedge,
+    write,
+)
+
+MAP_SIDE, SIDE_WIDTH = 460, 620
+WIDTH = MAP_SIDE + SIDE_WIDTH
+MOST_CAMERAS, MOST_SHOTS, THUMBNAILS, FEW_PLACES = 1500, 18, 12, 8
+
+MARKS: dict[str, Colour] = {
+    "pinned": (255, 205, 70),
+    "excluded": (235, 80, 80),
+    "superseded": (190, 120, 235),
+    "dropped": (95, 100, 110),
+}
+"""The rows of the time line, and what they are drawn in."""
+
+
+def bank_picture(state: MemoryState, disk_bytes: int | None = None, thumbnails: int = THUMBNAILS) -> Pixels:
+    """Draw a memory: (H, W, 3) uint8.
+
+    Above, the cameras from above, one colour a shot, each with a tick the way it looks, and the table of shots. Below,
+    the time line with what is pinned, excluded, superseded and dropped, and frames spread evenly over it.
+    """
+    if state.frames == 0:
+        return note_picture("Nothing is remembered yet.", "Connect the memory of a Shot Generator.")
+    summary = summarise(state)
+    colours = {row.shot: series_colour(place, len(summary.shots)) for place, row in enumerate(summary.shots)}
+    parts = [_map(state, colours), _table(summary, colours, disk_bytes)]
+    height = max(len(part) for part in parts)
+    rows = [np.concatenate([grown(part, height) for part in parts], axis=1), _time_line(summary, colours)]
+    if thumbnails > 0:
+        rows.append(_frames(state, thumbnails))
+    return np.concatenate(rows)
+
+
+def _map(state: MemoryState, colours: dict[int, Colour]) -> Pixels:
+    picture = canvas(MAP_SIDE, MAP_SIDE)
+    shown = spread(state.frames, MOST_CAMERAS)
+    poses, lenses = state.cameras(shown)
+    shots = state.segments.shots(state.segment_at(shown))
+    usable = state.flags(shown).usable
+    plan = Plan.around(poses, MAP_SIDE)
+    # A camera that only turned stands in one place: longer ticks show where it looked.
+    tick = 9 if len({plan.at(pose) for pose in poses}) > FEW_PLACES else MAP_SIDE // 8
+    for pose, shot, used in zip(poses, shots, usable, strict=True):
+        camera_mark(picture, plan, pose, colours[int(shot)] if used else MARKS["dropped"], tick)
+    wedge(picture, plan, poses[-1], lenses[-1], 0.16 * MAP_SIDE, WHITE)
+    write(picture, "from above; white = newest, grey = no longer used", (MARGIN, MAP_SIDE - MARGIN), QUIET)
+    _scale_bar(picture, plan)
+    return picture
+
+
+def _scale_bar(picture: Pixels, plan: Plan) -> None:
+    room = max(100 / plan.scale, 1e-9)
+    decade = 10.0 ** np.floor(np.log10(room))
+    units = decade * max(step for step in (1, 2, 5) if step * decade <= room)
+    right, y = MAP_SIDE - 2 * MARGIN, 2 * MARGIN
+    length = round(units * plan.scale)
+    if not 2 <= length <= MAP_SIDE // 2:
+        return
+    cv2.line(picture, (right - length, y), (right, y), QUIET, 1, cv2.LINE_AA)
+    label = f"{units:g} unit{'s' if units != 1 else ''}"
+    write(picture, label, (right - text_width(label), y + LINE), QUIET)
+
+
+def _table(summary: MemorySummary, colours: dict[int, Colour], disk_bytes: int | None) -> Pixels:
+    lines = summary_lines(summary, disk_bytes)
+    rows = summary.shots[-MOST_SHOTS:]
+    hidden = len(summary.shots) - len(rows)
+    picture = canvas((len(lines) + len(rows) + 4 + (hidden > 0)) * (LINE + 3) + MARGIN, SIDE_WIDTH)
+    room, y = SIDE_WIDTH - 2 * MARGIN, LINE + MARGIN
+    write(picture, summary.name or "no bank", (MARGIN, y), WHITE, 1.3, room)
+    for line in lines:
+        y += LINE + 3
+        write(picture, line, (MARGIN, y), TEXT, room=room)
+    y += LINE
+    if hidden:
+        y += LINE + 3
+        write(picture, f"... and {hidden} earlier shots", (MARGIN, y), QUIET)
+    for row in rows:
+        y += LINE + 3
+        cv2.rectangle(picture, (MARGIN, y - 9), (MARGIN + 9, y), colours[row.shot], -1)
+        where = f"shot {row.shot}: {runs_text(row.runs, 2)}, {row.seconds:.1f} s"
+        write(picture, where, (MARGIN + 16, y), TEXT)
+        left = MARGIN + 16 + max(180, text_width(where) + MARGIN)
+        write(picture, row.prompt, (left, y), QUIET, room=SIDE_WIDTH - left - MARGIN)
+    return picture
+
+
+def _time_line(summary: MemorySummary, colours: dict[int, Colour]) -> Pixels:
+    marked: dict[str, Runs] = {name: getattr(summary, name) for name in MARKS}
+    there = {name: runs for name, runs in marked.items() if runs}
+    bar, row, left = 18, 11, 90
+    picture = canvas(MARGIN * 2 + bar + len(there) * (row + 2) + LINE, WIDTH, PANEL)
+    across = (WIDTH - left - MARGIN) / summary.frames
+
+    def strip(runs: Runs, top: int, height: int, colour: Colour) -> None:
+        for start, stop in runs:
+            x = left + int(start * across)
+            picture[top : top + height, x : max(x + 2, left + int(stop * across))] = colour
+
+    write(picture, "shots", (MARGIN, MARGIN + bar - 5), QUIET)
+    for shot in summary.shots:
+        strip(shot.runs, MARGIN, bar, colours[shot.shot])
+    top = MARGIN + bar + 2
+    for name, runs in there.items():
+        write(picture, name, (MARGIN, top + row - 2), MARKS[name])
+        picture[top : top + row, left : WIDTH - MARGIN] = BACKGROUND
+        strip(runs, top, row, MARKS[name])
+        top += row + 2
+    for place in np.linspace(0, summary.frames - 1, 9).round().astype(int):
+        label = str(place)
+        x = left + int(place * across)
+        write(picture, label, (min(x, WIDTH - MARGIN - text_width(label)), top + LINE - 2), QUIET)
+    return picture
+
+
+def _frames(state: MemoryState, count: int) -> Pixels:
+    """Frames spread over the film, those whose pixels are there, with their numbers."""
+    kept = np.arange(state.frames)[~state.flags(np.arange(state.frames)).dropped]
+    chosen = kept[spread(len(kept), count)] if len(kept) else kept
+    if not len(chosen):
+        return canvas(MARGIN, WIDTH, PANEL)
+    return frame_sheet(state, chosen, {int(index): f"frame {index}" for index in chosen}, {})
+
+
+def frame_sheet(
+    state: MemoryState, indices: NDArray[np.int64], captions: dict[int, str], colours: dict[int, Colour]
+) -> Pixels:
+    """Frames in rows, with a caption and, where one is given, a frame of a colour round each."""
+    frames = state.read_frames(indices)
+    columns = min(max(len(indices), 4), 6)
+    width = (WIDTH - MARGIN) // columns - MARGIN
+    height = max(1, round(width * frames.shape[1] / frames.shape[2]))
+    cell = height + LINE + MARGIN
+    sheet = canvas(-(-len(indices) // columns) * cell + MARGIN, WIDTH, PANEL)
+    for place, index in enumerate(indices.tolist()):
+        top, left = place // columns * cell + MARGIN, place % columns * (width + MARGIN) + MARGIN
+        sheet[top : top + height, left : left + width] = thumbnail(frames[place], width, height)
+        if index in colours:
+            cv2.rectangle(sheet, (left, top), (left + width - 1, top + height - 1), colours[index], 2, cv2.LINE_AA)
+        write(sheet, captions.get(index, f"frame {index}"), (left, top + height + LINE - 2), TEXT, room=width)
+    return sheet
+
+
+def spread(frames: int, most: int) -> NDArray[np.int64]:
+    """Up to ``most`` of ``frames`` places, evenly, ends included."""
+    return np.unique(np.linspace(0, frames - 1, min(frames, most)).round().astype(np.int64))

@@ -1,0 +1,1 @@
+"""Nodes for camera paths, and the routes of their editor."""

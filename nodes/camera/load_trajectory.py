@@ -1,0 +1,183 @@
+"""Load Trajectory: a camera path from a file of this pack or of another program."""
+
+from __future__ import annotations
+
+from comfy_api.latest import io
+
+from ...memory.camera_files import READABLE, read_trajectory
+from ...memory.camera_files.reading import AUTO
+from ...memory.pictures.picture_of_trajectory import figures
+from ...memory.state.state import MemoryState
+from ..messages import say
+from ..types import CATEGORY, SceneMemory, SceneTrajectory
+from .camera_folders import NO_FILE, camera_file, camera_files, content_stamp
+from .placing import AT_THE_END, BEGINS, placed, rate_and_aspect
+
+BESIDE = "beside it"
+
+
+class LoadTrajectory(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        files = camera_files()
+        return io.Schema(
+            node_id="SceneMemoryLoadTrajectory",
+            display_name="Load Trajectory",
+            category=CATEGORY,
+            description="A camera path from a file: of Save Trajectory, of RealEstate10K, COLMAP, nerfstudio, TUM and "
+            "other programs. The layout is recognised by the content.",
+            search_aliases=["camera path", "import camera", "poses", "colmap", "nerfstudio", "transforms.json"],
+            inputs=[
+                io.Combo.Input(
+                    "file",
+                    options=[NO_FILE, *files],
+                    default=NO_FILE,
+                    tooltip="A .txt, .json or .npy file in ComfyUI's input or output folder. Press R to see a file "
+                    "that you have just put there. Recommended: put files into the input folder.",
+                ),
+                io.Combo.Input(
+                    "layout",
+                    options=[AUTO, *READABLE],
+                    default=AUTO,
+                    tooltip="How the file is written. Name it if it is not recognised, to be told what is wrong. "
+                    f"Recommended: {AUTO}.",
+                ),
+                io.Combo.Input(
+                    "begins",
+                    options=list(BEGINS),
+                    default=AT_THE_END,
+                    tooltip="Where the path begins: at the last camera of the memory (at the origin where none is "
+                    f"connected), or at the place that the file says. Recommended: {AT_THE_END}.",
+                ),
+                io.Float.Input(
+                    "scale",
+                    default=1.0,
+                    min=0.0,
+                    max=100_000.0,
+                    step=0.01,
+                    tooltip="How many of our scene units (about metres) one unit of the file is; 0 keeps only the "
+                    "turning. Recommended: 1, or what makes the path 1 to 3 units long.",
+                ),
+                io.Int.Input(
+                    "first_frame",
+                    default=0,
+                    min=0,
+                    max=1_000_000,
+                    tooltip="Leave out the frames before this one. Recommended: 0.",
+                ),
+                io.Int.Input(
+                    "frames",
+                    default=0,
+                    min=0,
+                    max=1_000_000,
+                    tooltip="How many frames to take; 0 takes all. Recommended: 0.",
+                ),
+                io.Float.Input(
+                    "fps",
+                    default=0.0,
+                    min=0.0,
+                    max=240.0,
+                    step=1.0,
+                    tooltip="Frames a second: the path is resampled to it, or runs at it if the file has no times. 0 "
+                    "takes the memory's own, else the file's, else 24. Recommended: 0.",
+                ),
+                io.Float.Input(
+                    "fov",
+                    default=0.0,
+                    min=0.0,
+                    max=170.0,
+                    step=1.0,
+                    tooltip="Horizontal field of view in degrees instead of the file's; 0 takes the file's, else 70. "
+                    "Recommended: 0.",
+                ),
+                io.Float.Input(
+                    "aspect",
+                    default=0.0,
+                    min=0.0,
+                    max=10.0,
+                    step=0.01,
+                    tooltip="Width divided by height of the pictures; 0 takes the memory's own, else the file's. "
+                    "Recommended: 0.",
+                ),
+                io.String.Input(
+                    "camera",
+                    default="",
+                    tooltip="Which camera, if the file has several: cam03 in ReCamMaster, the CAMERA_ID in COLMAP. "
+                    "Recommended: empty.",
+                ),
+                io.Combo.Input(
+                    "intrinsics",
+                    options=[BESIDE, *files],
+                    default=BESIDE,
+                    optional=True,
+                    tooltip="The second file of layouts that have the lens in one of its own, such as LingBot's "
+                    f"intrinsics.npy. Recommended: {BESIDE}, under its usual name.",
+                ),
+                SceneMemory.Input(
+                    "memory",
+                    optional=True,
+                    tooltip="The path begins at the last camera of this memory, at its frame rate and shape. "
+                    "Recommended: connect what the shot continues.",
+                ),
+            ],
+            outputs=[
+                SceneTrajectory.Output(display_name="trajectory", tooltip="The camera path."),
+                io.Int.Output(display_name="frames", tooltip="How many frames it has."),
+            ],
+            hidden=[io.Hidden.unique_id],
+        )
+
+    @classmethod
+    def validate_inputs(cls, file: str | None, intrinsics: str | None = None) -> bool | str:
+        try:
+            if file is not None:
+                camera_file(file)
+            if intrinsics not in (None, BESIDE):
+                camera_file(intrinsics, "intrinsics")
+        except ValueError as error:
+            return str(error)
+        return True
+
+    @classmethod
+    def fingerprint_inputs(cls, file: str | None, intrinsics: str | None = BESIDE, **_: object) -> object:
+        """Runs again when the content of a file has changed."""
+        if file is None or intrinsics is None:
+            return float("nan")
+        files = [file] if intrinsics == BESIDE else [file, intrinsics]
+        return " ".join(content_stamp(camera_file(name)) for name in files)
+
+    @classmethod
+    def execute(
+        cls,
+        file: str,
+        layout: str,
+        begins: str,
+        scale: float,
+        first_frame: int,
+        frames: int,
+        fps: float,
+        fov: float,
+        aspect: float,
+        camera: str,
+        intrinsics: str = BESIDE,
+        memory: MemoryState | None = None,
+    ) -> io.NodeOutput:
+        rate, shape = rate_and_aspect(memory)
+        path = read_trajectory(
+            camera_file(file),
+            layout=layout,
+            fps=fps or rate,
+            fov=fov,
+            aspect=aspect or shape,
+            camera=camera,
+            intrinsics=None if intrinsics == BESIDE else camera_file(intrinsics, "intrinsics"),
+        )
+        if first_frame >= len(path):
+            raise ValueError(
+                f"first_frame is {first_frame}, and the path of {file} has {len(path)} frames. Use 0 to "
+                f"{len(path) - 1}."
+            )
+        path = path[first_frame : first_frame + frames if frames else len(path)].scaled(scale)
+        path = placed(path, begins, memory)
+        say(cls, figures(path))
+        return io.NodeOutput(path, len(path))

@@ -1,0 +1,83 @@
+"""Save Trajectory: a camera path as a file for this pack or for another program."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import folder_paths
+from comfy_api.latest import io
+
+from ...memory.camera_files import WRITABLE, write_trajectory
+from ...memory.cameras.trajectory import Trajectory
+from .. import folders
+from ..messages import say
+from ..types import CATEGORY, SceneTrajectory
+
+ENDINGS = {"RealEstate10K": ".txt", "COLMAP": "/images.txt", "TUM": ".txt"}
+"""How the files of a layout end; COLMAP looks for three files of fixed names in a folder. Others are JSON."""
+
+
+class SaveTrajectory(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="SceneMemorySaveTrajectory",
+            display_name="Save Trajectory",
+            category=CATEGORY,
+            description="Writes a camera path into a file in the output folder: to load it again here, or in a program "
+            "that reads RealEstate10K, COLMAP, nerfstudio or TUM.",
+            search_aliases=["export camera", "camera path", "poses", "colmap", "nerfstudio"],
+            inputs=[
+                SceneTrajectory.Input("trajectory", tooltip="The camera path. Recommended: that of the finished film."),
+                io.String.Input(
+                    "filename_prefix",
+                    default="cameras/SceneMemory",
+                    tooltip="Folder and start of the file's name in the output folder. "
+                    "Recommended: cameras/ and the film's name.",
+                ),
+                io.Combo.Input(
+                    "layout",
+                    options=list(WRITABLE),
+                    default=WRITABLE[0],
+                    tooltip="How the file is written; the help page says what each one keeps. "
+                    f"Recommended: {WRITABLE[0]}, which keeps everything.",
+                ),
+                io.Int.Input(
+                    "width",
+                    default=832,
+                    min=1,
+                    max=16384,
+                    tooltip="Width of the pictures, for layouts that count in pixels (COLMAP, nerfstudio). "
+                    "Recommended: that of your video, such as 832.",
+                ),
+                io.Int.Input(
+                    "height",
+                    default=480,
+                    min=1,
+                    max=16384,
+                    tooltip="Height of the pictures, for layouts that count in pixels. "
+                    "Recommended: that of your video, such as 480.",
+                ),
+            ],
+            outputs=[
+                SceneTrajectory.Output(display_name="trajectory", tooltip="The same path, to go on with."),
+                io.String.Output(display_name="file", tooltip="The file's name, as Load Trajectory lists it."),
+            ],
+            hidden=[io.Hidden.unique_id],
+            is_output_node=True,
+        )
+
+    @classmethod
+    def execute(
+        cls, trajectory: Trajectory, filename_prefix: str, layout: str, width: int, height: int
+    ) -> io.NodeOutput:
+        folder, name, counter, subfolder, _ = folder_paths.get_save_image_path(
+            filename_prefix, folder_paths.get_output_directory()
+        )
+        inside = f"{name}_{counter:05}_{ENDINGS.get(layout, '.json')}"
+        path = Path(folder) / inside
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_trajectory(trajectory, path, layout, size=(width, height))
+        shown = (Path(subfolder) / inside).as_posix()
+        say(cls, f"{shown}, {len(trajectory)} frames")
+        return io.NodeOutput(trajectory, f"{shown}{folders.IN_OUTPUT}")

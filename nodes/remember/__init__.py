@@ -1,0 +1,1 @@
+"""Nodes that keep, find, show and share a memory."""

@@ -1,0 +1,163 @@
+"""FOV Retriever: how past frames are found again, and a picture of what would be found."""
+
+from __future__ import annotations
+
+from comfy_api.latest import io, ui
+
+from ...memory.cameras.trajectory import Trajectory
+from ...memory.pictures.drawing import Pixels, note_picture
+from ...memory.retrieval.picture import retrieval_picture
+from ...memory.retrieval.retrieve import retrieve
+from ...memory.retrieval.settings import RetrievalSettings
+from ...memory.retrieval.strategies import STRATEGIES
+from ...memory.state.state import MemoryState
+from ..pictures import to_image
+from ..types import CATEGORY, SceneMemory, SceneRetriever, SceneTrajectory
+
+PREVIEWED_FRAMES = 8
+
+
+class FovRetriever(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        defaults = RetrievalSettings()
+        return io.Schema(
+            node_id="SceneMemoryFovRetriever",
+            display_name="FOV Retriever",
+            category=CATEGORY,
+            description="Chooses the past frames that saw what the camera is about to see, by the overlap of their "
+            "fields of view. Connect a memory and a camera path to see what it would choose, and why.",
+            search_aliases=["field of view", "retrieval", "context as memory"],
+            inputs=[
+                io.Int.Input(
+                    "k",
+                    default=defaults.k,
+                    min=0,
+                    max=1000,
+                    tooltip="Past frames for each segment, the newest one included. "
+                    "Recommended: 20 (the paper's value).",
+                ),
+                io.Combo.Input(
+                    "strategy",
+                    options=list(STRATEGIES),
+                    default=defaults.strategy,
+                    tooltip="'coverage' takes the frames that together show the most of what is coming. "
+                    "'fov_nonadjacent_far' is the paper's full rule; the other fov rules leave parts of it out. "
+                    "'pinned' takes only the newest frame and the pinned ones, as Story Keyframes marks them. The "
+                    "rest is what they were compared with. Recommended: coverage.",
+                ),
+                io.Int.Input(
+                    "seed",
+                    default=0,
+                    min=0,
+                    max=0xFFFFFFFF,
+                    tooltip="Fixes the choice between frames that are equally good. Recommended: 0.",
+                ),
+                io.Float.Input(
+                    "depth",
+                    default=defaults.depth,
+                    min=0.0,
+                    max=10_000.0,
+                    step=0.1,
+                    tooltip="About how far away the things are that matter, in scene units. 0 estimates it from the "
+                    "cameras. Recommended: 0.",
+                ),
+                io.Float.Input(
+                    "near",
+                    default=defaults.near,
+                    min=0.0,
+                    max=10_000.0,
+                    step=0.05,
+                    tooltip="Views that only meet nearer than this do not count, in scene units. 0 estimates it. "
+                    "Recommended: 0.",
+                ),
+                io.Float.Input(
+                    "far",
+                    default=defaults.far,
+                    min=0.0,
+                    max=100_000.0,
+                    step=1.0,
+                    tooltip="Views that only meet farther than this do not count, in scene units. 0 estimates it. "
+                    "Recommended: 0.",
+                ),
+                io.Float.Input(
+                    "min_overlap",
+                    default=defaults.min_overlap,
+                    min=0.0,
+                    max=1.0,
+                    step=0.01,
+                    tooltip="For the fov rules: the least share of a coming view that a frame must have seen. "
+                    "Recommended: 0.1.",
+                ),
+                io.Float.Input(
+                    "far_share",
+                    default=defaults.far_share,
+                    min=0.0,
+                    max=1.0,
+                    step=0.05,
+                    tooltip="For fov_nonadjacent_far: the share of the choice that goes to frames far off in space and "
+                    "time. Recommended: 0.25.",
+                ),
+                io.Int.Input(
+                    "preview_frame",
+                    default=0,
+                    min=0,
+                    max=1_000_000,
+                    tooltip="The frame of the camera path from which the preview looks ahead. Recommended: 0.",
+                ),
+                SceneMemory.Input(
+                    "memory", optional=True, tooltip="For the preview only. Recommended: the memory the shot continues."
+                ),
+                SceneTrajectory.Input(
+                    "trajectory", optional=True, tooltip="For the preview only. Recommended: the shot's camera path."
+                ),
+            ],
+            outputs=[
+                SceneRetriever.Output(display_name="retriever", tooltip="The rule, for the Shot Generator."),
+                io.Image.Output(display_name="preview", tooltip="What would be chosen now, and why."),
+            ],
+        )
+
+    @classmethod
+    def validate_inputs(cls, k: int | None) -> bool | str:
+        if k is not None and k < 1:
+            return f"k is {k}: retrieval needs at least 1 frame. Use 20 (the paper's value)."
+        return True
+
+    @classmethod
+    def execute(
+        cls,
+        k: int,
+        strategy: str,
+        seed: int,
+        depth: float,
+        near: float,
+        far: float,
+        min_overlap: float,
+        far_share: float,
+        preview_frame: int,
+        memory: MemoryState | None = None,
+        trajectory: Trajectory | None = None,
+    ) -> io.NodeOutput:
+        settings = RetrievalSettings(
+            strategy=strategy,
+            k=k,
+            seed=seed,
+            near=near,
+            far=far,
+            depth=depth,
+            min_overlap=min_overlap,
+            far_share=far_share,
+        )
+        picture = to_image(_preview(settings, preview_frame, memory, trajectory)[None])
+        return io.NodeOutput(settings, picture, ui=ui.PreviewImage(picture, cls=cls))
+
+
+def _preview(
+    settings: RetrievalSettings, start: int, memory: MemoryState | None, trajectory: Trajectory | None
+) -> Pixels:
+    if memory is None or trajectory is None:
+        return note_picture("Connect a memory and a camera path", "to see what would be chosen, and why.")
+    start = min(start, len(trajectory) - 1)
+    coming = trajectory[start : start + PREVIEWED_FRAMES]
+    return retrieval_picture(memory, coming, retrieve(memory, coming, settings))

@@ -1,0 +1,101 @@
+"""Memory to Video: the whole film, streamed from the bank to a file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import comfy.model_management
+import comfy.utils
+import folder_paths
+from comfy.cli_args import args
+from comfy_api.latest import InputImpl, io, ui
+
+from ...generation.video import write_video
+from ...memory.state.state import MemoryState
+from ..types import CATEGORY, SceneMemory
+
+
+class MemoryToVideo(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="SceneMemoryToVideo",
+            display_name="Memory to Video",
+            category=CATEGORY,
+            description="Saves everything a memory has shown as one MP4, frame by frame from disk: a long film takes "
+            "no more RAM than a short one. The file carries the workflow; drop it onto ComfyUI to get the graph back.",
+            search_aliases=["save video", "export film", "mp4"],
+            inputs=[
+                SceneMemory.Input("memory", tooltip="The film to save. Recommended: the last Shot Generator's memory."),
+                io.String.Input(
+                    "filename_prefix",
+                    default="video/SceneMemory",
+                    tooltip="Folder and start of the file's name in the output folder. Recommended: video/SceneMemory.",
+                ),
+                io.Int.Input(
+                    "scale",
+                    default=1,
+                    min=1,
+                    max=16,
+                    tooltip="Enlarges the pictures by this whole number. Recommended: 6 with the world model, else 1.",
+                ),
+                io.Float.Input(
+                    "fps",
+                    default=0.0,
+                    min=0.0,
+                    max=120.0,
+                    step=1.0,
+                    tooltip="Frames a second of the file. 0 takes the memory's. Recommended: 0.",
+                ),
+                io.Int.Input(
+                    "quality",
+                    default=18,
+                    min=0,
+                    max=51,
+                    tooltip="H.264 rate factor: lower is better and larger. Recommended: 18.",
+                ),
+            ],
+            outputs=[io.Video.Output(tooltip="The saved film.")],
+            hidden=[io.Hidden.prompt, io.Hidden.extra_pnginfo],
+            is_output_node=True,
+        )
+
+    @classmethod
+    def execute(cls, memory: MemoryState, filename_prefix: str, scale: int, fps: float, quality: int) -> io.NodeOutput:
+        if memory.size is None:
+            raise ValueError("The memory is empty: there is nothing to save. Connect the memory of a Shot Generator.")
+        height, width = memory.size
+        folder, name, counter, subfolder, _ = folder_paths.get_save_image_path(
+            filename_prefix, folder_paths.get_output_directory(), width * scale, height * scale
+        )
+        file = f"{name}_{counter:05}_.mp4"
+        bar = comfy.utils.ProgressBar(memory.frames)
+
+        def on_frame(done: int, total: int) -> None:
+            comfy.model_management.throw_exception_if_processing_interrupted()
+            bar.update_absolute(done, total)
+
+        path = Path(folder) / file
+        part = path.with_suffix(".part.mp4")
+        try:
+            write_video(
+                memory,
+                part,
+                fps=fps,
+                scale=scale,
+                quality=quality,
+                metadata=cls._metadata(),
+                on_frame=on_frame,
+            )
+            part.replace(path)
+        finally:
+            part.unlink(missing_ok=True)
+        saved = ui.SavedResult(file, subfolder, io.FolderType.output)
+        return io.NodeOutput(InputImpl.VideoFromFile(str(path)), ui=ui.PreviewVideo([saved]))
+
+    @classmethod
+    def _metadata(cls) -> dict[str, Any]:
+        if args.disable_metadata:
+            return {}
+        return {**(cls.hidden.extra_pnginfo or {}), **({"prompt": cls.hidden.prompt} if cls.hidden.prompt else {})}

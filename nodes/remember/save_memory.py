@@ -1,0 +1,64 @@
+"""Save Memory: a memory as one file, to keep or to give away."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import comfy.model_management
+import comfy.utils
+import folder_paths
+from comfy_api.latest import io
+
+from ...memory.bank.archive import ENDING, export_bank
+from ...memory.state.state import MemoryState
+from ...memory.state.summary import bytes_text
+from .. import folders
+from ..messages import say
+from ..types import CATEGORY, SceneMemory
+
+
+class SaveMemory(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="SceneMemorySave",
+            display_name="Save Memory",
+            category=CATEGORY,
+            description="Writes everything that a memory holds into one file in the output folder: frames, cameras, "
+            "depth and edits. Load Memory, or Memory Bank with 'import', takes it up again on any computer.",
+            search_aliases=["export memory", "share", "backup"],
+            inputs=[
+                SceneMemory.Input("memory", tooltip="What to save. Recommended: the last Shot Generator's memory."),
+                io.String.Input(
+                    "filename_prefix",
+                    default="memory/SceneMemory",
+                    tooltip="Folder and start of the file's name in the output folder. "
+                    "Recommended: memory/ and the film's name.",
+                ),
+            ],
+            outputs=[
+                SceneMemory.Output(display_name="memory", tooltip="The same memory, to go on with."),
+                io.String.Output(display_name="file", tooltip="The file's name, as Load Memory lists it."),
+            ],
+            hidden=[io.Hidden.unique_id],
+            is_output_node=True,
+        )
+
+    @classmethod
+    def execute(cls, memory: MemoryState, filename_prefix: str) -> io.NodeOutput:
+        if memory.frames == 0:
+            raise ValueError("The memory is empty: there is nothing to save. Connect the memory of a Shot Generator.")
+        folder, name, counter, subfolder, _ = folder_paths.get_save_image_path(
+            filename_prefix, folder_paths.get_output_directory()
+        )
+        path = Path(folder) / f"{name}_{counter:05}_{ENDING}"
+        bar = comfy.utils.ProgressBar(1000)
+
+        def on_bytes(done: int, total: int) -> None:
+            comfy.model_management.throw_exception_if_processing_interrupted()
+            bar.update_absolute(round(1000 * done / max(1, total)), 1000)
+
+        export_bank(memory, path, on_bytes)
+        shown = (Path(subfolder) / path.name).as_posix()
+        say(cls, f"{shown}, {bytes_text(path.stat().st_size)}")
+        return io.NodeOutput(memory, f"{shown}{folders.IN_OUTPUT}")

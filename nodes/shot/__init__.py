@@ -1,0 +1,1 @@
+"""Nodes that film, and those that change how the model films."""

@@ -1,0 +1,164 @@
+"""Shot Generator: makes a shot along a camera path, segment by segment, remembering each."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import comfy.utils
+import latent_preview
+import numpy as np
+import torch
+from comfy_api.latest import io
+from numpy.typing import NDArray
+
+from ...generation.shot import ShotPlan, generate_shot, segment_lengths
+from ...memory.cameras.trajectory import Trajectory
+from ...memory.retrieval.settings import RetrievalSettings
+from ...memory.state.state import MemoryState
+from ..depth import NEAR_IS_WHITE, to_depth
+from ..inputs import depth_kind, depth_scale, side
+from ..pictures import preview_picture
+from ..types import CATEGORY, SceneMemory, SceneRetriever, SceneTrajectory
+from .shot_video import ShotVideo
+
+PREVIEW_SIZE = 512
+
+
+class ShotGenerator(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="SceneMemoryShotGenerator",
+            display_name="Shot Generator",
+            category=CATEGORY,
+            description="Films a shot along a camera path. For each segment it finds the past frames that saw the same "
+            "place, gives them to the model, and keeps the new frames in the bank at once. Cancel keeps every finished "
+            "segment. Chain several by 'memory' to make a film.",
+            search_aliases=["long video", "context as memory", "video sampler", "segment"],
+            inputs=[
+                io.Model.Input("model", tooltip="The video model. Recommended: MODEL of MoC Sparse Sampler."),
+                io.Vae.Input("vae", tooltip="The VAE that goes with the model. Recommended: VAE of Load World Model."),
+                io.Conditioning.Input("positive", tooltip="What to show. Recommended: CLIP Text Encode."),
+                SceneMemory.Input(
+                    "memory", tooltip="What the film remembers so far. Recommended: Memory Bank, or the shot before."
+                ),
+                SceneTrajectory.Input("trajectory", tooltip="Where the camera goes. Recommended: Camera Trajectory."),
+                io.Sampler.Input("sampler", tooltip="The sampling method. Recommended: SAMPLER of MoC Sparse Sampler."),
+                io.Sigmas.Input("sigmas", tooltip="The noise levels. Recommended: SIGMAS of MoC Sparse Sampler."),
+                SceneRetriever.Input(
+                    "retriever",
+                    optional=True,
+                    tooltip="How past frames are found again. Without one the model sees only the newest frames, and "
+                    "forgets. Recommended: FOV Retriever.",
+                ),
+                io.Conditioning.Input(
+                    "negative",
+                    optional=True,
+                    tooltip="What to avoid; matters only with cfg above 1. "
+                    "Recommended: leave it open with the world model.",
+                ),
+                io.Int.Input(
+                    "seed",
+                    default=0,
+                    min=0,
+                    max=0xFFFFFFFFFFFFFFFF,
+                    control_after_generate=True,
+                    tooltip="The same seed, memory and settings make the same shot. Recommended: any.",
+                ),
+                io.Float.Input(
+                    "cfg",
+                    default=1.0,
+                    min=0.0,
+                    max=30.0,
+                    step=0.1,
+                    tooltip="How strictly to follow the prompt. Recommended: 1 with the world model.",
+                ),
+                io.Int.Input(
+                    "segment_frames",
+                    default=0,
+                    min=0,
+                    max=1024,
+                    tooltip="Frames made at a time. 0 takes the model's own length. Recommended: 0.",
+                ),
+                side(
+                    "width",
+                    "Width in pixels while nothing is remembered. 0 takes the memory's, or the model's own. "
+                    "Recommended: 0.",
+                ),
+                side(
+                    "height",
+                    "Height in pixels while nothing is remembered. 0 takes the memory's, or the model's own. "
+                    "Recommended: 0.",
+                ),
+                io.Image.Input(
+                    "depth",
+                    optional=True,
+                    tooltip="Depth of what the shot will show, one picture for each frame of the camera path, if it is "
+                    "known, as from a 3-D scene. It is kept with the frames, and retrieval then knows what hides what. "
+                    "Recommended: leave it open.",
+                ),
+                depth_kind(),
+                depth_scale(),
+            ],
+            outputs=[
+                SceneMemory.Output(display_name="memory", tooltip="The memory with this shot in it."),
+                io.Video.Output(display_name="shot", tooltip="This shot alone, enlarged if small; for Save Video."),
+            ],
+        )
+
+    @classmethod
+    def execute(
+        cls,
+        model: Any,
+        vae: Any,
+        positive: list[Any],
+        memory: MemoryState,
+        trajectory: Trajectory,
+        sampler: Any,
+        sigmas: torch.Tensor,
+        seed: int,
+        cfg: float,
+        segment_frames: int,
+        width: int,
+        height: int,
+        retriever: RetrievalSettings | None = None,
+        negative: list[Any] | None = None,
+        depth: torch.Tensor | None = None,
+        depth_kind: str = NEAR_IS_WHITE,
+        depth_scale: float = 1.0,
+    ) -> io.NodeOutput:
+        plan = ShotPlan(
+            model=model,
+            vae=vae,
+            positive=positive,
+            negative=negative,
+            sampler=sampler,
+            sigmas=sigmas,
+            seed=seed,
+            cfg=cfg,
+            trajectory=trajectory,
+            retriever=retriever,
+            segment_frames=segment_frames,
+            width=width,
+            height=height,
+            depth=None if depth is None else to_depth(depth, depth_kind, depth_scale),
+        )
+        steps = max(1, sigmas.numel() - 1)
+        total = steps * len(segment_lengths(memory, plan))
+        bar = comfy.utils.ProgressBar(total)
+        previewer = latent_preview.get_previewer(model.load_device, model.model.latent_format)
+
+        def on_step(segment: int, step: int, x0: torch.Tensor) -> None:
+            picture = previewer.decode_latent_to_preview_image("JPEG", x0) if previewer else None
+            bar.update_absolute(segment * steps + step + 1, total, picture)
+
+        def on_pictures(segment: int, pictures: NDArray[np.uint8]) -> None:
+            newest = ("JPEG", preview_picture(pictures[-1]), PREVIEW_SIZE)
+            bar.update_absolute((segment + 1) * steps, total, newest)
+
+        state = memory
+        for done in generate_shot(memory, plan, on_step, on_pictures):
+            state = done.state
+            if not done.made:
+                on_pictures(done.index, state.read_frames([state.frames - 1]))
+        return io.NodeOutput(state, ShotVideo(state, memory.frames))

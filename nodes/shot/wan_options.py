@@ -1,0 +1,129 @@
+"""Wan Memory Options: the second model of a pair, and how a Wan is given its memory."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from comfy_api.latest import io
+
+from ...generation.adapters import model_kind
+from ...generation.wan.camera_layers import ATTACHMENT, read_camera_layers
+from ...generation.wan.family import family_of
+from ...generation.wan.options import AUTO, POSITIONS, TIMES, WanOptions, with_options
+from .. import folders
+from ..types import CATEGORY
+
+NO_FILE = "none"
+
+
+class WanMemoryOptions(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="SceneMemoryWanOptions",
+            display_name="Wan Memory Options",
+            category=CATEGORY,
+            description="For models of the Wan family in the Shot Generator: joins a pair of high and low noise models "
+            "into one, and says how remembered frames enter. Without this node everything follows the model.",
+            search_aliases=["wan 2.2", "high noise low noise", "A14B", "two models", "echo memory", "phantom"],
+            inputs=[
+                io.Model.Input(
+                    "model",
+                    tooltip="A Wan; of a pair, the high noise model. Recommended: MODEL of Load Diffusion Model.",
+                ),
+                io.Model.Input(
+                    "low_noise_model",
+                    optional=True,
+                    tooltip="The low noise model of Wan 2.2 14B, which goes on where the noise is below the boundary. "
+                    "Recommended: connect it for Wan 2.2 14B, leave it open for all others.",
+                ),
+                io.Float.Input(
+                    "boundary",
+                    default=0.875,
+                    min=0.01,
+                    max=0.99,
+                    step=0.005,
+                    tooltip="Noise level, from 1 to 0, below which the low noise model works. Recommended: 0.875 for "
+                    "text to video, 0.9 for image to video.",
+                ),
+                io.Combo.Input(
+                    "context_time",
+                    options=list(TIMES),
+                    default=AUTO,
+                    tooltip="At which time remembered frames stand beside the noisy ones. Recommended: auto; 'same as "
+                    "the segment' with Echo-Memory's and Phantom's weights.",
+                ),
+                io.Combo.Input(
+                    "context_position",
+                    options=list(POSITIONS),
+                    default=AUTO,
+                    tooltip="Where remembered frames stand in the order of time. Recommended: auto; 'after the "
+                    "segment' with Echo-Memory's and Phantom's weights.",
+                ),
+                io.Boolean.Input(
+                    "blank_negative",
+                    default=False,
+                    tooltip="The negative prompt sees blank frames in place of the remembered ones, so that cfg pulls "
+                    "towards the memory as well. Recommended: off; on with Phantom's weights.",
+                ),
+                io.Float.Input(
+                    "camera_scale",
+                    default=1.0,
+                    min=0.001,
+                    max=1000.0,
+                    step=0.05,
+                    tooltip="For Fun Camera: how far the model's camera goes for one scene unit. Recommended: 1, if a "
+                    "shot of 81 frames goes up to about 3 units.",
+                ),
+                io.ClipVision.Input(
+                    "clip_vision",
+                    optional=True,
+                    tooltip="For Wan 2.1 image to video: looks at the first picture of every segment. "
+                    "Recommended: clip_vision_h.",
+                ),
+                io.Combo.Input(
+                    "camera_layers",
+                    options=[NO_FILE, *folders.diffusion_models()],
+                    default=NO_FILE,
+                    optional=True,
+                    tooltip="For Echo-Memory's weights: their file once more. It holds layers for the camera path, "
+                    "which Load Diffusion Model leaves out. Recommended: none for all other models.",
+                ),
+            ],
+            outputs=[
+                io.Model.Output(tooltip="The model with these options, for MoC Sparse Sampler or Shot Generator.")
+            ],
+        )
+
+    @classmethod
+    def execute(
+        cls,
+        model: Any,
+        boundary: float,
+        context_time: str,
+        context_position: str,
+        blank_negative: bool,
+        camera_scale: float,
+        low_noise_model: Any = None,
+        clip_vision: Any = None,
+        camera_layers: str = NO_FILE,
+    ) -> io.NodeOutput:
+        if family_of(model) is None:
+            raise ValueError(
+                f"Wan Memory Options takes a Wan text to video, image to video, TI2V-5B, Fun Camera or VACE model, but "
+                f"this is {model_kind(model)}. Leave this node out, or load one of those."
+            )
+        options = WanOptions(
+            times=context_time,
+            positions=context_position,
+            blank_negative=blank_negative,
+            low_noise=low_noise_model,
+            boundary=boundary,
+            clip_vision=clip_vision,
+            camera_scale=camera_scale,
+        )
+        marked = with_options(model, options)
+        if camera_layers != NO_FILE:
+            layers = read_camera_layers(folders.diffusion_model(camera_layers), model.model.diffusion_model)
+            marked.set_attachments(ATTACHMENT, layers)
+        return io.NodeOutput(marked)

@@ -1,0 +1,1 @@
+"""Nodes for films of several shots from a script."""

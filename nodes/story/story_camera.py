@@ -1,0 +1,68 @@
+"""Story Camera: stands still where the story is, or at a place of its own after a cut."""
+
+from __future__ import annotations
+
+import numpy as np
+from comfy_api.latest import io
+
+from ...memory.cameras.camera import intrinsics_from_fov
+from ...memory.cameras.trajectory import Trajectory
+from ...memory.state.state import MemoryState
+from ..inputs import field_of_view, frame_rate
+from ..types import CATEGORY, SceneMemory, SceneTrajectory
+
+APART = 1000.0
+"""Scene units from one place to the next: far enough that no view of one holds anything of another."""
+
+
+class StoryCamera(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="SceneMemoryStoryCamera",
+            display_name="Story Camera",
+            category=CATEGORY,
+            description="The camera of a shot whose prompt moves it, as in stories: as far as the memory knows it "
+            "stands still. After a cut it stands elsewhere, so that the shot does not begin with the newest picture.",
+            search_aliases=["cut", "still camera", "StoryMem"],
+            inputs=[
+                SceneMemory.Input("memory", tooltip="The memory before the shot. Recommended: as for Shot Generator."),
+                io.Boolean.Input(
+                    "cut",
+                    default=True,
+                    tooltip="Whether a cut comes before this shot. Off lets it go on from the newest picture. "
+                    "Recommended: as the story says.",
+                ),
+                io.Int.Input(
+                    "frames", default=81, min=1, max=1001, tooltip="New frames of the shot. Recommended: 81, then 80."
+                ),
+                field_of_view("Horizontal field of view in degrees. Recommended: 70."),
+                frame_rate(
+                    "Frames a second, while nothing is remembered; after that the memory's own. Recommended: 16."
+                ),
+                io.Float.Input(
+                    "aspect",
+                    default=1.733,
+                    min=0.1,
+                    max=10.0,
+                    step=0.001,
+                    tooltip="Width divided by height, while nothing is remembered; after that the memory's own. "
+                    "Recommended: 1.733 for 832 x 480.",
+                ),
+            ],
+            outputs=[SceneTrajectory.Output(display_name="trajectory", tooltip="The camera, for Shot Generator.")],
+        )
+
+    @classmethod
+    def execute(
+        cls, memory: MemoryState, cut: bool, frames: int, fov: float, fps: float, aspect: float
+    ) -> io.NodeOutput:
+        if memory.size is not None and memory.fps is not None:
+            fps, aspect = memory.fps, memory.size[1] / memory.size[0]
+        pose = memory.last_pose.copy()
+        if cut and memory.frames:
+            pose = np.eye(4)
+            pose[0, 3] = APART * memory.shots
+        poses = np.repeat(pose[None], frames, axis=0)
+        lenses = np.repeat(intrinsics_from_fov(fov, aspect)[None], frames, axis=0)
+        return io.NodeOutput(Trajectory(poses, lenses, fps, "story"))

@@ -1,0 +1,211 @@
+"""Story Film: a chain of Shot Generators, one for each shot of a story."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from comfy_api.latest import io
+from comfy_execution.graph_utils import GraphBuilder
+
+from ...generation.adapters import adapter_for
+from ...memory.retrieval.settings import RetrievalSettings
+from ...memory.state.state import MemoryState
+from ...memory.story.keyframes import THRESHOLD, bank_of
+from ...memory.story.script import Story
+from ..inputs import side
+from ..types import CATEGORY, SceneMemory, SceneStory
+
+PER_SHOT = 3
+FPS = 16.0
+AGAIN = 1_000_003
+"""How far apart the seeds of the takes of one shot are."""
+
+
+class StoryFilm(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="SceneMemoryStoryFilm",
+            display_name="Story Film",
+            category=CATEGORY,
+            description="Films a story: for each shot its prompt, a camera, a Shot Generator and Story Keyframes. "
+            "Shots that are in the bank already are taken from there, so a film that was stopped goes on.",
+            search_aliases=["storyboard", "multi shot", "StoryMem", "Memento"],
+            enable_expand=True,
+            inputs=[
+                SceneStory.Input("story", tooltip="What to film. Recommended: Load Story."),
+                io.Model.Input("model", tooltip="The video model. Recommended: MODEL of Story Memory Options."),
+                io.Clip.Input("clip", tooltip="The text encoder of the model. Recommended: CLIP of Load CLIP."),
+                io.Vae.Input("vae", tooltip="The VAE of the model. Recommended: wan_2.1_vae."),
+                SceneMemory.Input(
+                    "memory",
+                    tooltip="What the film begins with. Recommended: Memory Bank; its start image is remembered as a "
+                    "reference.",
+                ),
+                io.Sampler.Input("sampler", tooltip="The sampling method. Recommended: uni_pc by KSampler Select."),
+                io.Sigmas.Input("sigmas", tooltip="The noise levels. Recommended: Basic Scheduler, simple, 40 steps."),
+                io.Conditioning.Input(
+                    "negative", optional=True, tooltip="What to avoid. Recommended: CLIP Text Encode; needed for cfg."
+                ),
+                io.ClipVision.Input(
+                    "clip_vision",
+                    optional=True,
+                    tooltip="Tells Story Keyframes which pictures are alike. Recommended: clip_vision_h.",
+                ),
+                io.Int.Input(
+                    "seed",
+                    default=0,
+                    min=0,
+                    max=0xFFFFFFFFFFFF,
+                    control_after_generate=True,
+                    tooltip="The first shot's seed; each later one takes the next number. Recommended: fixed.",
+                ),
+                io.String.Input(
+                    "takes",
+                    default="",
+                    tooltip="Shots to make anew: '4' makes shot 4 with another seed, '4=2, 7' the second other take of "
+                    "4 and the first of 7. The shots before stay as they are. Recommended: empty.",
+                ),
+                io.Float.Input(
+                    "cfg",
+                    default=3.5,
+                    min=0.0,
+                    max=30.0,
+                    step=0.1,
+                    tooltip="How strictly to follow the prompts. Recommended: 3.5; 1 with LoRAs for 4 steps.",
+                ),
+                io.Int.Input(
+                    "frames",
+                    default=81,
+                    min=5,
+                    max=1001,
+                    tooltip="Frames of a shot, those included with which it begins. Recommended: 81.",
+                ),
+                io.Int.Input(
+                    "last_shot", default=0, min=0, max=500, tooltip="Film up to this shot; 0 is all. Recommended: 0."
+                ),
+                io.Int.Input("keep", default=8, min=2, max=19, tooltip="Keyframes remembered. Recommended: 8."),
+                io.Int.Input(
+                    "fixed", default=3, min=0, max=18, tooltip="Of these, the oldest that always stay. Recommended: 3."
+                ),
+                side("width", "Width while nothing is remembered; 0 takes the model's own. Recommended: 0."),
+                side("height", "Height while nothing is remembered; 0 takes the model's own. Recommended: 0."),
+            ],
+            outputs=[
+                SceneMemory.Output(display_name="memory", tooltip="The memory with all shots; for Memory to Video.")
+            ],
+            hidden=[io.Hidden.unique_id, io.Hidden.dynprompt],
+        )
+
+    @classmethod
+    def validate_inputs(cls, takes: str | None) -> bool | str:
+        try:
+            takes_of(takes or "")
+        except ValueError as error:
+            return str(error)
+        return True
+
+    @classmethod
+    def execute(
+        cls,
+        story: Story,
+        model: Any,
+        clip: Any,
+        vae: Any,
+        memory: MemoryState,
+        sampler: Any,
+        sigmas: Any,
+        seed: int,
+        takes: str,
+        cfg: float,
+        frames: int,
+        last_shot: int,
+        keep: int,
+        fixed: int,
+        width: int,
+        height: int,
+        negative: Any = None,
+        clip_vision: Any = None,
+    ) -> io.NodeOutput:
+        bank_of([], keep, fixed)
+        wires = cls.hidden.dynprompt.get_node(cls.hidden.unique_id)["inputs"]
+        graph, again = GraphBuilder(), takes_of(takes)
+        given = {name: wires[name] for name in ("model", "vae", "sampler", "sigmas", "negative") if name in wires}
+        chosen = {"keep": keep, "fixed": fixed, "per_shot": PER_SHOT, "likeness": THRESHOLD}
+        if "clip_vision" in wires:
+            chosen["clip_vision"] = wires["clip_vision"]
+        retriever = _retriever(graph, keep + 1)
+        overlap, last = adapter_for(model).overlap, wires["memory"]
+        if memory.frames and not len(memory.pinned_frames()):
+            last = graph.node("SceneMemoryStoryKeyframes", id="keyframes 0", memory=last, **chosen).out(0)
+        shots = story.shots[: last_shot or None]
+        for number, shot in enumerate(shots, 1):
+            text = graph.node("CLIPTextEncode", id=f"text {number}", clip=wires["clip"], text=shot.prompt)
+            camera = graph.node(
+                "SceneMemoryStoryCamera",
+                id=f"camera {number}",
+                memory=last,
+                cut=shot.cut,
+                frames=frames if shot.cut else frames - overlap,
+                **_picture(model, width, height),
+            )
+            made = graph.node(
+                "SceneMemoryShotGenerator",
+                id=f"shot {number}",
+                **given,
+                positive=text.out(0),
+                memory=last,
+                trajectory=camera.out(0),
+                retriever=retriever,
+                seed=seed + number - 1 + AGAIN * again.get(number, 0),
+                cfg=cfg,
+                segment_frames=frames,
+                width=width if number == 1 else 0,
+                height=height if number == 1 else 0,
+            )
+            last = made.out(0)
+            if number < len(shots):
+                keys = graph.node("SceneMemoryStoryKeyframes", id=f"keyframes {number}", memory=last, **chosen)
+                last = keys.out(0)
+        return io.NodeOutput(last, expand=graph.finalize())
+
+
+def takes_of(text: str) -> dict[int, int]:
+    """Which other take of which shot, from "4=2, 7".
+
+    Raises:
+        ValueError: it is not that.
+    """
+    found: dict[int, int] = {}
+    for part in filter(None, (part.strip() for part in text.split(","))):
+        match = re.fullmatch(r"(\d{1,4})(?:\s*=\s*(\d{1,6}))?", part)
+        if match is None:
+            raise ValueError(f"takes is {text!r}: {part!r} is no shot. Use '4' or '4=2', joined with commas.")
+        found[int(match[1])] = int(match[2] or 1)
+    return found
+
+
+def _retriever(graph: GraphBuilder, k: int) -> list[Any]:
+    usual = RetrievalSettings()
+    retriever = graph.node(
+        "SceneMemoryFovRetriever",
+        id="retriever",
+        k=k,
+        strategy="pinned",
+        seed=0,
+        depth=usual.depth,
+        near=usual.near,
+        far=usual.far,
+        min_overlap=usual.min_overlap,
+        far_share=usual.far_share,
+        preview_frame=0,
+    )
+    out: list[Any] = retriever.out(0)
+    return out
+
+
+def _picture(model: Any, width: int, height: int) -> dict[str, float]:
+    """What the first camera is told of the picture; later ones ask the memory."""
+    usual = adapter_for(model).default_size
+    return {"fov": 70.0, "fps": FPS, "aspect": (width or usual[0]) / (height or usual[1])}

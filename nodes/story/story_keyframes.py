@@ -1,0 +1,117 @@
+"""Story Keyframes: what a story remembers of its newest shot, and what it forgets for that."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from comfy_api.latest import io, ui
+from numpy.typing import NDArray
+
+from ...memory.state.edits import Edit
+from ...memory.state.frame_ranges import runs_of
+from ...memory.state.state import MemoryState
+from ...memory.story.keyframes import THRESHOLD, bank_of, choose_keyframes, picture_features, unlike
+from ..messages import say
+from ..pictures import to_image
+from ..types import CATEGORY, SceneMemory
+
+
+class StoryKeyframes(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="SceneMemoryStoryKeyframes",
+            display_name="Story Keyframes",
+            category=CATEGORY,
+            description="Chooses keyframes of the newest shot and pins them, so that the next shots see them. The "
+            "oldest ones stay; of the others the newest. Place it between two Shot Generators whose retriever takes "
+            "'pinned'.",
+            search_aliases=["StoryMem", "key frames", "memory update"],
+            inputs=[
+                SceneMemory.Input("memory", tooltip="The memory with the new shot. Recommended: from Shot Generator."),
+                io.Int.Input("keep", default=8, min=2, max=19, tooltip="Keyframes kept in all. Recommended: 8."),
+                io.Int.Input(
+                    "fixed",
+                    default=3,
+                    min=0,
+                    max=18,
+                    tooltip="So many of the oldest keyframes are never forgotten. Recommended: 3.",
+                ),
+                io.Int.Input(
+                    "per_shot", default=3, min=1, max=10, tooltip="New keyframes of a shot, at most. Recommended: 3."
+                ),
+                io.Float.Input(
+                    "likeness",
+                    default=THRESHOLD,
+                    min=0.1,
+                    max=1.0,
+                    step=0.01,
+                    tooltip="A keyframe is less like the one before than this, and not more like any other. "
+                    "Recommended: 0.9.",
+                ),
+                io.ClipVision.Input(
+                    "clip_vision",
+                    optional=True,
+                    tooltip="Tells which pictures are alike by what they show; without it by their colours. "
+                    "Recommended: clip_vision_h.",
+                ),
+            ],
+            outputs=[
+                SceneMemory.Output(
+                    display_name="memory", tooltip="The memory in which exactly these frames are pinned."
+                ),
+                io.Image.Output(display_name="keyframes", tooltip="All keyframes, the oldest first."),
+            ],
+            hidden=[io.Hidden.unique_id],
+        )
+
+    @classmethod
+    def execute(
+        cls, memory: MemoryState, keep: int, fixed: int, per_shot: int, likeness: float, clip_vision: Any = None
+    ) -> io.NodeOutput:
+        if not memory.frames:
+            raise ValueError("The memory holds no frames yet. Connect the memory of a Shot Generator.")
+        pinned = memory.pinned_frames()
+        shot = np.arange(*_newest_shot(memory))
+        shot = shot[memory.flags(shot).usable]
+        found: list[int] = []
+        if len(shot):
+            seen = _features(memory, shot, clip_vision)
+            chosen = choose_keyframes(seen, per_shot, likeness)
+            old = pinned[~np.isin(pinned, shot)]
+            kept = _features(memory, old, clip_vision) if len(old) else np.empty((0, seen.shape[1]))
+            found = [int(shot[chosen[place]]) for place in unlike(seen[chosen], kept, likeness)]
+        bank = np.asarray(bank_of([*pinned.tolist(), *found], keep, fixed), dtype=np.int64)
+        state = _changed(memory, "unpin", pinned[~np.isin(pinned, bank)])
+        state = _changed(state, "pin", bank[~np.isin(bank, pinned)])
+        say(cls, f"{len(found)} new keyframes, {len(bank)} in all")
+        pictures = to_image(memory.read_frames(bank, nearest=True))
+        return io.NodeOutput(state, pictures, ui=ui.PreviewImage(pictures, cls=cls))
+
+
+def _newest_shot(memory: MemoryState) -> tuple[int, int]:
+    """(start, stop) of the shot that was made last."""
+    shots = memory.segments.shots(memory.segment_at(np.arange(memory.frames)))
+    other = np.flatnonzero(shots != shots[-1])
+    return (int(other[-1]) + 1 if len(other) else 0), memory.frames
+
+
+def _changed(memory: MemoryState, kind: str, frames: NDArray[np.int64]) -> MemoryState:
+    if not len(frames):
+        return memory
+    edit = Edit(kind, runs_of(frames))
+    return memory.bank.edit(memory, edit) if memory.bank else memory.with_edit(edit)
+
+
+def _features(memory: MemoryState, frames: NDArray[np.int64], clip_vision: Any) -> NDArray[np.float64]:
+    """One row for each frame, read a few at a time."""
+    rows = []
+    for start in range(0, len(frames), 16):
+        pictures = memory.read_frames(frames[start : start + 16], nearest=True)
+        if clip_vision is None:
+            rows.append(picture_features(pictures))
+        else:
+            seen = clip_vision.encode_image(to_image(pictures))["image_embeds"]
+            rows.append(seen.float().cpu().numpy().astype(np.float64))
+    return np.concatenate(rows)

@@ -1,0 +1,63 @@
+"""Load Story LoRA: StoryMem's and Memento's LoRAs as their authors saved them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import comfy.sd
+import comfy.utils
+import folder_paths
+from comfy_api.latest import io
+
+from ...generation.story.lora import for_host
+from ..types import CATEGORY
+
+
+class LoadStoryLora(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="SceneMemoryLoadStoryLora",
+            display_name="Load Story LoRA",
+            category=CATEGORY,
+            description="Puts StoryMem's or Memento's LoRA on a Wan 2.2. Their names and scale are those of another "
+            "library, so that the stock LoRA loader finds nothing in them; here both are set right first.",
+            search_aliases=["StoryMem", "Memento", "MI2V", "MM2V", "rslora"],
+            inputs=[
+                io.Model.Input("model", tooltip="One of the pair. Recommended: MODEL of Load Diffusion Model."),
+                io.Combo.Input(
+                    "lora",
+                    options=lora_files(),
+                    tooltip="A file in models/loras. Recommended: backbone_high_noise on the high noise model, "
+                    "backbone_low_noise on the other.",
+                ),
+                io.Float.Input(
+                    "strength",
+                    default=1.0,
+                    min=-10.0,
+                    max=10.0,
+                    step=0.05,
+                    tooltip="How strongly it works. Recommended: 1, as it was trained.",
+                ),
+            ],
+            outputs=[io.Model.Output(tooltip="The model with the LoRA, for Wan Memory Options.")],
+        )
+
+    @classmethod
+    def execute(cls, model: Any, lora: str, strength: float) -> io.NodeOutput:
+        path = Path(folder_paths.get_full_path_or_raise("loras", lora))
+        if path.suffix != ".safetensors":
+            raise ValueError(f"lora is {lora}: only .safetensors files are read. Download that form of the file.")
+        weights = for_host(comfy.utils.load_torch_file(str(path), safe_load=True), path.name)
+        patched, _ = comfy.sd.load_lora_for_models(model, None, weights, strength, 0.0)
+        if patched.patches_uuid == model.patches_uuid:
+            raise ValueError(
+                f"Nothing in {path.name} fits this model. Use it on Wan 2.2 A14B: text or image to video as it says."
+            )
+        return io.NodeOutput(patched)
+
+
+def lora_files() -> list[str]:
+    """LoRA files that hold plain numbers."""
+    return [name for name in folder_paths.get_filename_list("loras") if name.endswith(".safetensors")]
