@@ -1,4 +1,4 @@
-"""Scripts of stories in ComfyUI's input folder."""
+"""Scripts of stories: those that come with the pack, and those in ComfyUI's input folder."""
 
 from __future__ import annotations
 
@@ -11,6 +11,13 @@ from ..folders import MOST_FILES
 
 NO_FILE = "none"
 ENDING = ".json"
+BUNDLED = " [bundled]"
+STORIES = Path(__file__).resolve().parents[2] / "workflows" / "stories"
+
+
+def bundled_stories() -> list[str]:
+    """Stories that come with the pack, as "NAME [bundled]"."""
+    return sorted(f"{path.stem}{BUNDLED}" for path in STORIES.glob(f"*{ENDING}"))
 
 
 def story_files() -> list[str]:
@@ -27,14 +34,16 @@ def story_files() -> list[str]:
 
 
 def story_file(name: str) -> Path:
-    """The file of a name from `story_files`.
+    """The file of a name from `story_files` or `bundled_stories`.
 
     Raises:
         ValueError: there is no such file, with some of those that there are.
     """
-    there = story_files()
+    bundled, there = bundled_stories(), story_files()
+    if name in bundled:
+        return STORIES / f"{name.removesuffix(BUNDLED)}{ENDING}"
     if name not in there:
-        known = "; ".join(there[:10]) or "none"
+        known = "; ".join([*bundled, *there][:10])
         raise ValueError(
             f"file is {name!r}: choose a story ({ENDING}, at most {MAX_BYTES // 2**20} MB). There are: {known}. Put "
             "yours into ComfyUI's input folder and press R to see it."

@@ -25,10 +25,10 @@ class LoadStory(io.ComfyNode):
             inputs=[
                 io.Combo.Input(
                     "file",
-                    options=[story_files.NO_FILE, *story_files.story_files()],
+                    options=[story_files.NO_FILE, *story_files.bundled_stories(), *story_files.story_files()],
                     default=story_files.NO_FILE,
-                    tooltip="A story in ComfyUI's input folder. Press R to see a file that you have just put there. "
-                    "Recommended: begin with one of the stories that come with StoryMem.",
+                    tooltip="A story that comes with the pack, or one in ComfyUI's input folder. Press R to see a file "
+                    "that you have just put there. Recommended: a bundled one first, then one of your own like it.",
                 ),
             ],
             outputs=[

@@ -59,5 +59,6 @@ class LoadStoryLora(io.ComfyNode):
 
 
 def lora_files() -> list[str]:
-    """LoRA files that hold plain numbers."""
-    return [name for name in folder_paths.get_filename_list("loras") if name.endswith(".safetensors")]
+    """LoRA files that hold plain numbers, folders with / on every system: a workflow finds them on another one too."""
+    names = folder_paths.get_filename_list("loras")
+    return [Path(name).as_posix() for name in names if name.endswith(".safetensors")]
