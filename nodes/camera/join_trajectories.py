@@ -5,13 +5,14 @@ from __future__ import annotations
 from comfy_api.latest import io
 
 from ...memory.cameras.joins import joined
-from ...memory.cameras.pacing import EASINGS, speeds_from_text
+from ...memory.cameras.pacing import speeds_from_text
 from ...memory.cameras.trajectory import Trajectory
 from ...memory.pictures.picture_of_trajectory import figures
 from ..messages import say
 from ..types import CATEGORY, SceneTrajectory
+from .path_inputs import MOST_FRAMES, easing, frame_count, path_outputs, scale, speed
 
-MOST, MOST_FRAMES = 50, 1_000_000
+MOST = 50
 PREFIX = "path_"
 
 
@@ -47,34 +48,17 @@ class JoinTrajectories(io.ComfyNode):
                     "that the camera does not jerk. 0 changes it at once, and keeps every path exactly. "
                     "Recommended: 12.",
                 ),
-                io.Int.Input(
+                frame_count(
                     "frames",
-                    default=0,
-                    min=0,
-                    max=MOST_FRAMES,
-                    tooltip="Length of the whole in frames: it is played slower or faster. 0 leaves it as long as it "
-                    "is. Recommended: 0.",
+                    0,
+                    "Length of the whole in frames: it is played slower or faster. 0 leaves it as long as it is. "
+                    "Recommended: 0.",
                 ),
-                io.Combo.Input(
-                    "easing",
-                    options=list(EASINGS),
-                    default="even",
-                    tooltip="How the whole starts and stops; 'even' leaves it as it is. Recommended: even.",
-                ),
-                io.String.Input(
-                    "speed",
-                    default="",
-                    tooltip="Speed curve of the whole: how many times as fast as usual, at evenly spaced moments, "
-                    "such as 1, 0.2, 1 for slow in the middle. Recommended: empty.",
-                ),
-                io.Float.Input(
-                    "scale",
-                    default=1.0,
-                    min=0.0,
-                    max=100_000.0,
-                    step=0.01,
-                    tooltip="How many times as far the camera goes; 0 keeps only the turning. Where the whole begins "
-                    "stays. Recommended: 1.",
+                easing("even", "How the whole starts and stops; 'even' leaves it as it is. Recommended: even."),
+                speed(" of the whole"),
+                scale(
+                    "How many times as far the camera goes; 0 keeps only the turning. Where the whole begins stays. "
+                    "Recommended: 1."
                 ),
                 io.Boolean.Input(
                     "backwards",
@@ -82,10 +66,7 @@ class JoinTrajectories(io.ComfyNode):
                     tooltip="From the last camera of the whole to its first. Recommended: off.",
                 ),
             ],
-            outputs=[
-                SceneTrajectory.Output(display_name="trajectory", tooltip="The whole camera path."),
-                io.Int.Output(display_name="frames", tooltip="How many frames it has."),
-            ],
+            outputs=path_outputs("The whole camera path."),
             hidden=[io.Hidden.unique_id],
         )
 

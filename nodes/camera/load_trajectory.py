@@ -9,9 +9,10 @@ from ...memory.camera_files.reading import AUTO
 from ...memory.pictures.picture_of_trajectory import figures
 from ...memory.state.state import MemoryState
 from ..messages import say
-from ..types import CATEGORY, SceneMemory, SceneTrajectory
+from ..types import CATEGORY
 from .camera_folders import NO_FILE, camera_file, camera_files, content_stamp
-from .placing import AT_THE_END, BEGINS, placed, rate_and_aspect
+from .path_inputs import aspect, begins, continued_memory, frame_count, path_outputs, scale
+from .placing import placed, rate_and_aspect
 
 BESIDE = "beside it"
 
@@ -42,36 +43,13 @@ class LoadTrajectory(io.ComfyNode):
                     tooltip="How the file is written. Name it if it is not recognised, to be told what is wrong. "
                     f"Recommended: {AUTO}.",
                 ),
-                io.Combo.Input(
-                    "begins",
-                    options=list(BEGINS),
-                    default=AT_THE_END,
-                    tooltip="Where the path begins: at the last camera of the memory (at the origin where none is "
-                    f"connected), or at the place that the file says. Recommended: {AT_THE_END}.",
+                begins("at the place that the file says"),
+                scale(
+                    "How many of our scene units (about metres) one unit of the file is; 0 keeps only the turning. "
+                    "Recommended: 1, or what makes the path 1 to 3 units long."
                 ),
-                io.Float.Input(
-                    "scale",
-                    default=1.0,
-                    min=0.0,
-                    max=100_000.0,
-                    step=0.01,
-                    tooltip="How many of our scene units (about metres) one unit of the file is; 0 keeps only the "
-                    "turning. Recommended: 1, or what makes the path 1 to 3 units long.",
-                ),
-                io.Int.Input(
-                    "first_frame",
-                    default=0,
-                    min=0,
-                    max=1_000_000,
-                    tooltip="Leave out the frames before this one. Recommended: 0.",
-                ),
-                io.Int.Input(
-                    "frames",
-                    default=0,
-                    min=0,
-                    max=1_000_000,
-                    tooltip="How many frames to take; 0 takes all. Recommended: 0.",
-                ),
+                frame_count("first_frame", 0, "Leave out the frames before this one. Recommended: 0."),
+                frame_count("frames", 0, "How many frames to take; 0 takes all. Recommended: 0."),
                 io.Float.Input(
                     "fps",
                     default=0.0,
@@ -90,13 +68,10 @@ class LoadTrajectory(io.ComfyNode):
                     tooltip="Horizontal field of view in degrees instead of the file's; 0 takes the file's, else 70. "
                     "Recommended: 0.",
                 ),
-                io.Float.Input(
-                    "aspect",
-                    default=0.0,
-                    min=0.0,
-                    max=10.0,
-                    step=0.01,
-                    tooltip="Width divided by height of the pictures; 0 takes the memory's own, else the file's. "
+                aspect(
+                    0.0,
+                    0.0,
+                    "Width divided by height of the pictures; 0 takes the memory's own, else the file's. "
                     "Recommended: 0.",
                 ),
                 io.String.Input(
@@ -113,17 +88,9 @@ class LoadTrajectory(io.ComfyNode):
                     tooltip="The second file of layouts that have the lens in one of its own, such as LingBot's "
                     f"intrinsics.npy. Recommended: {BESIDE}, under its usual name.",
                 ),
-                SceneMemory.Input(
-                    "memory",
-                    optional=True,
-                    tooltip="The path begins at the last camera of this memory, at its frame rate and shape. "
-                    "Recommended: connect what the shot continues.",
-                ),
+                continued_memory("The path begins at the last camera of this memory, at its frame rate and shape."),
             ],
-            outputs=[
-                SceneTrajectory.Output(display_name="trajectory", tooltip="The camera path."),
-                io.Int.Output(display_name="frames", tooltip="How many frames it has."),
-            ],
+            outputs=path_outputs(),
             hidden=[io.Hidden.unique_id],
         )
 

@@ -8,14 +8,15 @@ import numpy as np
 from comfy_api.latest import io
 
 from ...memory.cameras.camera_3d import camera_from_3d
-from ...memory.cameras.pacing import EASINGS, speeds_from_text
+from ...memory.cameras.pacing import speeds_from_text
 from ...memory.cameras.through import BY_WAY, TIMINGS, path_through
 from ...memory.pictures.picture_of_trajectory import figures
 from ...memory.state.state import MemoryState
 from ..inputs import frame_rate
 from ..messages import say
-from ..types import CATEGORY, SceneMemory, SceneTrajectory
-from .placing import AT_THE_END, BEGINS, placed, rate_and_aspect
+from ..types import CATEGORY
+from .path_inputs import aspect, begins, continued_memory, easing, frame_count, path_outputs, scale, speed
+from .placing import AT_THE_END, placed, rate_and_aspect
 
 AROUND, STRAIGHT = "around what they look at", "straight between them"
 MOST = 50
@@ -45,13 +46,7 @@ class TrajectoryFrom3DCameras(io.ComfyNode):
                     ),
                     tooltip="The cameras to pass, first to last. Recommended: 2 to 6.",
                 ),
-                io.Int.Input(
-                    "frames",
-                    default=81,
-                    min=1,
-                    max=1_000_000,
-                    tooltip="Length of the path in frames. Recommended: 81.",
-                ),
+                frame_count("frames", 81, "Length of the path in frames. Recommended: 81.", least=1),
                 io.Combo.Input(
                     "motion",
                     options=[AROUND, STRAIGHT],
@@ -71,59 +66,26 @@ class TrajectoryFrom3DCameras(io.ComfyNode):
                     tooltip="How the time is shared out: more for a longer way, so that the camera keeps its pace, or "
                     f"the same from each camera to the next. Recommended: {BY_WAY}.",
                 ),
-                io.Combo.Input(
-                    "easing",
-                    options=list(EASINGS),
-                    default="smooth",
-                    tooltip="'smooth' starts and stops gently, 'even' keeps one speed. Recommended: smooth.",
+                easing("smooth", "'smooth' starts and stops gently, 'even' keeps one speed. Recommended: smooth."),
+                speed(),
+                scale(
+                    "How many of our scene units (about metres) one unit of the 3D view is. Recommended: 1, or what "
+                    "makes the path a few units long."
                 ),
-                io.String.Input(
-                    "speed",
-                    default="",
-                    tooltip="Speed curve: how many times as fast as usual, at evenly spaced moments, such as 1, 0.2, 1 "
-                    "for slow in the middle. Recommended: empty.",
-                ),
-                io.Float.Input(
-                    "scale",
-                    default=1.0,
-                    min=0.0,
-                    max=100_000.0,
-                    step=0.01,
-                    tooltip="How many of our scene units (about metres) one unit of the 3D view is. Recommended: 1, or "
-                    "what makes the path a few units long.",
-                ),
-                io.Combo.Input(
-                    "begins",
-                    options=list(BEGINS),
-                    default=AT_THE_END,
-                    tooltip="Where the path begins: at the last camera of the memory (at the origin where none is "
-                    f"connected), or where the first camera stands in the 3D view. Recommended: {AT_THE_END}.",
-                ),
+                begins("where the first camera stands in the 3D view"),
                 frame_rate(
                     "Frames a second, while nothing is remembered; after that the memory's own. "
                     "Recommended: 16 with Wan, 8 with the world model."
                 ),
-                io.Float.Input(
-                    "aspect",
-                    default=1.6,
-                    min=0.1,
-                    max=10.0,
-                    step=0.01,
-                    tooltip="Width divided by height of the pictures, while nothing is remembered; after that the "
-                    "memory's own. The 3D view says how high a camera sees, this how wide. "
-                    "Recommended: 1.6 for 96 x 60.",
+                aspect(
+                    1.6,
+                    0.1,
+                    "Width divided by height of the pictures, while nothing is remembered; after that the memory's "
+                    "own. The 3D view says how high a camera sees, this how wide. Recommended: 1.6 for 96 x 60.",
                 ),
-                SceneMemory.Input(
-                    "memory",
-                    optional=True,
-                    tooltip="The path begins at the last camera of this memory. Recommended: connect what the shot "
-                    "continues.",
-                ),
+                continued_memory(),
             ],
-            outputs=[
-                SceneTrajectory.Output(display_name="trajectory", tooltip="The camera path."),
-                io.Int.Output(display_name="frames", tooltip="How many frames it has."),
-            ],
+            outputs=path_outputs(),
             hidden=[io.Hidden.unique_id],
         )
 

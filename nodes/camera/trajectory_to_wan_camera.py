@@ -10,6 +10,7 @@ from ...memory.cameras.wan_camera import FRAMES, SIDE, wan_camera_embedding
 from ...memory.pictures.picture_of_trajectory import figures
 from ..messages import say
 from ..types import CATEGORY, SceneTrajectory
+from .path_inputs import frame_count, scale
 
 WHOLE, PART = "the whole path", "from first_frame on"
 CROPPED, AS_IT_IS = "crop to the size", "as it is"
@@ -58,21 +59,11 @@ class TrajectoryToWanCamera(io.ComfyNode):
                     tooltip="The whole path, played slower or faster to fit the length, or as many frames of it as the "
                     f"length says. Recommended: {WHOLE}.",
                 ),
-                io.Int.Input(
-                    "first_frame",
-                    default=0,
-                    min=0,
-                    max=1_000_000,
-                    tooltip="Where to begin if not the whole path is taken. Recommended: 0.",
-                ),
-                io.Float.Input(
-                    "scale",
-                    default=1.0,
-                    min=0.0,
-                    max=1000.0,
-                    step=0.01,
-                    tooltip="How many times as far the model's camera goes; 0 keeps only the turning. The stock moves "
-                    "go 1.5 to 3 units in 81 frames. Recommended: 1, or what makes the path about as long.",
+                frame_count("first_frame", 0, "Where to begin if not the whole path is taken. Recommended: 0."),
+                scale(
+                    "How many times as far the model's camera goes; 0 keeps only the turning. The stock moves go 1.5 "
+                    "to 3 units in 81 frames. Recommended: 1, or what makes the path about as long.",
+                    most=1000.0,
                 ),
                 io.Combo.Input(
                     "lens",

@@ -30,18 +30,6 @@ POSES, LENS = known_cameras(40)
 Put = Callable[[Files], Path]
 
 
-@pytest.fixture
-def put(tmp_path: Path) -> Put:
-    """Writes files into a folder; gives the path of the first."""
-
-    def write(files: Files) -> Path:
-        for name, data in files.items():
-            (tmp_path / name).write_bytes(data)
-        return tmp_path / next(iter(files))
-
-    return write
-
-
 def camera_of(name: str) -> str:
     return "cam02" if name == "ReCamMaster" else ""
 
