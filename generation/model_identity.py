@@ -1,4 +1,4 @@
-"""A cheap identity of a MODEL and a VAE: what they are, a sample of their weights, and every patch on them."""
+"""A cheap identity of a MODEL, a VAE and a CLIP: what they are, a sample of their weights, and every patch on them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import comfy.ldm.modules.attention
 from comfy.model_patcher import ModelPatcher
-from comfy.sd import VAE
+from comfy.sd import CLIP, VAE
 from torch import Tensor
 
 from .identity import Identity
@@ -35,7 +35,7 @@ _VAE_WHERE = ("patcher", "device", "output_device", "offload_device", "size")
 
 def identity() -> Identity:
     """An ``Identity`` that knows the host's models."""
-    return Identity({ModelPatcher: _tell_model, VAE: _tell_vae})
+    return Identity({ModelPatcher: _tell_model, VAE: _tell_vae, CLIP: _tell_clip})
 
 
 def latent_space(vae: Any) -> str:
@@ -68,6 +68,17 @@ def _tell_vae(into: Identity, vae: VAE) -> None:
             into.add(name, held)
     into.managed(network, _unpatched(vae.patcher, ""), _sample(network))
     into.add("patches", vae.patcher.patches, sample=64)
+
+
+def _tell_clip(into: Identity, clip: CLIP) -> None:
+    network, patcher = clip.cond_stage_model, clip.patcher
+    for name in ("layer_idx", "use_clip_schedule", "apply_hooks_to_conds", "tokenizer_options"):
+        into.add(name, getattr(clip, name, None))
+    into.add("tokenizer", type(clip.tokenizer))
+    into.managed(network, _unpatched(patcher, ""), _sample(network))
+    into.add("patches", patcher.patches, sample=64)
+    for name in ("object_patches", "hook_patches", "forced_hooks"):
+        into.add(name, getattr(patcher, name, None), sample=64)
 
 
 def _unpatched(patcher: ModelPatcher, prefix: str) -> dict[str, Tensor]:

@@ -31,14 +31,21 @@ def sample(
     """The latent of one segment, in the VAE's space. ``on_step(step, x0)`` is called after each step.
 
     A pair of models goes over the noise levels as two of the host's advanced samplers would, the second without noise
-    of its own.
+    of its own. Where a model makes pictures and sound, the latent of the pictures is returned.
     """
     noise = comfy.sample.prepare_noise(prepared.latent, seed)
     latent, done = prepared.latent, 0
     for one, levels in passes(prepared.model or model, prepared, sigmas):
-        latent = _sampled(one, prepared, latent, noise, sampler, levels, cfg, seed, done, on_step)
-        noise, done = torch.zeros_like(noise), done + len(levels) - 1
+        fresh = torch.zeros_like(noise) if done else noise
+        latent = _sampled(one, prepared, latent, fresh, sampler, levels, cfg, seed, done, on_step)
+        done += len(levels) - 1
+    latent = pictures_of(latent)
     return latent[:, :, prepared.in_front :] if prepared.in_front else latent
+
+
+def pictures_of(latent: Tensor) -> Tensor:
+    """The latent of the pictures: of the host's pair of pictures and sound the first, else the latent itself."""
+    return latent.unbind()[0] if latent.is_nested else latent
 
 
 def passes(model: Any, prepared: Prepared, sigmas: Tensor) -> list[tuple[Any, Tensor]]:
@@ -70,7 +77,7 @@ def _sampled(
     guider.set_cfg(cfg)
 
     def callback(step: int, x0: Tensor, x: Tensor, total: int) -> None:
-        on_step(done + step, x0)
+        on_step(done + step, pictures_of(x0))
         comfy.model_management.throw_exception_if_processing_interrupted()
 
     made = guider.sample(

@@ -21,6 +21,7 @@ from .remember.memory_frames import MemoryFrames
 from .remember.memory_info import MemoryInfo
 from .remember.memory_to_video import MemoryToVideo
 from .remember.save_memory import SaveMemory
+from .shot.minimax_prompt import MinimaxH3Prompt
 from .shot.moc_routing import MocRouting
 from .shot.moc_sampler import MocSampler
 from .shot.shot_generator import ShotGenerator
@@ -50,6 +51,7 @@ NODES: list[type[io.ComfyNode]] = [
     FovRetriever,
     MocSampler,
     WanMemoryOptions,
+    MinimaxH3Prompt,
     LoadStoryLora,
     StoryMemoryOptions,
     ShotGenerator,

@@ -6,6 +6,7 @@ from typing import Any
 
 from .base import Adapter
 from .memento import MementoAdapter
+from .minimax_h3 import MinimaxH3Adapter
 from .storymem import StoryMemAdapter
 from .wan import WanAdapter
 from .wan_camera import WanCameraAdapter
@@ -19,6 +20,7 @@ ADAPTERS: tuple[type[Adapter], ...] = (
     WanAdapter,
     WanCameraAdapter,
     WanVaceAdapter,
+    MinimaxH3Adapter,
 )
 
 
@@ -33,8 +35,8 @@ def adapter_for(model: Any) -> Adapter:
             return adapter.for_model(model)
     raise ValueError(
         f"Shot Generator cannot give memory to this model ({model_kind(model)}) yet. "
-        "Load one that it serves: Wan 2.1 or 2.2 text to video or image to video, TI2V-5B, Fun Camera, VACE, or the "
-        "model of Load World Model."
+        "Load one that it serves: Wan 2.1 or 2.2 text to video or image to video, TI2V-5B, Fun Camera, VACE, MiniMax "
+        "H3, or the model of Load World Model."
     )
 
 

@@ -21,6 +21,7 @@ NODES = (
     "SceneMemoryMocRouting",
     "SceneMemoryShotGenerator",
     "SceneMemoryWanOptions",
+    "SceneMemoryMinimaxPrompt",
     "SceneMemoryToVideo",
     "SceneMemoryLoadWorldModel",
     "SceneMemoryWorldScene",

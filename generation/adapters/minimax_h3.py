@@ -1,0 +1,134 @@
+"""Adapter of MiniMax H3: remembered frames are its own references, or its first and last keyframe.
+
+ComfyUI takes references or keyframes in one pass, not both: given both, it looks for the keyframes among the latents of
+the references and fails. So a segment that goes on begins with the newest frame as first keyframe, and ends with a remembered
+one as last keyframe if one was taken where it ends; after a cut the remembered frames are references.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..minimax.keyframes import frame_at_the_end
+from ..minimax.prompt import ALWAYS, H3Prompt, prompt_of, with_pictures
+from ..segment import Segment
+from ..wan.start import as_image
+from .base import Adapter, Conditioning, Prepared
+
+STRIDE, REST = 17, 5
+"""The model makes 17k + 5 frames."""
+
+CHANNELS = 24
+FEWEST = STRIDE + REST
+
+
+class MinimaxH3Adapter(Adapter):
+    """Nothing is patched and nothing copied: the host's own nodes encode prompt and pictures, for each segment anew.
+
+    The model makes sound along with the pictures. It is not kept: ``sampling.sample`` returns the pictures alone.
+    """
+
+    name = "MiniMax H3"
+    version = 1
+    default_segment = 124
+    longest_segment = 362
+    default_size = (1344, 768)
+    size_multiple = 32
+    context_without_retriever = 0
+    most_context = 9
+    overlap = 1
+
+    @staticmethod
+    def serves(model: Any) -> bool:
+        network = getattr(model.model, "diffusion_model", None)
+        return (type(network).__module__, type(network).__name__) == ("comfy.ldm.minimax.model", "MiniMaxH3Model")
+
+    def prepare(
+        self, model: Any, positive: Conditioning, negative: Conditioning | None, segment: Segment, vae: Any = None
+    ) -> Prepared:
+        from comfy_extras.nodes_minimax_h3 import EmptyMiniMaxH3LatentAV
+
+        _check_vae(vae)
+        if prompt_of(positive) is None:
+            raise ValueError(
+                "MiniMax H3 reads the prompt together with the remembered frames, so it must be encoded anew for every "
+                "segment. Connect MiniMax H3 Prompt to 'positive' in place of the node that is there."
+            )
+        (latent,) = EmptyMiniMaxH3LatentAV.execute(segment.width, segment.height, len(segment)).args
+        return Prepared(
+            positive=_told(positive, segment, vae),
+            negative=None if negative is None else _told(negative, segment, vae),
+            latent=latent["samples"],
+        )
+
+    def segment_lengths(self, frames: int, wanted: int, continues: bool = False) -> list[int]:
+        length = wanted or self.default_segment
+        if length % STRIDE != REST or length < FEWEST:
+            better = max(FEWEST, round((length - REST) / STRIDE) * STRIDE + REST)
+            raise ValueError(
+                f"segment_frames is {wanted}: {self.name} makes 17k+5 frames at a time. "
+                f"Use {better}, or 0 for its own length ({self.default_segment})."
+            )
+        super().segment_lengths(frames, wanted)
+        lengths = []
+        while frames > 0:
+            lengths.append(min(frames, length - self.overlap * (continues or bool(lengths))))
+            frames -= lengths[-1]
+        return lengths
+
+    def made_for(self, frames: int) -> int:
+        return max(FEWEST, -(-(frames - REST) // STRIDE) * STRIDE + REST)
+
+
+def _told(conditioning: Conditioning, segment: Segment, vae: Any) -> Conditioning:
+    """Conditioning that knows the segment's pictures, in the parts that carry a prompt for it."""
+    if prompt_of(conditioning) is None or (segment.context is None and segment.begins_with is None):
+        return conditioning
+    made: dict[int, Conditioning] = {}
+    again = []
+    for _, values in conditioning:
+        prompt = prompt_of([[None, values]])
+        assert prompt is not None, "asked above"
+        if id(prompt) not in made:
+            made[id(prompt)] = encoded_with_pictures(prompt, segment, vae)
+        again.append(made[id(prompt)])
+    return with_pictures(conditioning, again)
+
+
+def encoded_with_pictures(prompt: H3Prompt, segment: Segment, vae: Any) -> Conditioning:
+    """A prompt with the segment's pictures, by the host's own nodes. <Picture 1> is the newest of the references."""
+    from comfy_extras.nodes_minimax_h3 import MiniMaxH3ImageToVideo, MiniMaxH3ReferenceToVideo
+
+    made_as = {"width": segment.width, "height": segment.height, "length": len(segment)}
+    context, first = segment.context, segment.begins_with
+    if context is not None and len(context) and (first is None or prompt.references == ALWAYS):
+        pictures = {f"ref_image_{n}": as_image(one) for n, one in enumerate(context.pixels[::-1], 1)}
+        conditioning, _ = MiniMaxH3ReferenceToVideo.execute(
+            prompt.clip,
+            vae,
+            None,
+            prompt.text_with_references,
+            **made_as,
+            ref_image_size=prompt.reference_size,
+            ref_images=pictures,
+        ).args
+        return list(conditioning)
+    end = frame_at_the_end(segment)
+    conditioning, _ = MiniMaxH3ImageToVideo.execute(
+        prompt.clip,
+        vae,
+        prompt.text,
+        **made_as,
+        first_frame=None if first is None else as_image(first),
+        last_frame=None if end is None or context is None else as_image(context.pixels[end]),
+    ).args
+    return list(conditioning)
+
+
+def _check_vae(vae: Any) -> None:
+    found = getattr(vae, "latent_channels", None)
+    if found != CHANNELS:
+        raise ValueError(
+            f"The VAE has latents of {found} channels, MiniMax H3 takes {CHANNELS}. "
+            "Load its video VAE in Load VAE; the audio VAE is not needed here."
+        )

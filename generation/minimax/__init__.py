@@ -1,0 +1,1 @@
+"""MiniMax H3: how it is told what is remembered."""
