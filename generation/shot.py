@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import comfy.model_management
@@ -16,12 +16,15 @@ from ..memory.bank.bank import Bank
 from ..memory.bank.prepared import Prepared
 from ..memory.cameras.camera import FloatArray
 from ..memory.cameras.trajectory import Trajectory
+from ..memory.retrieval.distances import distances
 from ..memory.retrieval.retrieve import Retrieval
 from ..memory.retrieval.settings import RetrievalSettings
 from ..memory.state.depth import depth_to_keep
 from ..memory.state.state import MemoryState
 from .adapters import adapter_for
 from .adapters.base import Adapter, Conditioning
+from .colour import VERSION as COLOUR_VERSION
+from .colour import anchored
 from .context import ContextReader, choose_context
 from .continuity import continues, whole_path
 from .latents import ContextLatents
@@ -40,7 +43,8 @@ PicturesCallback = Callable[[int, NDArray[np.uint8]], None]
 class ShotPlan:
     """Everything that determines a shot. `retriever` None looks at the newest frames only; `segment_frames` 0 lets the
     model choose; `width` and `height` 0 take the memory's size, or the model's own. `depth` (F, h, w) is the distance
-    along the line of sight in scene units of what the frames will show, NaN where unknown: it is kept for retrieval."""
+    along the line of sight in scene units of what the frames will show, NaN where unknown: it is kept for retrieval.
+    `colour_anchor` 0..1: how far colours follow the remembered frames' (``colour.anchored``)."""
 
     model: Any
     vae: Any
@@ -57,6 +61,7 @@ class ShotPlan:
     height: int = 0
     prompt: str = ""
     depth: FloatArray | None = None
+    colour_anchor: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -134,6 +139,7 @@ def generate_shot(
             overlap = adapter.overlap_after(state.frames) if goes_on or index else 0
             segment = _segment(state, shot, path, retrieval, overlap)
             pictures, latent = _made(state, shot, segment, len(path), index, on_step)
+            pictures = _anchored(state, shot, segment, path, pictures)
             if on_pictures is not None:
                 on_pictures(index, pictures)
             if (written := shot.writer.wait()) is not None:
@@ -177,6 +183,8 @@ def _begin(state: MemoryState, plan: ShotPlan, adapter: Adapter, size: tuple[int
     if settings.k > adapter.most_context:
         log.info("%s looks at no more than %d frames of those found.", adapter.name, adapter.most_context)
     latents = ContextLatents(plan.vae) if adapter.context_latents else None
+    # Only where it is used, so that segments of before keep their keys.
+    colour = {"colour": (COLOUR_VERSION, plan.colour_anchor)} if plan.colour_anchor else {}
     key = shot_key(
         adapter=(type(adapter), adapter.version, adapter.most_context, adapter.context_latents),
         model=plan.model,
@@ -188,6 +196,7 @@ def _begin(state: MemoryState, plan: ShotPlan, adapter: Adapter, size: tuple[int
         retrieval=settings,
         retriever=plan.retriever is not None,
         prompt=plan.prompt,
+        **colour,
     )
     writer = SegmentWriter()
     reader, looks_back = ContextReader(latents, writer), plan.retriever is not None or newest > 0
@@ -226,6 +235,25 @@ def _made(
     return decode(plan.vae, latent)[known : known + new], latent
 
 
+def _anchored(
+    state: MemoryState, shot: _Shot, segment: Segment, path: Trajectory, pictures: NDArray[np.uint8]
+) -> NDArray[np.uint8]:
+    """The new pictures with colours like those of the frames that the segment was given."""
+    if not shot.plan.colour_anchor:
+        return pictures
+    seen, poses, lenses = [], [], []
+    if segment.context is not None:
+        seen, poses, lenses = [segment.context.pixels], [segment.context.poses], [segment.context.intrinsics]
+    if segment.known is not None:
+        begun = segment.trajectory[: len(segment.known)]
+        seen, poses, lenses = [*seen, segment.known], [*poses, begun.poses], [*lenses, begun.intrinsics]
+    if not seen:
+        return pictures
+    cameras = replace(path, poses=np.concatenate(poses), intrinsics=np.concatenate(lenses))
+    away = distances(state, path, shot.settings).depth
+    return anchored(pictures, path, np.concatenate(seen), cameras, shot.plan.colour_anchor, away)
+
+
 def _prepared(
     state: MemoryState,
     shot: _Shot,
@@ -236,8 +264,8 @@ def _prepared(
     pictures: NDArray[np.uint8],
     latent: torch.Tensor,
 ) -> Prepared:
-    # Only where each frame has a latent of its own do latents stand for frames.
-    alone = latent.ndim == 5 and latent.shape[2] == len(pictures) == 1
+    # Only where each frame has a latent of its own, and looks as that says, do latents stand for frames.
+    alone = latent.ndim == 5 and latent.shape[2] == len(pictures) == 1 and not shot.plan.colour_anchor
     kept = shot.latents.kept(latent) if shot.latents and alone else None
     return _bank(state).prepare(
         state,
@@ -286,6 +314,10 @@ def _check(state: MemoryState, plan: ShotPlan) -> None:
         raise ValueError(
             f"The camera path runs at {plan.trajectory.fps:g} frames a second, the memory at {state.fps:g}. "
             "Connect the memory to Camera Trajectory, or set the same fps."
+        )
+    if not 0.0 <= plan.colour_anchor <= 1.0:
+        raise ValueError(
+            f"colour_anchor is {plan.colour_anchor:g}: it must lie between 0 and 1. Use 0.5, or 0 for off."
         )
     if plan.depth is not None and len(plan.depth) != len(plan.trajectory):
         raise ValueError(

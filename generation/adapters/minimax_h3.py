@@ -1,8 +1,8 @@
 """Adapter of MiniMax H3: remembered frames are its own references, or its first and last keyframe.
 
 ComfyUI takes references or keyframes in one pass, not both: given both, it looks for the keyframes among the latents of
-the references and fails. So a segment that goes on begins with the newest frame as first keyframe, and ends with a remembered
-one as last keyframe if one was taken where it ends; after a cut the remembered frames are references.
+the references and fails. So a segment that goes on begins with the newest frame as first keyframe, and ends with a
+remembered one as last keyframe if one was taken where it ends; after a cut the remembered frames are references.
 """
 
 from __future__ import annotations

@@ -99,6 +99,16 @@ class ShotGenerator(io.ComfyNode):
                 ),
                 depth_kind(),
                 depth_scale(),
+                io.Float.Input(
+                    "colour_anchor",
+                    default=0.0,
+                    min=0.0,
+                    max=1.0,
+                    step=0.05,
+                    optional=True,
+                    tooltip="How far the colours of each segment follow the remembered frames of the same places. "
+                    "For long films that turn red or grey. Recommended: 0; 0.5 to 1 where colours drift.",
+                ),
             ],
             outputs=[
                 SceneMemory.Output(display_name="memory", tooltip="The memory with this shot in it."),
@@ -126,6 +136,7 @@ class ShotGenerator(io.ComfyNode):
         depth: torch.Tensor | None = None,
         depth_kind: str = NEAR_IS_WHITE,
         depth_scale: float = 1.0,
+        colour_anchor: float = 0.0,
     ) -> io.NodeOutput:
         plan = ShotPlan(
             model=model,
@@ -142,6 +153,7 @@ class ShotGenerator(io.ComfyNode):
             width=width,
             height=height,
             depth=None if depth is None else to_depth(depth, depth_kind, depth_scale),
+            colour_anchor=colour_anchor,
         )
         steps = max(1, sigmas.numel() - 1)
         total = steps * len(segment_lengths(memory, plan))
