@@ -1,7 +1,7 @@
 """Does colour anchoring stop drift? The bundled world model with a cast added to each segment that it makes.
 
-From one true frame the camera turns 150 degrees away and back. The pictures of every segment are made a little redder, as
-large models make them, before they are remembered; so the next segments look back at drifted frames. Then the same
+From one true frame the camera turns 150 degrees away and back. The pictures of every segment are made a little redder,
+as large models make them, before they are remembered; so the next segments look back at drifted frames. Then the same
 without the cast: anchoring must not hurt what needs no help. Colours are compared with the film that the model makes
 without cast and anchor.
 

@@ -17,7 +17,10 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-MODEL, VAE, TEXT = "minimax_h3_bf16.safetensors", "minimax_h3_video_vae.safetensors", "minimax_h3_qwen3vl.safetensors"
+MODEL = "minimax_h3_fl2va_pruned_int8_convrot.safetensors"
+REFERENCES = "minimax_h3_ref2va_pruned_int8_convrot.safetensors"
+VAE = "minimax_h3_video_vae_fp16.safetensors"
+TEXT = "qwen3vl_32b_minimax_h3_int8_convrot.safetensors"
 WIDTH = 64
 """Numbers for each token of the text."""
 
@@ -40,14 +43,18 @@ ENCODER_OPTIONS = {"qwen3vl_32b_model_config": ENCODER}
 
 
 def make(models: Path) -> None:
-    """The three files in the folders of ``models`` where they are not there yet; ComfyUI must be importable."""
+    """The files in the folders of ``models`` where they are not there yet; ComfyUI must be importable."""
     import comfy.ops
     from comfy.ldm.minimax import vae
     from comfy.ldm.minimax.model import MiniMaxH3Model
     from comfy.text_encoders import minimax
 
+    def network() -> nn.Module:
+        return MiniMaxH3Model(**NETWORK, operations=comfy.ops.disable_weight_init)
+
     kinds: list[tuple[str, str, Any]] = [
-        ("diffusion_models", MODEL, lambda: MiniMaxH3Model(**NETWORK, operations=comfy.ops.disable_weight_init)),
+        ("diffusion_models", MODEL, network),
+        ("diffusion_models", REFERENCES, network),
         ("vae", VAE, lambda: vae.MiniMaxH3VideoVAE()),
         ("text_encoders", TEXT, lambda: minimax.te()(model_options=ENCODER_OPTIONS).qwen3vl_32b.transformer),
     ]

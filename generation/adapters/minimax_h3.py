@@ -2,7 +2,8 @@
 
 ComfyUI takes references or keyframes in one pass, not both: given both, it looks for the keyframes among the latents of
 the references and fails. So a segment that goes on begins with the newest frame as first keyframe, and ends with a
-remembered one as last keyframe if one was taken where it ends; after a cut the remembered frames are references.
+remembered one as last keyframe if one was taken where it ends; after a cut the remembered frames are references. The
+public weights are two files, one for keyframes (fl2va) and one for references (ref2va): each segment takes its own.
 """
 
 from __future__ import annotations
@@ -49,16 +50,24 @@ class MinimaxH3Adapter(Adapter):
         from comfy_extras.nodes_minimax_h3 import EmptyMiniMaxH3LatentAV
 
         _check_vae(vae)
-        if prompt_of(positive) is None:
+        prompt = prompt_of(positive)
+        if prompt is None:
             raise ValueError(
                 "MiniMax H3 reads the prompt together with the remembered frames, so it must be encoded anew for every "
                 "segment. Connect MiniMax H3 Prompt to 'positive' in place of the node that is there."
+            )
+        other = prompt.references_model if takes_references(prompt, segment) else None
+        if other is not None and not self.serves(other):
+            raise ValueError(
+                f"The references_model of MiniMax H3 Prompt is {type(other.model).__name__}. "
+                "Load MiniMax H3's ref2va file there, or leave it open."
             )
         (latent,) = EmptyMiniMaxH3LatentAV.execute(segment.width, segment.height, len(segment)).args
         return Prepared(
             positive=_told(positive, segment, vae),
             negative=None if negative is None else _told(negative, segment, vae),
             latent=latent["samples"],
+            model=other,
         )
 
     def segment_lengths(self, frames: int, wanted: int, continues: bool = False) -> list[int]:
@@ -95,13 +104,19 @@ def _told(conditioning: Conditioning, segment: Segment, vae: Any) -> Conditionin
     return with_pictures(conditioning, again)
 
 
+def takes_references(prompt: H3Prompt, segment: Segment) -> bool:
+    """Whether a segment's remembered frames are references; keyframes if not."""
+    remembers = segment.context is not None and len(segment.context) > 0
+    return remembers and (segment.begins_with is None or prompt.references == ALWAYS)
+
+
 def encoded_with_pictures(prompt: H3Prompt, segment: Segment, vae: Any) -> Conditioning:
     """A prompt with the segment's pictures, by the host's own nodes. <Picture 1> is the newest of the references."""
     from comfy_extras.nodes_minimax_h3 import MiniMaxH3ImageToVideo, MiniMaxH3ReferenceToVideo
 
     made_as = {"width": segment.width, "height": segment.height, "length": len(segment)}
     context, first = segment.context, segment.begins_with
-    if context is not None and len(context) and (first is None or prompt.references == ALWAYS):
+    if context is not None and takes_references(prompt, segment):
         pictures = {f"ref_image_{n}": as_image(one) for n, one in enumerate(context.pixels[::-1], 1)}
         conditioning, _ = MiniMaxH3ReferenceToVideo.execute(
             prompt.clip,

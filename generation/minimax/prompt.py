@@ -22,7 +22,8 @@ class H3Prompt:
     """What conditioning carries, so that it can be encoded again with pictures.
 
     with_references: text that goes in front of ``text`` where remembered frames are references. references: AT_CUTS or
-    ALWAYS. reference_size: MATCH or LARGE, as in the host's *MiniMax H3 Reference to Video*.
+    ALWAYS. reference_size: MATCH or LARGE, as in the host's *MiniMax H3 Reference to Video*. references_model: MODEL
+    that samples segments with references (ref2va), None for the same as all others.
     """
 
     clip: Any
@@ -30,6 +31,7 @@ class H3Prompt:
     with_references: str = ""
     references: str = AT_CUTS
     reference_size: str = MATCH
+    references_model: Any = None
 
     @property
     def text_with_references(self) -> str:

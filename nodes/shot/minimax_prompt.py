@@ -53,6 +53,12 @@ class MinimaxH3Prompt(io.ComfyNode):
                     tooltip="'match' keeps references no larger than the shot; 'max' up to 2048 pixels, which is "
                     "several times slower. Recommended: match.",
                 ),
+                io.Model.Input(
+                    "references_model",
+                    optional=True,
+                    tooltip="The model for segments with references. Recommended: the ref2va file, where the model of "
+                    "Shot Generator is the fl2va file; open if that is ref2va itself.",
+                ),
             ],
             outputs=[
                 io.Conditioning.Output(
@@ -63,6 +69,13 @@ class MinimaxH3Prompt(io.ComfyNode):
 
     @classmethod
     def execute(
-        cls, clip: Any, prompt: str, with_references: str, references: str, reference_size: str
+        cls,
+        clip: Any,
+        prompt: str,
+        with_references: str,
+        references: str,
+        reference_size: str,
+        references_model: Any = None,
     ) -> io.NodeOutput:
-        return io.NodeOutput(encoded(H3Prompt(clip, prompt, with_references, references, reference_size)))
+        told = H3Prompt(clip, prompt, with_references, references, reference_size, references_model)
+        return io.NodeOutput(encoded(told))

@@ -23,7 +23,10 @@ class H3Kit:
         from dev_tools import tiny_h3
 
         tiny_h3.make(models)
-        self.model = comfy.sd.load_diffusion_model(str(models / "diffusion_models" / tiny_h3.MODEL))
+        self.model, self.references = (
+            comfy.sd.load_diffusion_model(str(models / "diffusion_models" / name))
+            for name in (tiny_h3.MODEL, tiny_h3.REFERENCES)
+        )
         self.vae = tiny_h3.load_vae(models / "vae" / tiny_h3.VAE)
         self.clip = tiny_h3.load_text_encoder(models / "text_encoders" / tiny_h3.TEXT)
 
@@ -194,6 +197,15 @@ def test_references_can_be_had_in_every_segment(h3: H3Kit) -> None:
     same(ready.positive, stock_references(h3, TEXT, list(part.context.pixels[::-1])))
 
 
+def test_segments_with_references_are_sampled_by_the_model_for_references(h3: H3Kit) -> None:
+    positive = h3.prompt(references_model=h3.references)
+    assert h3.prepared(segment(), positive).model is None
+    assert h3.prepared(segment((2, 9), begins=True), positive).model is None
+    ready = h3.prepared(segment((2, 9)), positive)
+    assert ready.model is h3.references
+    assert not torch.equal(h3.sampled(ready), h3.sampled(h3.prepared(segment((2, 9)), h3.prompt())))
+
+
 def test_a_negative_prompt_of_its_own_sees_the_pictures_too_and_a_plain_one_stays_plain(h3: H3Kit) -> None:
     part = segment((2, 9))
     carried = h3.prompt()
@@ -267,5 +279,7 @@ def test_what_does_not_fit_is_refused_with_what_to_do(h3: H3Kit, world: Any, loa
         adapter_for(h3.model).prepare(h3.model, carried, None, segment(), load_wan_vae())
     with pytest.raises(ValueError, match="not the text encoder of MiniMax H3"):
         encoded(H3Prompt(world[1], "a room"))
+    with pytest.raises(ValueError, match="WorldModel.*ref2va"):
+        h3.prepared(segment((2, 9)), h3.prompt(references_model=world[0]))
     with pytest.raises(ValueError, match="schedule"):
         with_pictures(carried, [[carried[0], carried[0]]])
