@@ -40,7 +40,8 @@ def sample(
         latent = _sampled(one, prepared, latent, fresh, sampler, levels, cfg, seed, done, on_step)
         done += len(levels) - 1
     latent = pictures_of(latent)
-    return latent[:, :, prepared.in_front :] if prepared.in_front else latent
+    end = latent.shape[2] - prepared.behind if latent.ndim > 2 else None
+    return latent[:, :, prepared.in_front : end] if prepared.in_front or prepared.behind else latent
 
 
 def pictures_of(latent: Tensor) -> Tensor:

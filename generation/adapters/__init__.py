@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from .base import Adapter
+from .ltx import LtxAdapter
 from .memento import MementoAdapter
 from .minimax_h3 import MinimaxH3Adapter
 from .storymem import StoryMemAdapter
@@ -21,6 +22,7 @@ ADAPTERS: tuple[type[Adapter], ...] = (
     WanCameraAdapter,
     WanVaceAdapter,
     MinimaxH3Adapter,
+    LtxAdapter,
 )
 
 
@@ -36,7 +38,7 @@ def adapter_for(model: Any) -> Adapter:
     raise ValueError(
         f"Shot Generator cannot give memory to this model ({model_kind(model)}) yet. "
         "Load one that it serves: Wan 2.1 or 2.2 text to video or image to video, TI2V-5B, Fun Camera, VACE, MiniMax "
-        "H3, or the model of Load World Model."
+        "H3, LTX video, or the model of Load World Model."
     )
 
 

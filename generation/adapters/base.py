@@ -19,7 +19,8 @@ class Prepared:
 
     mask: 1 where the latent is to be made, 0 where it is known; None where all is to be made. model: the MODEL to
     sample, None for the artist's own. low_noise: a MODEL that goes on from where the noise level is below ``boundary``.
-    in_front: latent frames before the segment's first that are cut off before anything is decoded.
+    in_front, behind: latent frames before the segment's first and after its last that are cut off before anything is
+    decoded.
     """
 
     positive: Conditioning
@@ -30,6 +31,7 @@ class Prepared:
     low_noise: Any = None
     boundary: float = 0.0
     in_front: int = 0
+    behind: int = 0
 
 
 class Adapter(ABC):

@@ -1,0 +1,117 @@
+"""Adapter of LTX video: remembered frames are guides that stand before the shot, at times of their own.
+
+The host's *LTXV Add Guide* takes a frame of the shot itself. What it calls below takes any time: a guide at -8 stands
+one latent frame before the shot, stays clean, and is cut off after sampling. Nothing is patched.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..segment import Segment
+from ..wan.start import as_image
+from .base import Adapter, Conditioning, Prepared
+
+STRIDE = 8
+"""Pictures to one latent frame, and frames between one guide and the next."""
+
+CHANNELS = 128
+
+
+class LtxAdapter(Adapter):
+    """The newest frame is the shot's known first one, as in *LTXV Img To Video*; the oldest guide is furthest back."""
+
+    name = "LTX video"
+    version = 1
+    default_segment = 97
+    longest_segment = 257
+    default_size = (768, 512)
+    size_multiple = 32
+    context_without_retriever = 0
+    most_context = 8
+    context_latents = True
+    overlap = 1
+
+    @staticmethod
+    def serves(model: Any) -> bool:
+        network = getattr(model.model, "diffusion_model", None)
+        return (type(network).__module__, type(network).__name__) == ("comfy.ldm.lightricks.model", "LTXVModel")
+
+    def prepare(
+        self, model: Any, positive: Conditioning, negative: Conditioning | None, segment: Segment, vae: Any = None
+    ) -> Prepared:
+        _check(vae, positive, negative)
+        latent, mask = _start(segment, vae)
+        context = segment.context.latents if segment.context is not None else None
+        count = 0 if context is None else context.shape[2]
+        other = positive if negative is None else negative
+        for place in range(count):
+            assert context is not None
+            guide = context[:, :, place : place + 1]
+            positive, other, latent, mask = _guided(positive, other, latent, mask, guide, (place - count) * STRIDE, vae)
+        return Prepared(
+            positive=positive,
+            negative=None if negative is None else other,
+            latent=latent,
+            mask=mask if count or segment.begins_with is not None else None,
+            behind=count,
+        )
+
+    def segment_lengths(self, frames: int, wanted: int, continues: bool = False) -> list[int]:
+        length = wanted or self.default_segment
+        if length % STRIDE != 1 or length == 1:
+            better = max(STRIDE + 1, round((length - 1) / STRIDE) * STRIDE + 1)
+            raise ValueError(
+                f"segment_frames is {wanted}: {self.name} makes 8n+1 frames at a time. "
+                f"Use {better}, or 0 for its own length ({self.default_segment})."
+            )
+        super().segment_lengths(frames, wanted)
+        lengths = []
+        while frames > 0:
+            lengths.append(min(frames, length - self.overlap * (continues or bool(lengths))))
+            frames -= lengths[-1]
+        return lengths
+
+    def made_for(self, frames: int) -> int:
+        return max(1, -(-(frames - 1) // STRIDE)) * STRIDE + 1
+
+
+def _start(segment: Segment, vae: Any) -> tuple[Tensor, Tensor]:
+    """The latent to fill and its mask, by the host's own nodes."""
+    from comfy_extras.nodes_lt import EmptyLTXVLatentVideo, LTXVImgToVideo
+
+    size = segment.width, segment.height, len(segment)
+    if segment.begins_with is None:
+        (empty,) = EmptyLTXVLatentVideo.execute(*size).args
+        return empty["samples"], torch.ones((1, 1, empty["samples"].shape[2], 1, 1))
+    *_, begun = LTXVImgToVideo.execute([], [], as_image(segment.begins_with), vae, *size, 1, 1.0).args
+    return begun["samples"], begun["noise_mask"]
+
+
+def _guided(
+    positive: Conditioning, negative: Conditioning, latent: Tensor, mask: Tensor, guide: Tensor, time: int, vae: Any
+) -> tuple[Conditioning, Conditioning, Tensor, Tensor]:
+    """With one more guide, at a frame before the shot."""
+    from comfy_extras.nodes_lt import LTXVAddGuide
+
+    guide = guide.to(latent)
+    found: tuple[Conditioning, Conditioning, Tensor, Tensor] = LTXVAddGuide.append_keyframe(
+        positive, negative, time, latent, mask, guide, 1.0, vae.downscale_index_formula
+    )
+    return found
+
+
+def _check(vae: Any, *kinds: Conditioning | None) -> None:
+    found = getattr(vae, "latent_channels", None)
+    if found != CHANNELS or getattr(vae, "downscale_index_formula", None) is None:
+        raise ValueError(
+            f"The VAE has latents of {found} channels, LTX video takes {CHANNELS}. Load the VAE that goes with it."
+        )
+    if any("keyframe_idxs" in values for kind in kinds for _, values in kind or []):
+        raise ValueError(
+            "The prompt carries guides of LTXV Add Guide, which stand where remembered frames go. "
+            "Connect LTXV Conditioning to Shot Generator directly."
+        )
