@@ -188,7 +188,11 @@ def test_the_host_reckons_as_much_memory_as_for_a_segment_longer_by_the_context(
     conds = {"positive": comfy.sampler_helpers.convert_cond(ready.positive)}
     reckon_context(measure, model, shape, conds)
     longer = [*shape[:2], shape[2] + 3, *shape[3:]]
-    assert asked[0] == comfy.sampler_helpers.estimate_memory(model, longer, {})
+    # Camera rays, 24 numbers a pixel: those of 3 context frames, and of all 6 once more.
+    rays = 24 * wan.SIDE**2 * (3 + 6) if name in (CAMERA21, CAMERA22) else 0
+    activations = 15 * 64 * (shape[-1] // 2) * (shape[-2] // 2)
+    room = [*longer[:2], longer[2] + round(rays / activations), *longer[3:]]
+    assert asked[0] == comfy.sampler_helpers.estimate_memory(model, room, {})
     counted = {"scene_memory_context": [conds["positive"][0]["model_conds"]["scene_memory_context"].size()]}
     patched = ready.model.get_model_object(FACTOR_CONDS)
     assert patched[-1] == "scene_memory_context" and FACTOR_CONDS not in model.object_patches

@@ -1,0 +1,64 @@
+"""torch.compile by ComfyUI's own node, beside a memory."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+
+T2V, A14B = "wan2.1_t2v_1.3B_fp16.safetensors", "wan2.2_i2v_high_noise_14B_fp8_scaled.safetensors"
+TI2V, CAMERA = "wan2.2_ti2v_5B_fp16.safetensors", "wan2.2_fun_camera_high_noise_14B_fp8_scaled.safetensors"
+
+
+@pytest.fixture(autouse=True)
+def compiled_anew() -> Any:
+    torch._dynamo.reset()
+    yield
+    torch._dynamo.reset()
+
+
+def compiled(model: Any, backend: str) -> Any:
+    from comfy_extras.nodes_torch_compile import TorchCompileModel
+
+    return TorchCompileModel.execute(model, backend).result[0]
+
+
+def frames_compiled() -> int:
+    return int(torch._dynamo.utils.counters["stats"].get("calls_captured", 0))
+
+
+def segments(wan: Any, model: Any) -> list[Any]:
+    """Segments of one film as they come: without a past, with one, with a longer one, with the same of other places."""
+    first = wan.segment(model, context=0)
+    some, more = (wan.segment(model, context=count) for count in (2, 3))
+    numbers = tuple(number + 1 for number in more.context.numbers)
+    moved = replace(more, context=replace(more.context, latents=more.context.latents.flip(2), numbers=numbers))
+    return [first, some, more, moved, first]
+
+
+@pytest.mark.parametrize("name", [T2V, A14B, TI2V, CAMERA])
+def test_a_compiled_model_makes_the_same_film_segment_for_segment(wan: Any, name: str) -> None:
+    """What changes from segment to segment (number of frames, their places, their noise) reaches the compiled network:
+    the node's guards look at none of the options that carry it."""
+    model = wan.model(name)
+    fast = compiled(model, "eager")
+    made = []
+    for segment in segments(wan, model):
+        expected = wan.step(model, wan.prepared(model, segment), 2.0)
+        made.append(wan.step(fast, wan.prepared(fast, segment), 2.0))
+        assert torch.allclose(made[-1], expected, atol=2e-5)
+    assert frames_compiled() > 0
+    assert all((one - other).abs().max() > 1e-3 for one, other in zip(made, made[1:], strict=False))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [T2V, A14B])
+def test_inductor_s_own_code_makes_the_same(wan: Any, name: str) -> None:
+    model = wan.model(name)
+    fast = compiled(model, "inductor")
+    for segment in segments(wan, model)[:3]:
+        expected = wan.step(model, wan.prepared(model, segment), 2.0)
+        assert torch.allclose(wan.step(fast, wan.prepared(fast, segment), 2.0), expected, atol=1e-4)
+    assert frames_compiled() > 0
