@@ -39,6 +39,15 @@ def choose_keyframes(features: NDArray[np.floating], most: int = 3, threshold: f
         steps += 1
 
 
+def evenly(frames: int, count: int) -> list[int]:
+    """``count`` of so many frames, evenly from the first to the last; all while there are no more (Memento)."""
+    if count >= frames:
+        return list(range(frames))
+    if count < 2:
+        return [0][:count]
+    return [round(place * (frames - 1) / (count - 1)) for place in range(count)]
+
+
 def unlike(features: NDArray[np.floating], kept: NDArray[np.floating], threshold: float = THRESHOLD) -> list[int]:
     """Rows of ``features`` (n, d) that are not more like any row of ``kept`` (m, d) than ``threshold``."""
     rows, others = _unit(features), _unit(kept)

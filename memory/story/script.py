@@ -14,6 +14,13 @@ MOST_LETTERS = 20_000
 _GLOBAL, _SHOT = "global caption:", "shot caption:"
 
 
+def story_caption(prompt: str) -> str:
+    """What Memento's prompts say of the whole story, "global caption: ..."; the whole prompt if there is none."""
+    if _GLOBAL not in prompt or _SHOT not in prompt:
+        return prompt
+    return prompt.split(_SHOT)[0].replace(_GLOBAL, "").strip().rstrip(";").strip()
+
+
 @dataclass(frozen=True)
 class StoryShot:
     """One shot: scene and number in it as the script counts them, the prompt, and whether a cut comes before it."""
@@ -26,10 +33,8 @@ class StoryShot:
 
     @property
     def story_caption(self) -> str:
-        """What Memento's prompts say of the whole story, "global caption: ..."; the whole prompt if there is none."""
-        if _GLOBAL not in self.prompt or _SHOT not in self.prompt:
-            return self.prompt
-        return self.prompt.split(_SHOT)[0].replace(_GLOBAL, "").strip().rstrip(";").strip()
+        """See ``story_caption``."""
+        return story_caption(self.prompt)
 
 
 @dataclass(frozen=True)

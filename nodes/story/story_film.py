@@ -15,6 +15,7 @@ from ...memory.story.keyframes import THRESHOLD, bank_of
 from ...memory.story.script import Story
 from ..inputs import side
 from ..types import CATEGORY, SceneMemory, SceneStory
+from .keyframe_choice import LIKENESS, QUERY, RULES
 
 PER_SHOT = 3
 FPS = 16.0
@@ -91,6 +92,13 @@ class StoryFilm(io.ComfyNode):
                 ),
                 side("width", "Width while nothing is remembered; 0 takes the model's own. Recommended: 0."),
                 side("height", "Height while nothing is remembered; 0 takes the model's own. Recommended: 0."),
+                io.Combo.Input(
+                    "keyframes",
+                    options=list(RULES),
+                    default=LIKENESS,
+                    optional=True,
+                    tooltip="How Story Keyframes chooses. Recommended: likeness; KeyframeQuery for Memento.",
+                ),
             ],
             outputs=[
                 SceneMemory.Output(display_name="memory", tooltip="The memory with all shots; for Memory to Video.")
@@ -127,6 +135,7 @@ class StoryFilm(io.ComfyNode):
         height: int,
         negative: Any = None,
         clip_vision: Any = None,
+        keyframes: str = LIKENESS,
     ) -> io.NodeOutput:
         bank_of([], keep, fixed)
         wires = cls.hidden.dynprompt.get_node(cls.hidden.unique_id)["inputs"]
@@ -135,11 +144,18 @@ class StoryFilm(io.ComfyNode):
         chosen = {"keep": keep, "fixed": fixed, "per_shot": PER_SHOT, "likeness": THRESHOLD}
         if "clip_vision" in wires:
             chosen["clip_vision"] = wires["clip_vision"]
+        if keyframes == QUERY:
+            chosen |= {"by": QUERY, **{name: wires[name] for name in ("model", "vae", "clip")}}
         retriever = _retriever(graph, keep + 1)
         overlap, last = adapter_for(model).overlap, wires["memory"]
-        if memory.frames and not len(memory.pinned_frames()):
-            last = graph.node("SceneMemoryStoryKeyframes", id="keyframes 0", memory=last, **chosen).out(0)
         shots = story.shots[: last_shot or None]
+
+        def asked(coming: int) -> dict[str, Any]:
+            """What Story Keyframes is told before a shot."""
+            return {**chosen, "prompt": shots[coming].prompt} if keyframes == QUERY else chosen
+
+        if memory.frames and not len(memory.pinned_frames()):
+            last = graph.node("SceneMemoryStoryKeyframes", id="keyframes 0", memory=last, **asked(0)).out(0)
         for number, shot in enumerate(shots, 1):
             text = graph.node("CLIPTextEncode", id=f"text {number}", clip=wires["clip"], text=shot.prompt)
             camera = graph.node(
@@ -166,7 +182,7 @@ class StoryFilm(io.ComfyNode):
             )
             last = made.out(0)
             if number < len(shots):
-                keys = graph.node("SceneMemoryStoryKeyframes", id=f"keyframes {number}", memory=last, **chosen)
+                keys = graph.node("SceneMemoryStoryKeyframes", id=f"keyframes {number}", memory=last, **asked(number))
                 last = keys.out(0)
         return io.NodeOutput(last, expand=graph.finalize())
 

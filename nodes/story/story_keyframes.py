@@ -15,6 +15,7 @@ from ...memory.story.keyframes import THRESHOLD, bank_of, choose_keyframes, pict
 from ..messages import say
 from ..pictures import to_image
 from ..types import CATEGORY, SceneMemory
+from .keyframe_choice import LIKENESS, QUERY, RULES, chosen_by_query
 
 
 class StoryKeyframes(io.ComfyNode):
@@ -27,7 +28,7 @@ class StoryKeyframes(io.ComfyNode):
             description="Chooses keyframes of the newest shot and pins them, so that the next shots see them. The "
             "oldest ones stay; of the others the newest. Place it between two Shot Generators whose retriever takes "
             "'pinned'.",
-            search_aliases=["StoryMem", "key frames", "memory update"],
+            search_aliases=["StoryMem", "Memento", "KeyframeQuery", "key frames", "memory update"],
             inputs=[
                 SceneMemory.Input("memory", tooltip="The memory with the new shot. Recommended: from Shot Generator."),
                 io.Int.Input("keep", default=8, min=2, max=19, tooltip="Keyframes kept in all. Recommended: 8."),
@@ -56,6 +57,29 @@ class StoryKeyframes(io.ComfyNode):
                     tooltip="Tells which pictures are alike by what they show; without it by their colours. "
                     "Recommended: clip_vision_h.",
                 ),
+                io.Combo.Input(
+                    "by",
+                    options=list(RULES),
+                    default=LIKENESS,
+                    optional=True,
+                    tooltip="How keyframes are chosen. KeyframeQuery asks Memento's file, and needs the four inputs "
+                    "below. Recommended: likeness for StoryMem, KeyframeQuery for Memento.",
+                ),
+                io.Model.Input(
+                    "model",
+                    optional=True,
+                    tooltip="For KeyframeQuery. Recommended: MODEL of Story Memory Options, with Memento's LoRAs.",
+                ),
+                io.Vae.Input("vae", optional=True, tooltip="For KeyframeQuery. Recommended: wan_2.1_vae."),
+                io.Clip.Input("clip", optional=True, tooltip="For KeyframeQuery. Recommended: CLIP of Load CLIP."),
+                io.String.Input(
+                    "prompt",
+                    default="",
+                    multiline=True,
+                    optional=True,
+                    tooltip="For KeyframeQuery: the prompt of the NEXT shot. The story's queries read what follows "
+                    "'global caption:', the shot's queries all of it. Recommended: the same text as the next shot's.",
+                ),
             ],
             outputs=[
                 SceneMemory.Output(
@@ -68,26 +92,54 @@ class StoryKeyframes(io.ComfyNode):
 
     @classmethod
     def execute(
-        cls, memory: MemoryState, keep: int, fixed: int, per_shot: int, likeness: float, clip_vision: Any = None
+        cls,
+        memory: MemoryState,
+        keep: int,
+        fixed: int,
+        per_shot: int,
+        likeness: float,
+        clip_vision: Any = None,
+        by: str = LIKENESS,
+        model: Any = None,
+        vae: Any = None,
+        clip: Any = None,
+        prompt: str = "",
     ) -> io.NodeOutput:
         if not memory.frames:
             raise ValueError("The memory holds no frames yet. Connect the memory of a Shot Generator.")
         pinned = memory.pinned_frames()
         shot = np.arange(*_newest_shot(memory))
         shot = shot[memory.flags(shot).usable]
-        found: list[int] = []
-        if len(shot):
-            seen = _features(memory, shot, clip_vision)
-            chosen = choose_keyframes(seen, per_shot, likeness)
-            old = pinned[~np.isin(pinned, shot)]
-            kept = _features(memory, old, clip_vision) if len(old) else np.empty((0, seen.shape[1]))
-            found = [int(shot[chosen[place]]) for place in unlike(seen[chosen], kept, likeness)]
-        bank = np.asarray(bank_of([*pinned.tolist(), *found], keep, fixed), dtype=np.int64)
+        if by == QUERY:
+            bank_of([], keep, fixed)
+            bank = chosen_by_query(memory, shot, keep, fixed, model, vae, clip, prompt)
+            found = int((~np.isin(bank, pinned)).sum())
+        else:
+            fresh = _fresh(memory, pinned, shot, per_shot, likeness, clip_vision)
+            bank, found = np.asarray(bank_of([*pinned.tolist(), *fresh], keep, fixed), dtype=np.int64), len(fresh)
         state = _changed(memory, "unpin", pinned[~np.isin(pinned, bank)])
         state = _changed(state, "pin", bank[~np.isin(bank, pinned)])
-        say(cls, f"{len(found)} new keyframes, {len(bank)} in all")
+        say(cls, f"{found} new keyframes, {len(bank)} in all")
         pictures = to_image(memory.read_frames(bank, nearest=True))
         return io.NodeOutput(state, pictures, ui=ui.PreviewImage(pictures, cls=cls))
+
+
+def _fresh(
+    memory: MemoryState,
+    pinned: NDArray[np.int64],
+    shot: NDArray[np.int64],
+    per_shot: int,
+    likeness: float,
+    clip_vision: Any,
+) -> list[int]:
+    """Keyframes of the newest shot that are unlike each other and those that are pinned."""
+    if not len(shot):
+        return []
+    seen = _features(memory, shot, clip_vision)
+    chosen = choose_keyframes(seen, per_shot, likeness)
+    old = pinned[~np.isin(pinned, shot)]
+    kept = _features(memory, old, clip_vision) if len(old) else np.empty((0, seen.shape[1]))
+    return [int(shot[chosen[place]]) for place in unlike(seen[chosen], kept, likeness)]
 
 
 def _newest_shot(memory: MemoryState) -> tuple[int, int]:

@@ -10,6 +10,7 @@ import comfy.utils
 import folder_paths
 from comfy_api.latest import io
 
+from ...generation.story.keyframe_query import query_in, with_query
 from ...generation.story.lora import for_host
 from ..types import CATEGORY
 
@@ -49,13 +50,14 @@ class LoadStoryLora(io.ComfyNode):
         path = Path(folder_paths.get_full_path_or_raise("loras", lora))
         if path.suffix != ".safetensors":
             raise ValueError(f"lora is {lora}: only .safetensors files are read. Download that form of the file.")
-        weights = for_host(comfy.utils.load_torch_file(str(path), safe_load=True), path.name)
+        held = comfy.utils.load_torch_file(str(path), safe_load=True)
+        weights, query = for_host(held, path.name), query_in(held, path.name)
         patched, _ = comfy.sd.load_lora_for_models(model, None, weights, strength, 0.0)
         if patched.patches_uuid == model.patches_uuid:
             raise ValueError(
                 f"Nothing in {path.name} fits this model. Use it on Wan 2.2 A14B: text or image to video as it says."
             )
-        return io.NodeOutput(patched)
+        return io.NodeOutput(patched if query is None else with_query(patched, query))
 
 
 def lora_files() -> list[str]:
