@@ -1,0 +1,100 @@
+"""colour_anchor of a shot: off it changes nothing, not even a key; on, segments follow the frames they were given."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from scene_memory.memory.bank.bank import Bank
+from scene_memory.memory.cameras.presets import make_preset
+from scene_memory.memory.retrieval.settings import RetrievalSettings
+
+SEGMENT = 4
+
+
+@pytest.fixture
+def plan(world: tuple[Any, Any, Any]) -> Any:
+    import comfy.samplers
+
+    from scene_memory.generation.shot import ShotPlan
+
+    model, clip, vae = world
+    return ShotPlan(
+        model=model,
+        vae=vae,
+        positive=clip.encode_from_tokens_scheduled(clip.tokenize("a small room")),
+        negative=None,
+        sampler=comfy.samplers.sampler_object("euler"),
+        sigmas=torch.tensor([1.0, 0.0]),
+        seed=3,
+        cfg=1.0,
+        trajectory=make_preset("pan", frames=3 * SEGMENT, fps=8.0, amount=20.0, fov=70.0, aspect=48 / 36),
+        retriever=RetrievalSettings(k=4),
+        segment_frames=SEGMENT,
+        width=48,
+        height=36,
+    )
+
+
+@torch.inference_mode()
+def film(folder: Path, name: str, plan: Any) -> np.ndarray:
+    from scene_memory.generation.shot import generate_shot
+
+    *_, last = generate_shot(Bank.create(folder, name).empty(), plan)
+    return last.state.read_frames(range(last.state.frames))
+
+
+def test_the_key_changes_only_where_colours_are_anchored(
+    plan: Any, comfy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from scene_memory.generation import shot as loop
+    from scene_memory.generation.adapters import adapter_for
+
+    bank, told, plain = Bank.create(tmp_path, "any"), [], loop.shot_key
+
+    def listening(**ingredients: Any) -> Any:
+        told.append(set(ingredients))
+        return plain(**ingredients)
+
+    monkeypatch.setattr(loop, "shot_key", listening)
+    keys = set()
+    for anchor in (0.0, 0.5, 1.0):
+        changed = replace(plan, colour_anchor=anchor)
+        shot = loop._begin(bank.empty(), changed, adapter_for(plan.model), (48, 36))
+        keys.add(shot.key.segment("a" * 64, plan.trajectory))
+    assert len(keys) == 3
+    assert told[1] - told[0] == {"colour"} and told[1] == told[2], "without an anchor the key is what it always was"
+
+
+def test_a_drift_of_the_decoder_is_held(
+    plan: Any, comfy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A VAE that tints: what it makes redder, segment by segment, stays near the first segment's colours."""
+    from scene_memory.generation import shot as loop
+
+    plain, count = loop.decode, [0]
+
+    def tinting(vae: Any, latent: Any) -> np.ndarray:
+        count[0] += 1
+        return (
+            (plain(vae, latent).astype(int) + np.array([6 * count[0], 0, -6 * count[0]])).clip(0, 255).astype(np.uint8)
+        )
+
+    monkeypatch.setattr(loop, "decode", tinting)
+    casts = {}
+    for anchor in (0.0, 1.0):
+        count[0] = 0
+        frames = film(tmp_path, f"film {anchor}", replace(plan, colour_anchor=anchor))
+        warm = frames[..., 0].mean(axis=(1, 2)) - frames[..., 2].mean(axis=(1, 2))
+        casts[anchor] = abs(float(warm[-SEGMENT:].mean() - warm[:SEGMENT].mean()))
+    assert casts[0.0] > 15 and casts[1.0] < casts[0.0] / 3
+
+
+def test_a_strength_outside_0_to_1_is_refused(plan: Any, tmp_path: Path, comfy: Path) -> None:
+    with pytest.raises(ValueError, match=r"colour_anchor is 1\.5"):
+        film(tmp_path, "refused", replace(plan, colour_anchor=1.5))
