@@ -33,6 +33,9 @@ SAME_WAY = 0.7
 
 ODD, FLOOR, CALM = 3.0, 0.02, 0.01
 
+FLAT = 0.06
+"""Spread of colours (sum over the axes) below which a scene is so even that its points cannot say if they match."""
+
 _TO_LMS = np.array(
     [[0.4122214708, 0.5363325363, 0.0514459929], [0.2119034982, 0.6806995451, 0.1073969566],
      [0.0883024619, 0.2817188376, 0.6299787005]]
@@ -106,14 +109,18 @@ def anchored(
 def change_between(ours: Floats, theirs: Floats) -> Change | None:
     """The change from colours (n, 3) to those that were remembered of the same points; None if there are too few.
 
-    Points that changed for another reason (a thing that moved, a wrong distance) are left out: those whose difference
-    is far from the usual one. The spread is compared, not fitted, so that points a little beside each other do no harm.
+    None, too, where points that should be the same differ more than all points of a picture do among each other: then
+    the cameras do not tell the truth, or the scene is another. Points that changed for another reason (a thing that
+    moved, a wrong distance) are left out: those whose difference is far from the usual one. The spread is compared, not
+    fitted, so that points a little beside each other do no harm.
     """
     if len(ours) < FEWEST:
         return None
     apart = theirs - ours
     usual = np.median(apart, axis=0)
     off = np.abs(apart - usual)
+    if _spread(apart) > max(_spread(ours), _spread(theirs), FLAT):
+        return None
     kept = (off <= np.maximum(FLOOR, ODD * np.median(off, axis=0))).all(axis=1)
     if kept.sum() < FEWEST:
         return None
@@ -121,6 +128,11 @@ def change_between(ours: Floats, theirs: Floats) -> Change | None:
     gain = (theirs.std(axis=0) + CALM) / (ours.std(axis=0) + CALM)
     shift = (theirs.mean(axis=0) - ours.mean(axis=0)).clip(-MOST_SHIFT, MOST_SHIFT)
     return Change(ours.mean(axis=0), gain.clip(1 / MOST_GAIN, MOST_GAIN), shift)
+
+
+def _spread(colours: Floats) -> float:
+    """Median distance from the median, all three axes together."""
+    return float(np.median(np.abs(colours - np.median(colours, axis=0)), axis=0).sum())
 
 
 def pairs(

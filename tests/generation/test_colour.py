@@ -106,6 +106,13 @@ def test_nothing_happens_without_a_common_place_or_with_strength_0(colour: Any) 
     assert np.array_equal(colour.anchored(red, path, old[:0], seen_from, 1.0, DISTANCE), red)
 
 
+def test_another_scene_from_the_same_camera_is_left_alone(colour: Any) -> None:
+    old, seen_from = turning([0.0, 30.0], scene(seed=1))
+    for seed in (2, 3, 4):
+        new, path = turning([10.0, 20.0], scene(seed=seed))
+        assert np.array_equal(colour.anchored(new, path, old, seen_from, 1.0, DISTANCE), new)
+
+
 def test_no_segment_is_changed_by_more_than_the_cap(colour: Any) -> None:
     old, seen_from = turning([0.0, 30.0], scene())
     new, path = turning([10.0, 20.0], scene())
