@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from playwright.sync_api import ViewportSize
 
-from . import editor_pictures
+from . import editor_pictures, graph_pictures
 from .chromium import ensure_browser
 from .console import SetupError, say
 from .demo import WORKFLOW, generate, with_bank, without_memory
@@ -67,6 +67,7 @@ def main() -> None:
         save_jpeg(comparison(films), DOCS / "revisits.jpg", 1200)
         save_loop(films, DOCS / "loop.webp")
         editor_pictures.make(server, chromium)
+        graph_pictures.make(Path(sys.executable), comfyui, chromium)
     say(f"The pictures are in {DOCS} and {ROOT / 'workflows'}.")
 
 

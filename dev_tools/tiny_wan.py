@@ -10,7 +10,7 @@ from __future__ import annotations
 import copy
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,17 +24,21 @@ TEXT_DIM = 256
 SIZES: dict[str, Any] = {"num_heads": 4, "text_dim": TEXT_DIM, "freq_dim": 64}
 """What the host cannot tell from the weights of a tiny network; it reads it from the file's metadata."""
 
-DIM = 64
+DIM, LAYERS = 64, 2
 
 
 @dataclass(frozen=True)
 class TinyModel:
-    """One public file: its class in the host's wan module, its channels and what else its builder takes."""
+    """One public file: its class in the host's wan module, its channels and what else its builder takes.
+
+    camera_layers: whether the file also holds Echo-Memory's layers for the camera path, which the host leaves out.
+    """
 
     network: str
     in_dim: int
     out_dim: int = 16
     built_with: dict[str, Any] = field(default_factory=dict)
+    camera_layers: bool = False
 
 
 _I2V = TinyModel("WanModel", 36, built_with={"model_type": "i2v"})
@@ -58,10 +62,14 @@ MODELS: dict[str, TinyModel] = {
     "wan2.1_vace_1.3B_fp16.safetensors": TinyModel(
         "VaceWanModel", 16, built_with={"model_type": "vace", "vace_layers": 1, "vace_in_dim": 96}
     ),
+    "Phantom-Wan-1_3B_fp16.safetensors": _T2V,
+    "epoch-0.safetensors": replace(_T2V, camera_layers=True),
     # A model of the same house that takes no memory: for what is refused.
     "wan2.1_fun_control_1.3B_bf16.safetensors": TinyModel("WanModel", 48, built_with={"model_type": "i2v"}),
 }
 VAES = ("wan_2.1_vae.safetensors", "wan2.2_vae.safetensors")
+EMPTY = {"CLIPLoader": "text_encoders", "CLIPVisionLoader": "clip_vision"}
+"""Loaders whose files can be chosen here but not loaded, and their folders: the host knows one size of each."""
 
 
 def make_model(folder: Path, name: str, seed: int = 0) -> Path:
@@ -77,13 +85,45 @@ def make_model(folder: Path, name: str, seed: int = 0) -> Path:
             out_dim=known.out_dim,
             dim=DIM,
             ffn_dim=2 * DIM,
-            num_layers=2,
+            num_layers=LAYERS,
             operations=comfy.ops.disable_weight_init,
             **known.built_with,
             **SIZES,
         )
         seed += sum(map(ord, name))
-        _save(random_weights(network, seed), path, {"config": json.dumps({"transformer": SIZES})})
+        weights = random_weights(network, seed)
+        if known.camera_layers:
+            weights |= camera_layers(seed)
+        _save(weights, path, {"config": json.dumps({"transformer": SIZES})})
+    return path
+
+
+def camera_layers(seed: int) -> dict[str, Tensor]:
+    """Echo-Memory's layers for the camera path, 12 numbers a frame, in every block."""
+    shapes: dict[str, tuple[int, ...]] = {"action_mlp.proj.weight": (DIM, 12), "action_mlp.proj.bias": (DIM,)}
+    for part in "qkvo":
+        shapes |= {f"self_attn_with_action.{part}.weight": (DIM, DIM), f"self_attn_with_action.{part}.bias": (DIM,)}
+    shapes |= {f"self_attn_with_action.norm_{part}.weight": (DIM,) for part in "qk"}
+    random = torch.Generator().manual_seed(seed + 1)
+    return {
+        f"blocks.{block}.{name}": _weight(name, torch.empty(shape), random)
+        for block in range(LAYERS)
+        for name, shape in shapes.items()
+    }
+
+
+def make_lora(folder: Path, name: str, seed: int = 0) -> Path:
+    """A LoRA on every linear layer of the blocks, with PEFT's names, as StoryMem and Memento saved theirs."""
+    path = folder / name
+    if not path.is_file():
+        random = torch.Generator().manual_seed(seed + sum(map(ord, name)))
+        layers = [f"{kind}_attn.{part}" for kind in ("self", "cross") for part in "qkvo"] + ["ffn.0", "ffn.2"]
+        weights = {}
+        for layer in (f"blocks.{block}.{part}" for block in range(LAYERS) for part in layers):
+            wide, narrow = (2 * DIM if layer.endswith(end) else DIM for end in ("ffn.0", "ffn.2"))
+            weights[f"base_model.model.{layer}.lora_A.weight"] = 0.1 * torch.randn(4, narrow, generator=random)
+            weights[f"base_model.model.{layer}.lora_B.weight"] = 0.1 * torch.randn(wide, 4, generator=random)
+        _save(weights, path, None)
     return path
 
 
@@ -147,36 +187,58 @@ def needs_files(workflow: Mapping[str, Any]) -> bool:
 def lay_out(workflow: Mapping[str, Any], base: Path) -> None:
     """Puts what a workflow loads into a server's folders, under its public names: tiny models, and a first picture.
 
-    The text encoder is an empty file: it can be chosen, not loaded.
+    Text encoder and CLIP vision are empty files: they can be chosen, not loaded.
     """
+    models = base / "models"
     for node in workflow["nodes"]:
+        name = (node.get("widgets_values") or [""])[0]
         if node["type"] in ("UNETLoader", "VAELoader"):
-            maker(base / "models")(node["widgets_values"][0])
-        elif node["type"] == "CLIPLoader":
-            path = base / "models" / "text_encoders" / node["widgets_values"][0]
+            maker(models)(name)
+        elif node["type"] == "SceneMemoryLoadStoryLora":
+            make_lora(models / "loras", name)
+        elif node["type"] in EMPTY:
+            path = models / EMPTY[node["type"]] / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.touch()
         elif node["type"] == "LoadImage":
-            path = base / "input" / node["widgets_values"][0]
+            path = base / "input" / name
             path.parent.mkdir(parents=True, exist_ok=True)
             if not path.is_file():
                 picture = np.random.default_rng(0).integers(0, 256, (96, 128, 3), dtype=np.uint8)
                 cv2.imwrite(str(path), cv2.GaussianBlur(picture, (9, 9), 4))
 
 
-def reduced(prompt: dict[str, dict[str, Any]], side: int = 64) -> dict[str, dict[str, Any]]:
-    """A prompt for tiny models: small pictures, two steps, and the world model's CLIP where the big one is loaded."""
+def reduced(prompt: dict[str, dict[str, Any]], side: int = 64, frames: int = 9) -> dict[str, dict[str, Any]]:
+    """A prompt for tiny models: small pictures, two steps, short shots of short segments, no more than two of a story.
+
+    The world model's CLIP stands where the big text encoder is loaded; CLIP vision, which is optional, is left out.
+    """
     small = copy.deepcopy(prompt)
     clips = [name for name, node in small.items() if node["class_type"] == "CLIPLoader"]
+    eyes = [name for name, node in small.items() if node["class_type"] == "CLIPVisionLoader"]
+    for name in eyes:
+        del small[name]
     for name, node in small.items():
-        kind, inputs = node["class_type"], node["inputs"]
         if name in clips:
-            small[name] = {"class_type": "SceneMemoryLoadWorldModel", "inputs": {"weights": "bundled"}}
-        elif kind == "SceneMemoryBank":
-            inputs.update(width=side, height=side)
-        elif kind == "SceneMemoryMocSampler":
-            inputs["steps"] = 2
-        for key, value in inputs.items():
+            node.update(class_type="SceneMemoryLoadWorldModel", inputs={"weights": "bundled"})
+        smaller = _small(side, frames).get(node["class_type"], {})
+        node["inputs"].update({key: value for key, value in smaller.items() if key in node["inputs"]})
+        for key, value in list(node["inputs"].items()):
             if isinstance(value, list) and value[0] in clips:
-                inputs[key] = [value[0], 1]
+                node["inputs"][key] = [value[0], 1]
+            elif isinstance(value, list) and value[0] in eyes:
+                del node["inputs"][key]
     return small
+
+
+def _small(side: int, frames: int) -> dict[str, dict[str, Any]]:
+    """Which inputs of which node are made smaller, and to what."""
+    return {
+        "SceneMemoryBank": {"width": side, "height": side},
+        "SceneMemoryMocSampler": {"steps": 2},
+        "BasicScheduler": {"steps": 2},
+        "SceneMemoryCameraTrajectory": {"frames": frames, "aspect": 1.0},
+        "SceneMemoryStoryCamera": {"frames": frames, "aspect": 1.0},
+        "SceneMemoryStoryFilm": {"frames": frames, "last_shot": 2, "width": side, "height": side},
+        "SceneMemoryShotGenerator": {"width": side, "height": side, "segment_frames": frames // 2 // 4 * 4 + 1},
+    }

@@ -6,17 +6,32 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import torch
+from safetensors.torch import save_file
 
 from dev_tools import tiny_wan
+from dev_tools.client import PromptRejected
 from dev_tools.paths import ROOT
 from dev_tools.server import HostServer
 from dev_tools.workflow_api import to_prompt
 from scene_memory.memory.bank.bank import Bank
 
 WORKFLOWS = sorted((ROOT / "workflows").glob("*.json"))
-FRAMES = 9
-SHOT = "SceneMemoryShotGenerator"
+WITH_FILES = [path for path in WORKFLOWS if tiny_wan.needs_files(json.loads(path.read_text(encoding="utf-8")))]
+FRAMES, SHOTS = 9, 2
+SHOT, FILM, OPTIONS = "SceneMemoryShotGenerator", "SceneMemoryStoryFilm", "SceneMemoryWanOptions"
+LOOK_BACK = (
+    "Wan 2.1 text to video",
+    "Wan 2.2 text to video",
+    "Wan 2.2 image to video",
+    "Wan 2.2 TI2V-5B",
+    "Wan 2.1 image to video",
+    "Wan 2.1 VACE",
+    "Echo-Memory",
+)
+OTHER_FAMILY = "wan2.1_fun_control_1.3B_bf16.safetensors"
 
 
 def test_there_are_workflows() -> None:
@@ -24,6 +39,11 @@ def test_there_are_workflows() -> None:
         "A minute in one take",
         "Three shots, one room",
         "What changed stays changed",
+        *(f"{name}, turn and return" for name in LOOK_BACK),
+        *(f"{name} Fun Camera, along a path" for name in ("Wan 2.1", "Wan 2.2")),
+        "Phantom, one subject in two shots",
+        "StoryMem, a story in shots",
+        "Memento, a story in shots",
     }
 
 
@@ -44,24 +64,129 @@ def host(comfy: Path) -> None:
     """Tiny models are made by the host's own classes."""
 
 
-@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
-def test_a_workflow_runs_and_saves_its_film(server: HostServer, path: Path) -> None:
+def prompt_of(server: HostServer, path: Path) -> dict[str, Any]:
+    """The prompt of a workflow at reduced length, what it loads being there."""
     workflow = json.loads(path.read_text(encoding="utf-8"))
     tiny_wan.lay_out(workflow, server.base)
     prompt = to_prompt(workflow, server.client.object_info())
     if tiny_wan.needs_files(workflow):
-        prompt = tiny_wan.reduced(prompt)
+        prompt = tiny_wan.reduced(prompt, frames=FRAMES)
     for made in prompt.values():
         if made["class_type"] == "SceneMemoryCameraTrajectory":
             made["inputs"]["frames"] = FRAMES
         if made["class_type"] == "SceneMemoryBank":
             made["inputs"]["name"] = f"reduced {path.stem}"
+    return prompt
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
+def test_a_workflow_runs_and_saves_its_film(server: HostServer, path: Path) -> None:
+    prompt = prompt_of(server, path)
     run = server.client.queue(prompt)
     assert run.ok, run.error
     assert any(file["filename"].endswith(".mp4") for out in run.outputs.values() for file in out.get("images", []))
     state = Bank.open(server.output / "scene_memory", f"reduced {path.stem}").load()
-    assert state.frames == 1 + FRAMES * filmed_moves(prompt)
+    kinds = [made["class_type"] for made in prompt.values()]
+    begun = sum("start_image" in made["inputs"] for made in prompt.values())
+    assert state.frames == begun + FRAMES * (filmed_moves(prompt) + SHOTS * kinds.count(FILM))
+    if path in WITH_FILES:
+        pictures = state.read_frames(range(begun, state.frames)).astype(np.float64)
+        assert np.abs(np.diff(pictures, axis=0)).mean(axis=(1, 2, 3)).min() > 0.5, "no frame comes twice"
+    looked_back = [bool(record.info["context"]) for record in state.segments if "context" in record.info]
+    assert len(looked_back) > 1 and all(looked_back[1:])
     assert server.client.queue(prompt).executed == []
+
+
+def loads(prompt: dict[str, Any], kind: str) -> dict[str, Any]:
+    """The inputs of the first loader of a kind."""
+    inputs: dict[str, Any] = next(made["inputs"] for made in prompt.values() if made["class_type"] == kind)
+    return inputs
+
+
+@pytest.mark.parametrize(
+    ("workflow", "kind", "field", "folder"),
+    [
+        ("Wan 2.2 text to video, turn and return", "UNETLoader", "unet_name", "models/diffusion_models"),
+        ("Wan 2.2 text to video, turn and return", "VAELoader", "vae_name", "models/vae"),
+        ("Wan 2.2 text to video, turn and return", "CLIPLoader", "clip_name", "models/text_encoders"),
+        ("Wan 2.1 Fun Camera, along a path", "CLIPVisionLoader", "clip_name", "models/clip_vision"),
+        ("Echo-Memory, turn and return", OPTIONS, "camera_layers", "models/diffusion_models"),
+        ("StoryMem, a story in shots", "SceneMemoryLoadStoryLora", "lora", "models/loras"),
+    ],
+)
+def test_a_file_that_is_missing_is_named_before_anything_runs(
+    server: HostServer, workflow: str, kind: str, field: str, folder: str
+) -> None:
+    path = ROOT / "workflows" / f"{workflow}.json"
+    saved = json.loads(path.read_text(encoding="utf-8"))
+    tiny_wan.lay_out(saved, server.base)
+    prompt = to_prompt(saved, server.client.object_info())
+    name = loads(prompt, kind)[field]
+    file = server.base / folder / name
+    away = file.with_suffix(".away")
+    file.rename(away)
+    try:
+        with pytest.raises(PromptRejected) as refused:
+            server.client.queue(prompt)
+    finally:
+        away.rename(file)
+    told = {error["class_type"]: error["errors"] for error in refused.value.node_errors.values()}
+    assert any(error["type"] == "value_not_in_list" and name in error["details"] for error in told[kind])
+    assert any(error["details"].startswith(field) for error in told[kind])
+
+
+def refusal(server: HostServer, prompt: dict[str, Any]) -> str:
+    """What the artist reads, in the node that refuses."""
+    error = server.client.queue(prompt).error
+    assert error is not None and error["node_type"].startswith("SceneMemory"), error
+    return str(error["exception_message"])
+
+
+@pytest.mark.parametrize("path", WITH_FILES, ids=lambda path: path.stem)
+def test_a_model_or_vae_of_another_family_is_refused_by_name_with_what_to_do(server: HostServer, path: Path) -> None:
+    make = tiny_wan.maker(server.base / "models")
+    prompt = prompt_of(server, path)
+    loads(prompt, "UNETLoader")["unet_name"] = make(OTHER_FAMILY)
+    if any(made["class_type"] == "SceneMemoryLoadStoryLora" for made in prompt.values()):
+        expected = "WAN21 with 48 channels. Load wan2.2_i2v_high_noise_14B"
+    elif any(made["class_type"] == OPTIONS for made in prompt.values()):
+        expected = "WAN21 with 48 channels. Leave this node out, or load one of those"
+    else:
+        expected = "(WAN21 with 48 channels) yet. Load one that it serves"
+    assert expected in refusal(server, prompt)
+    prompt = prompt_of(server, path)
+    vae = loads(prompt, "VAELoader")
+    right, wrong = vae["vae_name"], next(name for name in tiny_wan.VAES if name != vae["vae_name"])
+    vae["vae_name"] = make(wrong)
+    assert f"Load {right} in Load VAE" in refusal(server, prompt)
+
+
+@pytest.mark.parametrize("path", [path for path in WITH_FILES if "2.2" in path.stem and "5B" not in path.stem])
+def test_the_low_noise_model_of_another_family_is_refused(server: HostServer, path: Path) -> None:
+    prompt = prompt_of(server, path)
+    low = prompt[
+        next(made for made in prompt.values() if made["class_type"] == OPTIONS)["inputs"]["low_noise_model"][0]
+    ]
+    loader = prompt[low["inputs"]["model"][0]]
+    loader["inputs"]["unet_name"] = tiny_wan.maker(server.base / "models")("wan2.2_ti2v_5B_fp16.safetensors")
+    assert "a pair must be of one family. Load the low noise file that goes with" in refusal(server, prompt)
+
+
+def test_a_lora_or_camera_layers_of_another_family_are_refused(server: HostServer) -> None:
+    prompt = prompt_of(server, ROOT / "workflows" / "StoryMem, a story in shots.json")
+    other = {
+        "lora_unet_down_blocks_0.lora_A.weight": torch.zeros(4, 8),
+        "lora_unet_down_blocks_0.lora_B.weight": torch.zeros(8, 4),
+    }
+    save_file(other, server.base / "models" / "loras" / "of_another_family.safetensors")
+    loads(prompt, "SceneMemoryLoadStoryLora")["lora"] = "of_another_family.safetensors"
+    said = refusal(server, prompt)
+    assert "Nothing in of_another_family.safetensors fits this model. Use it on Wan 2.2 A14B" in said
+    prompt = prompt_of(server, ROOT / "workflows" / "Echo-Memory, turn and return.json")
+    name = tiny_wan.maker(server.base / "models")("wan2.1_t2v_1.3B_fp16.safetensors")
+    loads(prompt, OPTIONS)["camera_layers"] = name
+    said = refusal(server, prompt)
+    assert f"{name} has no camera layers" in said and "context_k1/epoch-0.safetensors" in said
 
 
 def test_what_changed_stays_changed_with_the_editor_and_falls_back_without_it(server: HostServer) -> None:
