@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from . import stock
+from . import others, stock
 from .loaded import Loaded, load_echo, load_wan, load_world, wide_echo, wide_wan, wide_world
 
 T2V, TI2V = "wan2.1_t2v_1.3B_fp16.safetensors", "wan2.2_ti2v_5B_fp16.safetensors"
@@ -64,6 +64,10 @@ FAMILIES: dict[str, Family] = {
     "StoryMem": _wan(stock.image_to_video, I2V_HIGH, I2V_LOW, start=True, boundary=0.9, story="StoryMem"),
     "Memento": _wan(
         stock.image_to_video, I2V_HIGH, I2V_LOW, start=True, boundary=0.9, story="Memento", in_diffusers=False
+    ),
+    "LTX video": Family(others.load_ltx, others.wide_ltx, others.ltx, start=True, frames=17, in_diffusers=False),
+    "MiniMax H3": Family(
+        others.load_h3, others.narrow_h3, others.h3, start=True, size=(64, 64), frames=22, cfg=1.0, in_diffusers=False
     ),
     "world model": Family(load_world, wide_world, stock.world, size=(96, 60), frames=8, cfg=1.0, in_diffusers=False),
 }

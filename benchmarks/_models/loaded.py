@@ -80,7 +80,7 @@ def load_echo(folder: Path, file: str) -> Loaded:
     path = folder / "echo" / "context_k1.safetensors"
     weights = load_file(tiny_wan.make_model(folder, file))
     path.parent.mkdir(parents=True, exist_ok=True)
-    save_file(weights | _camera_layers(tiny_wan.DIM, 2), path, metadata=_metadata(tiny_wan.SIZES))
+    save_file(weights | _camera_layers(tiny_wan.DIM, 2), path, metadata=metadata(tiny_wan.SIZES))
     bare = _model(path)
     plain = _told(bare, "", **ECHO)
     positive, negative = ([[text(seed), {}]] for seed in range(2))
@@ -95,7 +95,7 @@ def wide_wan(folder: Path, file: str, low: str = "", story: str = "", sees: bool
     import comfy.sd
 
     weights = _wide_weights(file)
-    bare = comfy.sd.load_diffusion_model_state_dict(weights, metadata=_metadata(WIDE_SIZES))
+    bare = comfy.sd.load_diffusion_model_state_dict(weights, metadata=metadata(WIDE_SIZES))
     return _told(bare, story, **options)
 
 
@@ -151,8 +151,9 @@ def _camera_layers(dim: int, blocks: int) -> dict[str, torch.Tensor]:
     return found
 
 
-def _metadata(sizes: dict[str, Any]) -> dict[str, str]:
-    return {"config": json.dumps({"transformer": sizes})}
+def metadata(sizes: dict[str, Any], part: str = "transformer") -> dict[str, str]:
+    """What a file says of a network's sizes."""
+    return {"config": json.dumps({part: sizes})}
 
 
 def load_world(folder: Path) -> Loaded:

@@ -11,6 +11,7 @@ import torch
 
 from scene_memory.benchmarks import models
 from scene_memory.benchmarks._models.families import FAMILIES
+from scene_memory.benchmarks._models.in_diffusers import largest_error
 from scene_memory.benchmarks._models.memory import Memory
 from scene_memory.benchmarks._models.shots import Studio
 
@@ -46,6 +47,11 @@ def test_another_latent_of_the_stock_nodes_is_not_called_identical(folder: Path)
         right = studio_of(folder, T2V)
         wrong = studio_of(folder, T2V, stock=lambda loaded, ask: stock(loaded, replace(ask, seed=ask.seed + 1)))
         assert right.identical() and not wrong.identical()
+
+
+def test_diffusers_own_vace_agrees_with_references_in_front(folder: Path) -> None:
+    with torch.inference_mode():
+        assert 0 < largest_error(studio_of(folder, "VACE")) < 1e-4
 
 
 def test_the_memory_figure_is_growth_over_growth() -> None:
