@@ -35,7 +35,7 @@ class Family:
     wide: Callable[[Path], Any]
     stock: stock.Stock
     start: bool = False
-    size: tuple[int, int] = (128, 128)
+    size: tuple[int, int] = (96, 96)
     frames: int = 13
     cfg: float = 2.0
     in_diffusers: bool = True
@@ -57,7 +57,7 @@ FAMILIES: dict[str, Family] = {
     "image to video 2.1": _wan(stock.image_to_video, I2V, start=True, sees=True),
     "image to video A14B": _wan(stock.image_to_video, I2V_HIGH, start=True),
     "pair A14B": _wan(stock.text_to_video, T2V_HIGH, T2V_LOW),
-    "TI2V-5B": _wan(stock.image_latent, TI2V, start=True, size=(256, 256)),
+    "TI2V-5B": _wan(stock.image_latent, TI2V, start=True, size=(192, 192)),
     "Fun Camera 2.1": _wan(stock.fun_camera, CAMERA21, start=True, in_diffusers=False),
     "Fun Camera 2.2": _wan(stock.fun_camera, CAMERA22, start=True, in_diffusers=False),
     "VACE": _wan(stock.vace, VACE),

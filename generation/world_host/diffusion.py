@@ -123,8 +123,8 @@ class WorldModel(comfy.model_base.BaseModel):
         return out
 
     def extra_conds_shapes(self, **kwargs: Any) -> dict[str, list[int]]:
-        """What the host counts beside the latent when it makes room: as measured, a remembered frame takes one and a half
-        times what a frame being made takes, for it is moved into every new view."""
+        """What the host counts beside the latent when it makes room: as measured, a remembered frame takes one and a
+        half times what a frame being made takes, for it is moved into every new view."""
         segment: Segment | None = kwargs.get(CONDITION_KEY)
         if segment is None or segment.context is None or not len(segment.context):
             return {}
