@@ -12,7 +12,6 @@ from torch import Tensor
 from .fused import available
 from .layout import MocLayout
 from .plan import plan_shots
-from .portable import WAITING
 from .report import pairs_kept
 from .settings import MocSettings
 
@@ -26,24 +25,26 @@ MARGIN = 1.15
 class Cost:
     """What routing costs beside its pairs, in the time that dense attention needs for so many query-key pairs.
 
-    row: for each chunk that a query of a head chose. block: for each block of queries that is sorted and merged.
+    row: for each chunk that a query of a head chose. head: for each head, whose queries are sorted and attended in
+    some tens of calls.
     """
 
     row: float
-    block: float
+    head: float
 
 
 COSTS: dict[tuple[str, str], Cost] = {
-    # Measured with one thread of a Xeon (AVX-512), 4 heads of 64 in float32, 2k to 32k tokens, on a busy machine.
-    ("cpu", "portable"): Cost(row=330, block=720_000),
-    # Reckoned from the memory traffic of a row and the launches of a block; not measured on a card.
-    ("cuda", "portable"): Cost(row=4_000, block=2e9),
-    ("cuda", "triton"): Cost(row=800, block=1e8),
+    # Measured with one and two threads of a Xeon (AVX-512), 4 heads of 64 in float32, 1k to 8k tokens, nothing beside.
+    ("cpu", "portable"): Cost(row=230, head=1_400_000),
+    # Reckoned from the memory traffic of a row and the launches of a head; not measured on a card.
+    ("cuda", "portable"): Cost(row=4_000, head=2e9),
+    ("cuda", "triton"): Cost(row=800, head=1e8),
 }
-OTHER = Cost(row=4_000, block=2e9)
+OTHER = Cost(row=4_000, head=2e9)
 
-ALONE = 0.5
-"""Share of these costs on a CPU that one thread bears alone, while dense attention is shared by all. Reckoned."""
+ALONE = 0.45
+"""Share of the rows' cost on a CPU that one thread bears alone, while dense attention is shared by all; measured with
+two. The cost of heads is mostly that of starting small calls, which no second thread takes off."""
 
 
 @dataclass(frozen=True)
@@ -80,14 +81,11 @@ def _expectation(
 ) -> Expectation:
     pairs = pairs_kept(layout, settings)
     cost = COSTS.get((device, implementation), OTHER)
-    slower = 1 + ALONE * (threads - 1)
     choosing = sum(
         end - begin for plan in plan_shots(layout, settings) if plan.candidates for begin, end in plan.queries
     )
-    rows = heads * choosing * settings.top_k
-    # Blocks are as large as the share of memory that results may take (portable.WAITING), at least one for all heads.
-    blocks = 1 + WAITING * settings.top_k * layout.queries / (layout.queries + 2 * layout.keys) if rows else 0
-    routed = heads * pairs.kept + slower * (cost.row * rows + cost.block * blocks)
+    rows = cost.row * (1 + ALONE * (threads - 1)) * choosing * settings.top_k
+    routed = heads * (pairs.kept + rows + (cost.head * threads if choosing else 0))
     return Expectation(pairs.ideal_speed_up, heads * pairs.total / routed)
 
 

@@ -7,11 +7,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from .grouping import Block, Sorted
+from .grouping import Batch
 from .layout import MocLayout
 from .partial import SCORES_AT_ONCE
 from .plan import plan_shots, put, take
-from .rows import as_rows, gather, key_rows, query_rows, select, weighted_sum
+from .rows import add_rows, head_rows, key_tokens
 from .settings import MocSettings
 
 
@@ -43,26 +43,21 @@ def dense_gradients(
 
 
 def routed_gradients(
-    grads: tuple[Tensor, Tensor, Tensor], queries: Queries, k: Tensor, v: Tensor, block: Block, found: Sorted,
-    scale: float,
+    grads: tuple[Tensor, Tensor, Tensor], queries: Queries, k: Tensor, v: Tensor, batch_row: int, head: int,
+    batches: list[Batch], scale: float,
 ) -> None:
-    """Add what the routed chunks of a block of queries give to the gradients of q, k and v, in place."""
-    rows = as_rows(queries.q), as_rows(k), as_rows(v)
-    slope, to_k, to_v = as_rows(queries.grad), as_rows(grads[1]), as_rows(grads[2])
-    lse, delta = queries.lse[block.here].flatten(), queries.delta[block.here].flatten()
-    parts = torch.empty(found.slots, k.shape[-1], dtype=lse.dtype, device=lse.device)
-    for batch in found.batches:
-        asking, keys, values = gather(rows, block, batch)
+    """Add what the routed chunks of one head give to the gradients of q, k and v, in place."""
+    asking, slope, keys, values = (head_rows(x, batch_row, head) for x in (queries.q, queries.grad, k, v))
+    lse, delta = queries.lse[batch_row, head], queries.delta[batch_row, head]
+    to_q, to_k, to_v = (grad[batch_row, head] for grad in grads)
+    for batch in batches:
         # An infinite log-sum-exp makes the filling count for nothing.
-        sums = lse[batch.rows].masked_fill_(batch.filling(), torch.inf)
-        group = Queries(asking, select(slope, query_rows(slope, block, batch.rows)), sums, delta[batch.rows])
-        more_q, more_k, more_v = attention_gradients(group, keys, values, scale)
-        parts[batch.slots] = more_q.flatten(0, 1)
-        # No key is in two groups of a batch, so the order of these sums is fixed.
-        to_k.flat.index_add_(0, key_rows(to_k, block, batch).flatten(), more_k.flatten(0, 1))
-        to_v.flat.index_add_(0, key_rows(to_v, block, batch).flatten(), more_v.flatten(0, 1))
-    made = found.places.new_ones(()).expand(found.places.shape) if found.made is None else found.made
-    grads[0][block.here] += weighted_sum(parts, found.places, made.to(parts.dtype))
+        sums = batch.without_filling(lse[batch.rows], torch.inf)
+        group = Queries(asking.select(batch.rows), slope.select(batch.rows), sums, delta[batch.rows])
+        parts = attention_gradients(group, keys.chunks(batch), values.chunks(batch), scale)
+        tokens = key_tokens(batch).flatten()
+        for total, rows, part in zip((to_q, to_k, to_v), (batch.rows.flatten(), tokens, tokens), parts, strict=True):
+            add_rows(total, rows, part.flatten(0, 1))
 
 
 def attention_gradients(queries: Queries, k: Tensor, v: Tensor, scale: float) -> tuple[Tensor, Tensor, Tensor]:

@@ -14,6 +14,9 @@ log = logging.getLogger(__name__)
 
 Partial = Callable[[Tensor, Tensor, Tensor, float], tuple[Tensor, Tensor]]
 
+FEW_KEYS = 512
+"""Up to so many keys of float32 or float64, plain products are faster on a CPU than its own kernel."""
+
 SCORES_AT_ONCE = 1 << 22
 """Largest score matrix, in entries, that plain PyTorch attention holds at a time."""
 
@@ -32,22 +35,35 @@ def partial_attention(q: Tensor, k: Tensor, v: Tensor, scale: float) -> tuple[Te
     return _fastest(q.device.type, q.dtype, q.shape[-1])(q, k, v, scale)
 
 
+def attention_above(
+    q: Tensor, k: Tensor, v: Tensor, level: Tensor, scale: float
+) -> tuple[Tensor, Tensor]:
+    """exp(q k^T scale - level) v and the row sums of that exponential: attention whose parts add up. q may be lost.
+
+    q: (g, n, D). k, v: (g, m, D). level: (g, n), infinite where a row shall count for nothing.
+    Returns (g, n, D) and (g, n) in level's dtype; not finite where level is far too low.
+    """
+    if q.device.type == "cpu" and q.dtype == level.dtype and k.shape[1] <= FEW_KEYS:
+        scores = torch.baddbmm(q.new_empty(()), q, k.transpose(1, 2), beta=0, alpha=scale)
+        scores.sub_(level.unsqueeze(-1)).exp_()
+        return torch.bmm(scores, v, out=q), scores.sum(dim=-1)
+    part, lse = partial_attention(q.unsqueeze(1), k.unsqueeze(1), v.unsqueeze(1), scale)
+    weight = (lse.squeeze(1) - level).exp_()
+    return part.squeeze(1) * weight.unsqueeze(-1), weight
+
+
 def plain(q: Tensor, k: Tensor, v: Tensor, scale: float) -> tuple[Tensor, Tensor]:
     """`partial_attention` in ordinary PyTorch, any device and dtype, a bounded block of scores at a time."""
     dtype = accumulator_dtype(q.dtype)
     k, v = k.to(dtype), v.to(dtype)
     outs, sums = [], []
-    for rows in torch.split(q, rows_at_once(q, k), dim=2):
+    step = max(1, SCORES_AT_ONCE // (q.shape[0] * q.shape[1] * k.shape[2]))
+    for rows in torch.split(q, step, dim=2):
         scores = (rows.to(dtype) * scale) @ k.transpose(-1, -2)
         total = scores.logsumexp(dim=-1)
         outs.append((scores - total.unsqueeze(-1)).exp_() @ v)
         sums.append(total)
     return torch.cat(outs, dim=2), torch.cat(sums, dim=2)
-
-
-def rows_at_once(q: Tensor, k: Tensor) -> int:
-    """Query rows whose scores against all of k stay within SCORES_AT_ONCE."""
-    return max(1, SCORES_AT_ONCE // (q.shape[0] * q.shape[1] * k.shape[2]))
 
 
 def _cpu_flash(q: Tensor, k: Tensor, v: Tensor, scale: float) -> tuple[Tensor, Tensor]:

@@ -1,8 +1,9 @@
 """MoC attention on any device: really sparse, and never a matrix of all queries against all keys.
 
 For each shot, its own keys and the text are attended densely. The routed part is sorted by chunk, so that all queries
-that chose a chunk meet it in one small dense attention, and the results of a query are merged by their log-sum-exp.
-The sum is exact: the softmax runs over every key that the token attends to.
+that chose a chunk meet it in one small dense attention. Its exponentials are taken relative to the log-sum-exp of the
+dense part, so that the results simply add up and are divided once. The sum is exact: the softmax runs over every key
+that the token attends to.
 
 Queries of all shots that chose a chunk share a call. What one of them gets depends on the others only through
 rounding, as anywhere that rows share a matrix product.
@@ -17,16 +18,16 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from .gradients import Queries, dense_gradients, routed_gradients
-from .grouping import Block, Sorted, blocks, sort_block
+from .grouping import Batch, sorted_by_chunk
 from .layout import MocLayout
-from .partial import accumulator_dtype, partial_attention
+from .partial import accumulator_dtype, attention_above, partial_attention
 from .plan import plan_shots, put, take
 from .routing import route
-from .rows import Rows, as_rows, gather, weighted_sum
+from .rows import add_rows, head_rows
 from .settings import MocSettings
 
-WAITING = 16
-"""Results that wait to be merged take at most one part in so many of the memory of q, k and v."""
+BATCH_SHARE = 32
+"""The queries of a batched call take at most one part in so many of the memory of q, k, v, and so do their scores."""
 
 BATCH_ROWS = 512
 """Rows of q that a batched call has at least; smaller calls cost more than their arithmetic."""
@@ -38,8 +39,8 @@ def moc_attention_portable(
 ) -> Tensor:
     """MoC attention by shots and chunks; q (B, H, Lq, D), k and v (B, H, Lk, D) -> (B, H, Lq, D) in q's dtype.
 
-    Extra memory is a fixed share of that of q, k and v: results that wait to be merged, the router's scores of a few
-    queries, and the choices. First derivatives work for q, k and v.
+    Extra memory is a fixed share of that of q, k and v: the queries and scores of a batched call, the router's scores
+    of a few queries, and the choices. First derivatives work for q, k and v.
     """
     chosen = route(q, k, layout, settings, generator)
     out: Tensor = _MocAttention.apply(q, k, v, chosen, layout, settings, scale)  # type: ignore[no-untyped-call]
@@ -72,65 +73,87 @@ def attend(
 
     A query that attends to nothing at all gets zeros.
     """
-    out = torch.empty_like(q)
+    out = torch.empty(q.shape, dtype=q.dtype, device=q.device)
     lse = torch.empty(q.shape[:3], dtype=accumulator_dtype(q.dtype), device=q.device)
-    for plan in plan_shots(layout, settings):
-        part, part_lse = _dense(take(q, plan.queries), take(k, plan.dense), take(v, plan.dense), scale)
-        put(out, plan.queries, part)
-        put(lse, plan.queries, part_lse)
-        del part
-    if chosen is not None:
-        rows = as_rows(q), as_rows(k), as_rows(v)
-        waiting = waiting_rows(q, k)
-        for block in blocks(chosen.shape, waiting):
-            found = sort_block(chosen[block.here], layout, max(BATCH_ROWS, waiting // 8))
-            if found.slots:
-                _merge(out[block.here], lse[block.here], *_routed(rows, block, found, scale, lse.dtype), found)
+    _dense(out, lse, q, k, v, layout, settings, scale)
+    if chosen is None:
+        return out, lse
+    # Without dense scores there is nothing to compare the routed ones with.
+    blind = any(plan.candidates and not plan.dense for plan in plan_shots(layout, settings))
+    for batch_row in range(q.shape[0]):
+        for head in range(q.shape[1]):
+            batches = sorted_by_chunk(chosen[batch_row, head], layout, batch_rows(q, k, layout))
+            one = slice(batch_row, batch_row + 1), slice(head, head + 1)
+            tensors = out[one], lse[one], q[one], k[one], v[one]
+            if not batches or (not blind and _add_routed(*tensors, batches, scale)):
+                continue
+            # Some routed scores are far above all dense ones: once more, relative to the highest of all.
+            _dense(*tensors, layout, settings, scale)
+            _add_routed(*tensors, batches, scale, _highest(lse[one], q[one], k[one], batches, scale))
     return out, lse
 
 
-def waiting_rows(q: Tensor, k: Tensor) -> int:
-    """How many results of q's size may wait to be merged, in the accumulator's dtype."""
-    width = accumulator_dtype(q.dtype).itemsize * q.shape[-1]
-    return max(1024, (q.numel() + 2 * k.numel()) * q.element_size() // (WAITING * width))
+def batch_rows(q: Tensor, k: Tensor, layout: MocLayout) -> int:
+    """How many queries a batched call may have: few enough for the memory, and for their scores to stay in a cache."""
+    size = max(layout.chunk_size(chunk) for chunk in range(layout.chunks))
+    entries = (q.numel() + 2 * k.numel()) * q.element_size() // (BATCH_SHARE * accumulator_dtype(q.dtype).itemsize)
+    return max(BATCH_ROWS, entries // max(size, q.shape[-1]))
 
 
-def _dense(q: Tensor, k: Tensor, v: Tensor, scale: float) -> tuple[Tensor, Tensor]:
-    """Attention over the keys that all queries of the shot share; with no keys the neutral element of the merge."""
-    if k.shape[2] == 0:
-        lse = torch.full(q.shape[:3], -torch.inf, dtype=accumulator_dtype(q.dtype), device=q.device)
-        return torch.zeros_like(q), lse
-    return partial_attention(q, k, v, scale)
+def _dense(
+    out: Tensor, lse: Tensor, q: Tensor, k: Tensor, v: Tensor, layout: MocLayout, settings: MocSettings, scale: float
+) -> None:
+    """Attention over the keys that all queries of a shot share; with no keys the neutral element of the sum."""
+    for plan in plan_shots(layout, settings):
+        if plan.dense:
+            part, part_lse = partial_attention(take(q, plan.queries), take(k, plan.dense), take(v, plan.dense), scale)
+            put(out, plan.queries, part)
+            put(lse, plan.queries, part_lse)
+            del part
+        else:
+            for begin, end in plan.queries:
+                out[:, :, begin:end] = 0
+                lse[:, :, begin:end] = -torch.inf
 
 
-def _routed(
-    rows: tuple[Rows, Rows, Rows], block: Block, found: Sorted, scale: float, dtype: torch.dtype
-) -> tuple[Tensor, Tensor]:
-    """What each slot of the block's batches got: (slots, D) and the log-sum-exp (slots,)."""
-    size = rows[0].flat.shape[1]
-    outs = torch.empty(found.slots, size, dtype=dtype, device=rows[0].flat.device)
-    sums = torch.empty(found.slots, dtype=dtype, device=outs.device)
-    for batch in found.batches:
-        q, k, v = gather(rows, block, batch)
-        part, part_lse = partial_attention(q.unsqueeze(1), k.unsqueeze(1), v.unsqueeze(1), scale)
-        outs[batch.slots] = part.reshape(-1, size)
-        sums[batch.slots] = part_lse.flatten()
-    return outs, sums
+def _highest(lse: Tensor, q: Tensor, k: Tensor, batches: list[Batch], scale: float) -> Tensor:
+    """The highest of lse and of every routed score of one head, (Lq,); 0 where there is none."""
+    asking, keys = head_rows(q, 0, 0), head_rows(k, 0, 0)
+    highest = lse[0, 0].clone()
+    for batch in batches:
+        scores = asking.select(batch.rows).to(lse.dtype) @ keys.chunks(batch).to(lse.dtype).transpose(1, 2) * scale
+        most = batch.without_filling(scores.amax(dim=-1), -torch.inf)
+        highest.scatter_reduce_(0, batch.rows.flatten(), most.flatten(), "amax")
+    return highest.masked_fill_(highest == -torch.inf, 0)
 
 
-def _merge(out: Tensor, lse: Tensor, parts: Tensor, part_lse: Tensor, found: Sorted) -> None:
-    """Fold the routed results into out (heads, tokens, D) and lse (heads, tokens) of the block, in place.
+def _add_routed(
+    out: Tensor, lse: Tensor, q: Tensor, k: Tensor, v: Tensor, batches: list[Batch], scale: float,
+    level: Tensor | None = None,
+) -> bool:
+    """Add the routed chunks of one head, (1, 1, Lq, D), to the dense part, in place. False where numbers overflowed.
 
-    Each result counts by its share of the sum of exponentials: weight = exp(its lse - the lse of all).
+    level: (Lq,) that exponentials are taken relative to, where not to lse of the dense part.
     """
-    sums = part_lse[found.places]
-    if found.made is not None:
-        sums.masked_fill_(~found.made, -torch.inf)
-    total = torch.logaddexp(sums.logsumexp(dim=-1), lse)
-    level = total.masked_fill(total == -torch.inf, 0)
-    merged = weighted_sum(parts, found.places, (sums - level.unsqueeze(-1)).exp_())
-    out.copy_(merged.addcmul_(out.to(merged.dtype), (lse - level).exp_().unsqueeze(-1)))
-    lse.copy_(total)
+    asking, keys, values = head_rows(q, 0, 0), head_rows(k, 0, 0), head_rows(v, 0, 0)
+    whole, sums = out[0, 0].to(lse.dtype), lse[0, 0]
+    if level is None:
+        level, total = sums, torch.ones_like(sums)
+    else:
+        total = (sums - level).exp_()
+        whole.mul_(total.unsqueeze(-1))
+    for batch in batches:
+        rows = batch.rows.flatten()
+        above = batch.without_filling(level.index_select(0, rows).view(batch.rows.shape), torch.inf)
+        group = asking.select(batch.rows), keys.chunks(batch), values.chunks(batch)
+        part, part_sums = attention_above(*group, above, scale)
+        add_rows(whole, rows, part.flatten(0, 1))
+        add_rows(total, rows, part_sums.flatten())
+    whole.div_(total.masked_fill(total == 0, 1).unsqueeze(-1))
+    if whole.dtype != out.dtype:
+        out[0, 0] = whole
+    torch.add(level, total.log(), out=sums)
+    return bool(total.isfinite().all())
 
 
 def _backward(
@@ -142,9 +165,8 @@ def _backward(
     queries = Queries(q, grad, lse, delta)
     grads = dense_gradients(queries, k, v, layout, settings, scale)
     if chosen is not None:
-        waiting = waiting_rows(q, k)
-        for block in blocks(chosen.shape, waiting):
-            found = sort_block(chosen[block.here], layout, max(BATCH_ROWS, waiting // 8))
-            if found.slots:
-                routed_gradients(grads, queries, k, v, block, found, scale)
+        for batch_row in range(q.shape[0]):
+            for head in range(q.shape[1]):
+                batches = sorted_by_chunk(chosen[batch_row, head], layout, batch_rows(q, k, layout))
+                routed_gradients(grads, queries, k, v, batch_row, head, batches, scale)
     return grads[0].to(q.dtype), grads[1].to(k.dtype), grads[2].to(v.dtype)

@@ -48,14 +48,17 @@ def test_pairs_computed_are_hardly_more_than_pairs_kept(
     layout: MocLayout, heads: int, tensors: MakeTensors, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     computed = 0
-    attend = portable_module.partial_attention
 
-    def counted(q: Tensor, k: Tensor, v: Tensor, scale: float) -> tuple[Tensor, Tensor]:
-        nonlocal computed
-        computed += q.shape[0] * q.shape[1] * q.shape[2] * k.shape[2]
-        return attend(q, k, v, scale)
+    def counting(attend: Callable[..., tuple[Tensor, Tensor]]) -> Callable[..., tuple[Tensor, Tensor]]:
+        def counted(q: Tensor, k: Tensor, *rest: Any) -> tuple[Tensor, Tensor]:
+            nonlocal computed
+            computed += q.shape[:-1].numel() * k.shape[-2]
+            return attend(q, k, *rest)
 
-    monkeypatch.setattr(portable_module, "partial_attention", counted)
+        return counted
+
+    for name in ("partial_attention", "attention_above"):
+        monkeypatch.setattr(portable_module, name, counting(getattr(portable_module, name)))
     q, k, v = tensors(layout, heads=heads, size=16)
     moc_attention(q, k, v, layout, MocSettings(5))
     kept = heads * pairs_kept(layout, MocSettings(5)).kept

@@ -149,6 +149,25 @@ def test_heads_of_very_different_taste_still_equal_the_reference() -> None:
     )
 
 
+@pytest.mark.parametrize("factor", [0.0, 1.0, 30.0, 300.0])
+def test_routed_scores_far_above_or_below_the_dense_ones_are_summed_exactly(
+    factor: float, tensors: MakeTensors
+) -> None:
+    """Exponentials are taken relative to the dense part, which overflows where routed keys are so much larger."""
+    layout = LAYOUTS["film of four shots with text"]
+    q, k, v = tensors(layout, dtype=torch.float64)
+    k[:, :, 5:23] *= factor
+    q = q.requires_grad_()
+    outs = [moc_attention(q, k, v, layout, MocSettings(2), name) for name in ("portable", "reference")]
+    assert outs[0].isfinite().all()
+    torch.testing.assert_close(outs[0], outs[1], atol=1e-11, rtol=1e-11)
+    grads = [torch.autograd.grad(out.square().sum(), q)[0] for out in outs]
+    torch.testing.assert_close(grads[0], grads[1], atol=1e-9, rtol=1e-9)
+    single = [moc_attention(q.float(), k.float(), v.float(), layout, MocSettings(2), name)
+              for name in ("portable", "reference")]  # fmt: skip
+    torch.testing.assert_close(single[0], single[1], atol=2e-4, rtol=2e-4)
+
+
 def test_views_into_a_packed_projection_are_taken_as_they_are(tensors: MakeTensors) -> None:
     """Models hand over (B, L, H * D) seen as (B, H, L, D)."""
     layout = LAYOUTS["film of four shots with text"]
