@@ -53,11 +53,16 @@ class LoadStoryLora(io.ComfyNode):
         held = comfy.utils.load_torch_file(str(path), safe_load=True)
         weights, query = for_host(held, path.name), query_in(held, path.name)
         patched, _ = comfy.sd.load_lora_for_models(model, None, weights, strength, 0.0)
-        if patched.patches_uuid == model.patches_uuid:
+        if _patches(patched) == _patches(model):
             raise ValueError(
                 f"Nothing in {path.name} fits this model. Use it on Wan 2.2 A14B: text or image to video as it says."
             )
         return io.NodeOutput(patched if query is None else with_query(patched, query))
+
+
+def _patches(model: Any) -> int:
+    """How many changes of weights a MODEL carries."""
+    return sum(map(len, model.patches.values()))
 
 
 def lora_files() -> list[str]:
