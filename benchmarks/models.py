@@ -63,16 +63,20 @@ def main(argv: Sequence[str] | None = None) -> int:
         for name in arguments.families or FAMILIES:
             rows[name] = measured(Path(folder), name, FAMILIES[name], arguments.rounds)
             log.info(line(name, rows[name]))
-    if arguments.json:
-        content = {
-            "date": datetime.date.today().isoformat(),
-            "torch": torch.__version__,
-            "threads": torch.get_num_threads(),
-            "figures": {name: figures(row) for name, row in rows.items()},
-            "rows": rows,
-        }
-        arguments.json.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+            if arguments.json:
+                arguments.json.write_text(json.dumps(content_of(rows), indent=2) + "\n", encoding="utf-8")
     return 0
+
+
+def content_of(rows: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """What goes into the file: it is written anew after every family."""
+    return {
+        "date": datetime.date.today().isoformat(),
+        "torch": torch.__version__,
+        "threads": torch.get_num_threads(),
+        "figures": {name: figures(row) for name, row in rows.items()},
+        "rows": rows,
+    }
 
 
 def measured(folder: Path, name: str, family: Family, rounds: int) -> dict[str, Any]:

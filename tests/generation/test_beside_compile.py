@@ -37,7 +37,8 @@ def segments(wan: Any, model: Any) -> list[Any]:
     return [first, some, other]
 
 
-@pytest.mark.parametrize("name", [T2V, *(pytest.param(name, marks=pytest.mark.slow) for name in (A14B, TI2V, CAMERA))])
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [T2V, A14B, TI2V, CAMERA])
 def test_a_compiled_model_makes_the_same_film_segment_for_segment(wan: Any, name: str) -> None:
     """What changes from segment to segment (number of frames, their places, their noise) reaches the compiled network:
     the node's guards look at none of the options that carry it."""
