@@ -138,7 +138,10 @@ def tell_cameras(layers: CameraLayers) -> Callable[..., Tensor]:
             own, *context = rows
             window = options.get("context_window")
             if own.shape[1] != x.shape[2] and window is not None:
-                own = own[:, window.index_list]
+                # A window that is not the first has a frame from before it in front, which the host cuts off again.
+                anchor = getattr(window, "causal_anchor_index", None)
+                before = [] if anchor is None or anchor < 0 else [anchor]
+                own = own[:, [*before, *window.index_list]]
             if own.shape[1] != x.shape[2]:
                 raise ValueError(f"There are cameras for {own.shape[1]} latent frames of {x.shape[2]}.")
             cameras = torch.cat([own, *context], dim=1)

@@ -77,3 +77,36 @@ def test_every_context_window_looks_at_the_whole_memory(wan: Any) -> None:
         assert torch.allclose(ours, whole[:, :, count:], atol=2e-5)
     whole = wan.step(model, wan.prepared(model, segment), 1.0, (0.7, 0.4))
     assert (made - whole).abs().max() > 1e-3
+
+
+def test_every_context_window_is_told_its_own_cameras(wan: Any, tmp_path: Path) -> None:
+    """Echo-Memory's camera layers, watched from inside: a row for every frame of the window, in its order."""
+    from comfy_extras.nodes_context_windows import WanContextWindowsManualNode
+
+    from scene_memory.generation.wan.camera_layers import ATTACHMENT, read_camera_layers
+
+    random, layers = torch.Generator().manual_seed(1), {}
+    for block in (0, 1):
+        for name, shape in (("weight", (tiny_wan.DIM, 12)), ("bias", (tiny_wan.DIM,))):
+            layers[f"blocks.{block}.action_mlp.proj.{name}"] = 0.1 * torch.randn(shape, generator=random)
+    save_file(layers, tmp_path / "layers.safetensors")
+    model = wan.model(T2V)
+    read = read_camera_layers(tmp_path / "layers.safetensors", model.model.diffusion_model)
+    told: list[torch.Tensor] = []
+    read.layers[0].register_forward_pre_hook(lambda _, given: told.append(given[1].clone()))
+    windows = {"context_length": 4 * WINDOW - 3, "context_overlap": 4, "context_stride": 1, "closed_loop": False}
+    windowed = WanContextWindowsManualNode.execute(
+        model, context_schedule="standard_static", fuse_method="pyramid", freenoise=False, **windows
+    ).result[0]
+    windowed.set_attachments(ATTACHMENT, read)
+    segment = wan.segment(windowed, context=2)
+    ready = wan.prepared(windowed, segment)
+    own, context = ready.positive[0][1]["model_conds"]["scene_memory_cameras"].cond
+    made = wan.step(windowed, ready)
+    assert made.shape[2] == OWN
+    expected = [[0, 1], [0, 1, 2]]
+    assert [len(rows[0]) - 2 for rows in told] == [len(frames) for frames in expected]
+    for rows, frames in zip(told, expected, strict=True):
+        assert torch.allclose(rows[:, :-2], own[:, frames], atol=1e-4) and torch.allclose(
+            rows[:, -2:], context, atol=1e-4
+        )
