@@ -26,7 +26,7 @@ Set COMFYUI_PATH to the folder of your own ComfyUI to use that instead; nothing 
 
 def main(argv: Sequence[str]) -> int:
     arguments, rest = parser().parse_known_args(argv)
-    if rest and arguments.command not in ("test", "train", "bench"):
+    if rest and arguments.command not in ("test", "train", "train-wan", "bench"):
         parser().error(f"{arguments.command} does not know {' '.join(rest)}")
     try:
         return int(COMMANDS[arguments.command](arguments, rest))
@@ -51,6 +51,9 @@ def parser() -> argparse.ArgumentParser:
     commands.add_parser("pictures", help="make the pictures of the README and the workflows anew")
     commands.add_parser(
         "train", help="train the bundled world model; what follows goes to world/train.py", add_help=False
+    )
+    commands.add_parser(
+        "train-wan", help="teach a Wan to remember; what follows goes to pipeline/training", add_help=False
     )
     return top
 
@@ -113,6 +116,10 @@ def train(arguments: argparse.Namespace, rest: list[str]) -> int:
     return run_module(prepare(), "dev_tools.run", ["world.train", *rest])
 
 
+def train_wan(arguments: argparse.Namespace, rest: list[str]) -> int:
+    return run_module(prepare(), "dev_tools.run", ["pipeline.training.train", *rest])
+
+
 def run_module(environment: Environment, module: str, arguments: Sequence[str]) -> int:
     """`python -m module` in the prepared environment; it finds ComfyUI by COMFYUI_PATH."""
     command = [str(environment.python), "-m", module, *arguments]
@@ -126,4 +133,12 @@ def run_module(environment: Environment, module: str, arguments: Sequence[str]) 
             continue  # Ctrl-C reaches the child too: it ends in its own way, and we wait for that.
 
 
-COMMANDS = {"demo": demo, "test": test, "serve": serve, "bench": bench, "pictures": pictures, "train": train}
+COMMANDS = {
+    "demo": demo,
+    "test": test,
+    "serve": serve,
+    "bench": bench,
+    "pictures": pictures,
+    "train": train,
+    "train-wan": train_wan,
+}

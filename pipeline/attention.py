@@ -1,10 +1,11 @@
-"""Self-attention of a Wan block, routed where the sequence says so and diffusers' own everywhere else."""
+"""Attention of a Wan block, routed or split where the sequence says so and diffusers' own everywhere else."""
 
 from __future__ import annotations
 
 from typing import Any, NamedTuple
 
 import torch
+from diffusers.models.attention_dispatch import dispatch_attention_fn
 from diffusers.models.transformers.transformer_wan import WanAttnProcessor
 from torch import Tensor
 
@@ -26,12 +27,35 @@ class RoutedTurns(NamedTuple):
     seed: int | None = None
 
 
+class Split(NamedTuple):
+    """Tokens at the end of a sequence [shot | memory | subject] and of its text [shot's | subject's] (Memento)."""
+
+    memory: int
+    subject: int
+    text: int
+    """Tokens of the subject's text."""
+
+
+class SplitTurns(NamedTuple):
+    """What reaches every block where shot and subject see each other through the memory only."""
+
+    cos: Tensor
+    sin: Tensor
+    split: Split
+
+
+class Told:
+    """What a block's self-attention was told last; its attention to the text follows in the same block."""
+
+    split: Split | None = None
+
+
 class MemoryAttnProcessor(WanAttnProcessor):  # type: ignore[misc]
     """The processor of a block's self-attention; ``layer`` is the number of the block."""
 
-    def __init__(self, layer: int) -> None:
+    def __init__(self, layer: int, told: Told) -> None:
         super().__init__()
-        self.layer = layer
+        self.layer, self.told = layer, told
 
     def __call__(
         self,
@@ -41,21 +65,30 @@ class MemoryAttnProcessor(WanAttnProcessor):  # type: ignore[misc]
         attention_mask: Tensor | None = None,
         rotary_emb: Any = None,
     ) -> Tensor:
+        self.told.split = rotary_emb.split if isinstance(rotary_emb, SplitTurns) else None
+        if isinstance(rotary_emb, SplitTurns):
+            return self._split(attn, hidden_states, rotary_emb)
         if not isinstance(rotary_emb, RoutedTurns):
             return super().__call__(attn, hidden_states, encoder_hidden_states, attention_mask, rotary_emb)
         if self.layer < rotary_emb.routing.dense_layers:
             return super().__call__(attn, hidden_states, encoder_hidden_states, attention_mask, rotary_emb[:2])
         return self._routed(attn, hidden_states, rotary_emb)
 
-    def _routed(self, attn: Any, hidden: Tensor, turns: RoutedTurns) -> Tensor:
-        if getattr(attn, "fused_projections", False):
-            query, key, value = attn.to_qkv(hidden).chunk(3, dim=-1)
-        else:
-            query, key, value = attn.to_q(hidden), attn.to_k(hidden), attn.to_v(hidden)
-        query, key, value = (
-            part.unflatten(2, (attn.heads, -1)) for part in (attn.norm_q(query), attn.norm_k(key), value)
+    def _split(self, attn: Any, hidden: Tensor, turns: SplitTurns) -> Tensor:
+        query, key, value = _projected(attn, hidden, turns.cos, turns.sin)
+        whole, memory = hidden.shape[1], turns.split.memory
+        begin, end = whole - turns.split.subject - memory, whole - turns.split.subject
+        shot, subject = (
+            dispatch_attention_fn(query[:, part], key[:, part], value[:, part], backend=self._attention_backend)
+            for part in (slice(0, end), slice(begin, whole))
         )
-        query, key = turned(query, turns.cos, turns.sin), turned(key, turns.cos, turns.sin)
+        both = 0.5 * shot[:, begin:] + 0.5 * subject[:, :memory]
+        mixed = torch.cat([shot[:, :begin], both, subject[:, memory:]], dim=1).flatten(2).type_as(query)
+        result: Tensor = attn.to_out[1](attn.to_out[0](mixed))
+        return result
+
+    def _routed(self, attn: Any, hidden: Tensor, turns: RoutedTurns) -> Tensor:
+        query, key, value = _projected(attn, hidden, turns.cos, turns.sin)
         mixed = moc_attention(
             *(part.transpose(1, 2) for part in (query, key, value)),
             turns.layout,
@@ -71,6 +104,40 @@ class MemoryAttnProcessor(WanAttnProcessor):  # type: ignore[misc]
         if turns.seed is None or not turns.routing.settings.random:
             return None
         return torch.Generator(device).manual_seed((turns.seed * 1_000_003 + self.layer) % 2**63)
+
+
+class TextAttnProcessor(WanAttnProcessor):  # type: ignore[misc]
+    """The processor of a block's attention to the text: the subject's tokens see the subject's text alone."""
+
+    def __init__(self, told: Told) -> None:
+        super().__init__()
+        self.told = told
+
+    def __call__(
+        self,
+        attn: Any,
+        hidden_states: Tensor,
+        encoder_hidden_states: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        rotary_emb: Any = None,
+    ) -> Tensor:
+        split = self.told.split
+        if split is None or encoder_hidden_states is None:
+            return super().__call__(attn, hidden_states, encoder_hidden_states, attention_mask, rotary_emb)
+        tokens, words = hidden_states.shape[1] - split.subject, encoder_hidden_states.shape[1] - split.text
+        shot = super().__call__(attn, hidden_states[:, :tokens], encoder_hidden_states[:, :words])
+        subject = super().__call__(attn, hidden_states[:, tokens:], encoder_hidden_states[:, words:])
+        return torch.cat([shot, subject], dim=1)
+
+
+def _projected(attn: Any, hidden: Tensor, cos: Tensor, sin: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Queries and keys, turned by their places, and values: (B, L, H, D) each."""
+    if getattr(attn, "fused_projections", False):
+        query, key, value = attn.to_qkv(hidden).chunk(3, dim=-1)
+    else:
+        query, key, value = attn.to_q(hidden), attn.to_k(hidden), attn.to_v(hidden)
+    query, key, value = (part.unflatten(2, (attn.heads, -1)) for part in (attn.norm_q(query), attn.norm_k(key), value))
+    return turned(query, cos, sin), turned(key, cos, sin), value
 
 
 def turned(heads: Tensor, cos: Tensor, sin: Tensor) -> Tensor:

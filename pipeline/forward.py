@@ -44,8 +44,8 @@ class Context:
         """Zeros in the place of the frames."""
         return replace(self, latents=torch.zeros_like(self.latents))
 
-    def shown(self, level: float) -> Tensor:
-        """The latents as the model sees them at a noise level (0..1)."""
+    def shown(self, level: float | Tensor) -> Tensor:
+        """The latents as the model sees them at a noise level (0..1), or at levels (B, 1, 1, 1, 1) of a batch."""
         if self.times != NOISED:
             return self.latents
         assert self.noise is not None
@@ -60,7 +60,7 @@ def predict(
     *,
     image: Tensor | None = None,
     context: Context | None = None,
-    level: float = 0.0,
+    level: float | Tensor = 0.0,
     routing: Routing | None = None,
     seed: int | None = None,
 ) -> Tensor:
@@ -69,17 +69,15 @@ def predict(
     Args:
         timestep: (B,), or (B, T) where frames differ; 0..1000.
         text: (B, L, text_dim). image: CLIP's view (B, N, image_dim) of the first picture, for Wan 2.1 image to video.
-        level: the noise level (0..1) now, for context that is noised like the segment.
+        level: the noise level (0..1) now, or (B, 1, 1, 1, 1), for context that is noised like the segment.
         routing: routes self-attention where there is a context and more of it than is chosen.
         seed: of drop-off and drop-in, in training.
     """
     own, channels = latents.shape[2], latents.shape[1]
-    frame = _tokens(transformer, latents)
+    frame = tokens_of_frame(transformer, latents)
     sequence = None
     if context is not None and len(context):
-        clean = context.latents.to(latents)
-        appended = as_input(context.shown(level).to(latents), clean, channels).expand(len(latents), -1, -1, -1, -1)
-        latents = torch.cat([latents, appended], dim=2)
+        latents = torch.cat([latents, appended(context, latents, level, channels)], dim=2)
         timestep = with_context_times(timestep, own, len(context), context.times)
         sequence = _sequence(context, own, frame, routing, seed)
     if timestep.ndim == 2:
@@ -100,6 +98,13 @@ def predict(
     with rope.told(sequence):
         whole: Tensor = transformer(**given)[0]
     return whole[:, :, :own]
+
+
+def appended(context: Context, latents: Tensor, level: float | Tensor, channels: int) -> Tensor:
+    """The context (B, channels, K, h, w) as the network is given it beside ``latents``."""
+    size = (len(latents), -1, -1, -1, -1)
+    shown, clean = (part.to(latents).expand(*size) for part in (context.shown(level), context.latents))
+    return as_input(shown, clean, channels)
 
 
 def as_input(shown: Tensor, known: Tensor, channels: int) -> Tensor:
@@ -137,7 +142,7 @@ def frame_noise(latents: Tensor, numbers: tuple[int, ...]) -> Tensor:
     return torch.stack(made, dim=2)
 
 
-def _tokens(transformer: Any, latents: Tensor) -> int:
+def tokens_of_frame(transformer: Any, latents: Tensor) -> int:
     """Tokens of one latent frame. Raises ValueError where the latents do not fit the patches."""
     _, patch_h, patch_w = transformer.config.patch_size
     height, width = latents.shape[-2:]

@@ -10,19 +10,21 @@ from typing import Any
 from torch import Tensor, nn
 
 from ..kernels import MocLayout
-from .attention import MemoryAttnProcessor, RoutedTurns
+from .attention import MemoryAttnProcessor, RoutedTurns, Split, SplitTurns, TextAttnProcessor, Told
 from .options import Routing
 from .positions import Axes, turns
 
 
 @dataclass(frozen=True)
 class Sequence:
-    """What one call of the transformer is about: places (T + K,) in time of its latent frames, and how to route."""
+    """What one call of the transformer is about: places (T + K,) in time of its latent frames, and how to route or
+    split its attention."""
 
     places: tuple[float, ...]
     layout: MocLayout | None = None
     routing: Routing | None = None
     seed: int | None = None
+    split: Split | None = None
 
 
 class PlacedRope(nn.Module):
@@ -44,6 +46,8 @@ class PlacedRope(nn.Module):
         axes = Axes(stock.t_dim, stock.h_dim, stock.w_dim)
         _, patch_h, patch_w = stock.patch_size
         cos, sin = turns(axes, now.places, height // patch_h, width // patch_w, hidden_states.device)
+        if now.split is not None:
+            return SplitTurns(cos, sin, now.split)
         if now.layout is None or now.routing is None:
             return cos, sin
         return RoutedTurns(cos, sin, now.layout, now.routing, now.seed)
@@ -61,7 +65,7 @@ class PlacedRope(nn.Module):
 
 
 def with_memory(transformer: Any) -> Any:
-    """The transformer itself, its RoPE and the processors of its self-attention exchanged. Once is enough.
+    """The transformer itself, its RoPE and the processors of its attention exchanged. Once is enough.
 
     Neither weights nor their names change, and without a context it computes what it did before, to the bit.
 
@@ -77,5 +81,7 @@ def with_memory(transformer: Any) -> Any:
         raise ValueError(f"patch_size is {tuple(patch)}: only patches of one latent frame are known. Use (1, 2, 2).")
     transformer.rope = PlacedRope(transformer.rope)
     for layer, block in enumerate(transformer.blocks):
-        block.attn1.set_processor(MemoryAttnProcessor(layer))
+        told = Told()
+        block.attn1.set_processor(MemoryAttnProcessor(layer, told))
+        block.attn2.set_processor(TextAttnProcessor(told))
     return transformer

@@ -1,10 +1,21 @@
-"""Context learning for Wan (Context-as-Memory, algorithm 1): LoRA from posed video, for these pipelines and ComfyUI."""
+"""Learning to remember (Context-as-Memory, algorithm 1; Memento, equation 8): a LoRA for Wan from posed video."""
 
 from __future__ import annotations
 
-from .clips import Clip, read_clips
+from .clips import Clip, Shot, read_clips
 from .lessons import Lesson, LessonPlan, draw_lesson
 from .lora import LoraLayers, add_lora
 from .train import Training, train
 
-__all__ = ["Clip", "Lesson", "LessonPlan", "LoraLayers", "Training", "add_lora", "draw_lesson", "read_clips", "train"]
+__all__ = [
+    "Clip",
+    "Lesson",
+    "LessonPlan",
+    "LoraLayers",
+    "Shot",
+    "Training",
+    "add_lora",
+    "draw_lesson",
+    "read_clips",
+    "train",
+]

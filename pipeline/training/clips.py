@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -20,17 +22,35 @@ PICTURES = (".png", ".jpg", ".jpeg", ".webp")
 
 
 @dataclass(frozen=True)
+class Shot:
+    """A shot of a clip: its first frame, the frame after its last, and its caption."""
+
+    first: int
+    stop: int
+    caption: str
+
+
+@dataclass(frozen=True)
 class Clip:
-    """One continuous take: files of its frames in order, cameras for each, a caption, (width, height)."""
+    """One film: files of its frames in order, cameras for each, shots without gaps, (width, height).
+
+    subject: a description of who or what must stay the same, "" where none is told. shows: frames that show it.
+    """
 
     name: str
     files: tuple[Path, ...]
     trajectory: Trajectory
-    caption: str
+    shots: tuple[Shot, ...]
     size: tuple[int, int]
+    subject: str = ""
+    shows: tuple[int, ...] = ()
 
     def __len__(self) -> int:
         return len(self.files)
+
+    def caption(self, frame: int) -> str:
+        """The caption of the shot that a frame is in."""
+        return next(shot.caption for shot in self.shots if frame < shot.stop)
 
     def frames(self, indices: Sequence[int]) -> NDArray[np.uint8]:
         """Pictures (n, H, W, 3) of frames. Raises ValueError for one that is damaged or of another size."""
@@ -58,7 +78,9 @@ def read_clips(folder: Path, multiple: int) -> list[Clip]:
     """The clips in a folder, by name.
 
     Each is a folder with ``frames`` (numbered pictures), ``trajectory.*`` (a camera path of any layout that Load Camera
-    Path knows) and, if you like, ``caption.txt``.
+    Path knows) and, if you like, ``caption.txt``; or, where it has cuts, ``shots.json``: a list of ``{"first": frame,
+    "caption": text}``. ``subject.txt`` describes who or what must stay the same; ``subject_frames.txt`` names the
+    frames that show it ("0-20, 45"), all of them where it is missing.
 
     Args:
         multiple: what width and height must be multiples of.
@@ -91,9 +113,44 @@ def _clip(home: Path, multiple: int) -> Clip:
             f"{files[0]} is {width} x {height}: this model takes multiples of {multiple}. "
             f"Crop or resize the clip, to {width // multiple * multiple} x {height // multiple * multiple} for example."
         )
-    told = home / "caption.txt"
-    caption = told.read_text(encoding="utf-8").strip() if told.is_file() else ""
-    return Clip(home.name, files, trajectory, caption, (width, height))
+    subject = _text(home / "subject.txt")
+    shows = _numbers(home / "subject_frames.txt", len(files)) if subject else ()
+    return Clip(home.name, files, trajectory, _shots(home, len(files)), (width, height), subject, shows)
+
+
+def _text(file: Path) -> str:
+    return file.read_text(encoding="utf-8-sig").strip() if file.is_file() else ""
+
+
+def _shots(home: Path, frames: int) -> tuple[Shot, ...]:
+    file = home / "shots.json"
+    if not file.is_file():
+        return (Shot(0, frames, _text(home / "caption.txt")),)
+    wanted = 'Use [{"first": 0, "caption": "..."}, ...], rising from 0 and below the number of frames.'
+    try:
+        told: Any = json.loads(file.read_text(encoding="utf-8-sig"))
+        firsts, captions = [shot["first"] for shot in told], [shot.get("caption", "") for shot in told]
+    except (json.JSONDecodeError, TypeError, KeyError, AttributeError) as error:
+        raise ValueError(f"{file} is no list of shots ({error!r}). {wanted}") from error
+    whole = all(type(first) is int for first in firsts) and all(isinstance(caption, str) for caption in captions)
+    if not whole or not firsts or firsts[0] != 0 or sorted(set(firsts)) != firsts or firsts[-1] >= frames:
+        raise ValueError(f"{file}: its shots begin at {firsts}, and the clip has {frames} frames. {wanted}")
+    stops = [*firsts[1:], frames]
+    return tuple(Shot(*shot) for shot in zip(firsts, stops, captions, strict=True))
+
+
+def _numbers(file: Path, frames: int) -> tuple[int, ...]:
+    """Frames named as "0-20, 45"; all where the file is missing."""
+    told = _text(file)
+    if not told:
+        return tuple(range(frames))
+    found: set[int] = set()
+    for part in filter(None, (part.strip() for part in told.replace("\n", ",").split(","))):
+        match = re.fullmatch(r"(\d+)(?:\s*-\s*(\d+))?", part)
+        if match is None or not int(match[1]) <= int(match[2] or match[1]) < frames:
+            raise ValueError(f"{file}: {part!r} are no frames of a clip of {frames}. Use '0-20, 45', for example.")
+        found.update(range(int(match[1]), int(match[2] or match[1]) + 1))
+    return tuple(sorted(found))
 
 
 def picture_in(file: Path) -> NDArray[np.uint8]:

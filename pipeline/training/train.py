@@ -1,6 +1,6 @@
 """Context learning on any Wan folder: a LoRA that makes it look at remembered frames. Resumable: run it again.
 
-    python -m dev_tools.run pipeline.training.train --model FOLDER --clips FOLDER --out FOLDER --steps 10000
+    python dev.py train-wan --model FOLDER --clips FOLDER --out FOLDER --steps 10000
 
 Writes OUT/lora.safetensors (for ComfyUI and diffusers), OUT/state.safetensors (to resume) and OUT/log.jsonl.
 """
@@ -19,15 +19,17 @@ import numpy as np
 import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from ...kernels import MocSettings
 from ...memory.retrieval.settings import RetrievalSettings
+from ...memory.state.state import MemoryState
 from ..options import MemoryOptions, Routing
 from .clips import Clip, read_clips
-from .lessons import LessonPlan, draw_lesson
+from .exam import exam_lessons, examine
+from .lessons import CONTEXT, MEMENTO, OBJECTIVES, LessonPlan, draw_lesson
 from .lora import TARGETS, LoraLayers, add_lora
-from .loss import ClipLatents, lesson_loss
+from .loss import Captions, ClipLatents, lesson_loss
 
 log = logging.getLogger("pipeline.train")
 
@@ -37,10 +39,12 @@ BETAS = (0.9, 0.99)
 
 @dataclass(frozen=True)
 class Training:
-    """One training. steps: in all, resumed stretches included. batch: lessons of one step, one after another.
+    """One training. steps: in all, resumed stretches included. batch: lessons of one step, one after another. draws:
+    noises of one lesson, at once.
 
     part: "transformer", or "transformer_2" for the low noise half of a pair. shift: of the noise levels, as it will be
-    in sampling.
+    in sampling. subject_weight: of Memento's subject against the shot (lambda of its equation 8; the paper's is 0.5,
+    the script of its code has 1). exam_every: steps from one examination to the next, 0 for none.
     """
 
     steps: int
@@ -56,18 +60,26 @@ class Training:
     lessons: LessonPlan = field(default_factory=LessonPlan)
     options: MemoryOptions = MemoryOptions()
     routing: Routing | None = None
+    draws: int = 1
+    subject_weight: float = 0.5
+    exam_every: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("steps", "batch", "save_every"):
+        for name in ("steps", "batch", "save_every", "draws"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}: at least 1 is needed. Use 1.")
         for name in ("rate", "shift"):
             if not 0.0 < getattr(self, name) < float("inf"):
                 raise ValueError(f"{name} is {getattr(self, name)}: it must be above 0.")
+        if not 0.0 <= self.subject_weight < float("inf"):
+            raise ValueError(f"subject_weight is {self.subject_weight}: it must be 0 or above. Use 0.5.")
+        if self.lessons.objective == MEMENTO and self.routing is not None:
+            raise ValueError("Memento splits its attention itself, so it cannot be routed. Leave --top-k out.")
 
     def told(self) -> str:
         """What a stretch that goes on must share with the one before, as text."""
-        kept = {name: value for name, value in asdict(self).items() if name not in ("steps", "save_every")}
+        free = ("steps", "save_every", "exam_every")
+        kept = {name: value for name, value in asdict(self).items() if name not in free}
         return json.dumps(kept, sort_keys=True)
 
 
@@ -84,7 +96,7 @@ def train(pipe: Any, clips: list[Clip], training: Training, out: Path) -> LoraLa
     if network is None or training.part not in ("transformer", "transformer_2"):
         raise ValueError(f"part is {training.part!r}, which this folder does not have. Use transformer.")
     out.mkdir(parents=True, exist_ok=True)
-    texts = _captions(pipe, clips)
+    captions = Captions.of_clips(pipe, clips)
     lora = add_lora(network, training.rank, layers=training.layers, seed=training.seed)
     weights = lora.weights()
     chosen = torch.optim.AdamW(weights.values(), lr=training.rate, betas=BETAS, weight_decay=training.decay)
@@ -92,41 +104,54 @@ def train(pipe: Any, clips: list[Clip], training: Training, out: Path) -> LoraLa
     if begun:
         log.info("Goes on from step %d.", begun)
     network.enable_gradient_checkpointing()
-    network.train()
     latents = ClipLatents(pipe.vae, clips)
     cameras = [clip.cameras() for clip in clips]
+    exam = exam_lessons(clips, training) if training.exam_every else []
+    if exam and not begun:
+        _note(out, {"step": 0, "exam": examine(pipe, network.eval(), latents, captions, exam, training)})
+    network.train()
     for step in range(begun, training.steps):
-        total = 0.0
-        for turn in range(training.batch):
-            random = np.random.default_rng([training.seed, step, turn])
-            lesson = draw_lesson(clips, cameras, training.lessons, random)
-            text = texts[lesson.clip] if lesson.told else texts[-1]
-            loss = lesson_loss(pipe, network, latents, lesson, text, training, int(random.integers(2**62)))
-            (loss / training.batch).backward()
-            total += float(loss.detach()) / training.batch
-        norm = float(torch.nn.utils.clip_grad_norm_(weights.values(), 1.0))
+        line = _learn(pipe, network, latents, cameras, captions, training, step)
+        line["gradient"] = float(nn.utils.clip_grad_norm_(weights.values(), 1.0))
         chosen.step()
         chosen.zero_grad(set_to_none=True)
-        _note(out, {"step": step + 1, "loss": round(total, 6), "gradient": round(norm, 6)})
-        if (step + 1) % training.save_every == 0 or step + 1 == training.steps:
+        _note(out, {"step": step + 1, **{name: round(value, 6) for name, value in line.items()}})
+        last = step + 1 == training.steps
+        if (step + 1) % training.save_every == 0 or last:
             _save(out, lora, chosen, training, step + 1)
-            log.info("Step %d of %d: loss %.4f", step + 1, training.steps, total)
+            log.info("Step %d of %d: loss %.4f", step + 1, training.steps, line["loss"])
+        if exam and ((step + 1) % training.exam_every == 0 or last):
+            marks = examine(pipe, network.eval(), latents, captions, exam, training)
+            _note(out, {"step": step + 1, "exam": marks})
+            log.info("Step %d, at fixed noise: %s", step + 1, json.dumps(marks))
+            network.train()
     network.eval()
     return lora
 
 
-def _captions(pipe: Any, clips: list[Clip]) -> list[Tensor]:
-    """Text (1, L, D) of each clip, and of no words at the end; each caption is encoded once."""
-    if pipe.text_encoder is None:
-        raise ValueError("This pipeline has no text encoder, so captions cannot be encoded. Use a whole Wan folder.")
-    known: dict[str, Tensor] = {}
-    for caption in [*(clip.caption for clip in clips), ""]:
-        if caption not in known:
-            with torch.no_grad():
-                known[caption] = pipe.encode_prompt(
-                    prompt=caption, do_classifier_free_guidance=False, max_sequence_length=512
-                )[0].cpu()
-    return [known[clip.caption] for clip in clips] + [known[""]]
+def _learn(
+    pipe: Any,
+    network: Any,
+    latents: ClipLatents,
+    cameras: list[MemoryState],
+    captions: Captions,
+    training: Training,
+    step: int,
+) -> dict[str, float]:
+    """The gradient of one step; returns the mean loss, and the subject's where it was rebuilt."""
+    losses, subjects = [], []
+    for turn in range(training.batch):
+        random = np.random.default_rng([training.seed, step, turn])
+        lesson = draw_lesson(latents.clips, cameras, training.lessons, random)
+        seed = int(random.integers(2**62))
+        learned = lesson_loss(pipe, network, latents, lesson, captions, training, seed)
+        loss = learned.total(training.subject_weight)
+        (loss / training.batch).backward()
+        losses.append(float(loss.detach()))
+        if learned.subject is not None:
+            subjects.append(float(learned.subject.detach()))
+    subject = {"subject": float(np.mean(subjects))} if subjects else {}
+    return {"loss": float(np.mean(losses)), **subject}
 
 
 def _save(out: Path, lora: LoraLayers, chosen: torch.optim.AdamW, training: Training, step: int) -> None:
@@ -152,7 +177,7 @@ def _resume(file: Path, lora: LoraLayers, chosen: torch.optim.AdamW, training: T
             found = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
     except Exception as error:
         raise ValueError(f"{file} cannot be read: {error}. Remove it to begin anew.") from error
-    if told.get("format") != FORMAT or told.get("training") != training.told():
+    if told.get("format") != FORMAT or _settings(told.get("training", "{}")) != _settings(training.told()):
         raise ValueError(f"{file} is of a training with other settings. Use those of before, or another folder.")
     lora.load({name.removeprefix("weight/"): value for name, value in found.items() if name.startswith("weight/")})
     step = int(told["step"])
@@ -160,6 +185,13 @@ def _resume(file: Path, lora: LoraLayers, chosen: torch.optim.AdamW, training: T
         state = {moment: found[f"{moment}/{name}"].to(weight.device) for moment in ("exp_avg", "exp_avg_sq")}
         chosen.state[weight] = {"step": torch.tensor(float(step)), **state}
     return step
+
+
+def _settings(told: str) -> Any:
+    """Settings as they were noted; those that an older version did not have are at what it did."""
+    noted = json.loads(told)
+    lessons = {"objective": CONTEXT, "subject_share": 0.8, **noted.get("lessons", {})}
+    return {"draws": 1, "subject_weight": 0.5, **noted, "lessons": lessons}
 
 
 def _note(out: Path, line: dict[str, Any]) -> None:
@@ -172,17 +204,9 @@ def main(argv: Sequence[str]) -> int:
     from ..pipeline import SceneMemoryPipeline
 
     told = _parser().parse_args(argv)
-    routing = None
-    if told.top_k:
-        routing = Routing(MocSettings(told.top_k, drop_off=told.drop_off, drop_in=told.drop_in))
-    training = Training(
-        steps=told.steps, seed=told.seed, batch=told.batch, rate=told.rate, rank=told.rank, layers=told.layers,
-        part=told.part, shift=told.shift, save_every=told.save_every, routing=routing,
-        lessons=LessonPlan(told.frames, RetrievalSettings(told.strategy, told.context)),
-        options=MemoryOptions(told.times, told.positions),
-    )  # fmt: skip
-    kinds = {"vae": torch.float32, "default": torch.bfloat16 if told.device != "cpu" else torch.float32}
     try:
+        training = _training(told)
+        kinds = {"vae": torch.float32, "default": torch.bfloat16 if told.device != "cpu" else torch.float32}
         pipe = SceneMemoryPipeline.from_folder(told.model, torch_dtype=kinds)
         clips = read_clips(told.clips, 2 * int(pipe.vae.config.scale_factor_spatial))
         train(pipe.to(told.device), clips, training, told.out)
@@ -190,6 +214,25 @@ def main(argv: Sequence[str]) -> int:
         log.error("%s", error)
         return 1
     return 0
+
+
+def _training(told: argparse.Namespace) -> Training:
+    story = told.objective == MEMENTO
+    routing = None
+    if told.top_k:
+        routing = Routing(MocSettings(told.top_k, drop_off=told.drop_off, drop_in=told.drop_in))
+    context = told.context or (8 if story else 20)
+    shares = {"recent_share": told.recent_share, "silent_share": told.silent_share, "subject_share": told.subject_share}
+    plan = LessonPlan(
+        told.frames, RetrievalSettings(told.strategy, context), **shares, objective=told.objective,
+        empty_share=0.0 if story else told.empty_share, begins_share=0.5 if story else 0.9,
+    )  # fmt: skip
+    return Training(
+        steps=told.steps, seed=told.seed, batch=told.batch, rate=told.rate, rank=told.rank, layers=told.layers,
+        part=told.part, shift=told.shift, save_every=told.save_every, routing=routing, lessons=plan,
+        options=MemoryOptions(told.times, told.positions), draws=told.draws, subject_weight=told.subject_weight,
+        exam_every=told.exam_every,
+    )  # fmt: skip
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -202,9 +245,12 @@ def _parser() -> argparse.ArgumentParser:
         "--out", type=Path, required=True, help="where the LoRA and what is needed to resume are written"
     )
     parser.add_argument("--steps", type=int, default=10_000, help="steps in all; the paper takes more than 10000")
+    parser.add_argument(
+        "--objective", default=CONTEXT, choices=OBJECTIVES, help="context: Context-as-Memory; memento: its equation 8"
+    )
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--frames", type=int, default=81, help="pictures of a segment, 4n+1; 81 is Wan's own")
-    parser.add_argument("--context", type=int, default=20, help="context frames; the paper takes 20")
+    parser.add_argument("--context", type=int, default=0, help="context frames; 0 is the papers': 20, for memento 8")
     parser.add_argument(
         "--strategy", default="fov_nonadjacent", help="how context is retrieved; the paper's is default"
     )
@@ -215,6 +261,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--part", default="transformer", choices=("transformer", "transformer_2"))
     parser.add_argument("--rate", type=float, default=1e-4)
     parser.add_argument("--batch", type=int, default=1, help="lessons a step, one after another")
+    parser.add_argument("--draws", type=int, default=1, help="noises of one lesson, at once; more for small models")
+    parser.add_argument("--subject-weight", type=float, default=0.5, help="memento: the subject's share of the loss")
+    parser.add_argument("--subject-share", type=float, default=0.8, help="memento: lessons that rebuild the subject")
+    parser.add_argument("--recent-share", type=float, default=0.1, help="lessons that see the newest frames only")
+    parser.add_argument("--empty-share", type=float, default=0.1, help="context: lessons that remember nothing")
+    parser.add_argument("--silent-share", type=float, default=0.1, help="lessons without caption")
+    parser.add_argument("--exam-every", type=int, default=0, help="steps between examinations at fixed noise; 0: none")
     parser.add_argument("--shift", type=float, default=3.0, help="of the noise levels: 3 for 480p, 5 for 720p")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--save-every", type=int, default=250)

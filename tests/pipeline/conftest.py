@@ -110,25 +110,6 @@ KINDS: dict[str, tuple[dict[str, Any], dict[str, Any], dict[str, Any]]] = {
 }
 
 
-def _text() -> tuple[Any, Any]:
-    """A tokenizer of a few words and a UMT5 of 2 layers."""
-    from tokenizers import Tokenizer
-    from tokenizers.models import WordLevel
-    from tokenizers.pre_tokenizers import Whitespace
-    from transformers import PreTrainedTokenizerFast, UMT5Config, UMT5EncoderModel
-
-    words = ["<pad>", "</s>", "<unk>", "a", "house", "by", "the", "sea", "garden", "red", "blue"]
-    plain = Tokenizer(WordLevel({word: number for number, word in enumerate(words)}, unk_token="<unk>"))
-    plain.pre_tokenizer = Whitespace()
-    tokenizer = PreTrainedTokenizerFast(
-        tokenizer_object=plain, pad_token="<pad>", eos_token="</s>", unk_token="<unk>", model_max_length=512
-    )
-    config = UMT5Config(
-        vocab_size=len(words), d_model=TEXT_DIM, d_kv=8, d_ff=32, num_layers=1, num_heads=2, pad_token_id=0
-    )
-    return tokenizer, UMT5EncoderModel(config).eval()
-
-
 def _randomized(network: Any, seed: int) -> Any:
     """Weights that keep what flows through near 1, norms and all."""
     import torch
@@ -166,7 +147,9 @@ def stock_pipeline(kind: str) -> Any:
     from diffusers import AutoencoderKLWan, FlowMatchEulerDiscreteScheduler, WanPipeline, WanTransformer3DModel
 
     network, vae, more = KINDS[kind]
-    tokenizer, text = _text()
+    from dev_tools.two_rooms import tiny_text
+
+    tokenizer, text = tiny_text()
     return WanPipeline(
         tokenizer=tokenizer,
         text_encoder=_randomized(text, 1),

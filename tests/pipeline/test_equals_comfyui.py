@@ -132,6 +132,31 @@ def test_a_whole_run_with_guidance_ends_in_the_same_latent(wan: Any, ours: Any, 
     assert torch.allclose(model.model.process_latent_out(latent), theirs, atol=5e-4)
 
 
+@pytest.mark.parametrize("subject", [False, True])
+def test_mementos_pass_is_the_same_with_the_subject_and_without(wan: Any, ours: Any, subject: bool) -> None:
+    from scene_memory.generation.story.options import StoryOptions, with_story
+    from scene_memory.pipeline.forward import Context, frame_noise
+    from scene_memory.pipeline.story import Subject, predict_story, story_places
+
+    words = torch.randn(1, 512, 256, generator=torch.Generator().manual_seed(8)) if subject else None
+    model = with_story(wan.model(A14B), StoryOptions("Memento", subject=words, no_subject=words))
+    segment = wan.segment(model, begins=True)
+    call = calls_of(wan, model, wan.prepared(model, segment))[0]
+    clean, numbers = model.model.process_latent_in(segment.context.latents), segment.context.numbers
+    first, front = int(subject), int(subject) + len(numbers)
+    places = story_places(numbers, segment.first_frame + 1, STRIDE)
+    memory = Context(clean, places, "noised like the segment", frame_noise(clean, numbers))
+    rebuilt = Subject(call["x"][:, :16, :1], words, call["x"][:, 20:, :1]) if words is not None else None
+    with torch.inference_mode():
+        shot, made = predict_story(
+            ours(A14B), call["x"][:, :, front:], call["t"], call["text"], memory, call["level"], rebuilt
+        )
+    assert (shot - call["out"][:, :, front:]).abs().max() < CLOSE
+    assert (made is None) == (not subject)
+    if made is not None:
+        assert (made - call["out"][:, :, :first]).abs().max() < CLOSE
+
+
 def test_the_names_of_the_settings_are_those_of_the_nodes() -> None:
     from scene_memory.generation.wan import options as nodes
     from scene_memory.pipeline import options
