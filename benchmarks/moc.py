@@ -9,6 +9,8 @@ they are in a video model. Rows without dense times are films that grow: their s
 "automatic" is what an artist gets: routed attention where it is expected to be faster, dense attention elsewhere.
 Last, the bundled model makes films of held-out scenes, away and back, dense and with half the pairs or fewer.
 Without a GPU its figures are null.
+
+Long, but resumable: with --keep every row and scene is kept as soon as it is there, and not measured again.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ import argparse
 import datetime
 import json
 import logging
+import os
 import platform
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
@@ -27,6 +30,7 @@ import torch
 
 from ._moc.cases import Case, cpu_case, gpu_case, growing_cpu_case, growing_gpu_case
 from ._moc.figures import figures
+from ._moc.keep import Kept
 from ._moc.measure import CLOCKS, Rounds
 from ._moc.revisit import as_content, measure_revisits
 from ._moc.rows import HEADING, Row, measure
@@ -43,6 +47,7 @@ log = logging.getLogger(__name__)
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="bench moc", description="Routed against dense attention.")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write rows and figures to this file")
+    parser.add_argument("--keep", type=Path, metavar="FILE", help="keep rows and scenes here, and go on from there")
     parser.add_argument("--tokens", type=int, nargs="+", metavar="N", help="other lengths than the standard ones")
     parser.add_argument("--device", choices=["cpu", "cuda", "all"], default="all", help="all: what this machine has")
     parser.add_argument("--dtype", choices=["float32", "bfloat16", "float16"], help="cpu: float32, cuda: bfloat16")
@@ -60,16 +65,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.error("--device cuda: PyTorch finds no CUDA device here. Use --device cpu.")
     log.info(f"{_machine(cuda)}, torch {torch.__version__}")
     log.info(HEADING)
+    kept = Kept(arguments.keep)
     rows: list[Row] = []
     threads = torch.get_num_threads()
     try:
         if arguments.device != "cuda":
-            rows += _cpu_rows(arguments)
+            rows += _cpu_rows(arguments, kept)
     finally:
         torch.set_num_threads(threads)
     if cuda:
-        rows += _cuda_rows(arguments)
-    scenes = measure_revisits(arguments.scenes, arguments.weights) if arguments.scenes else []
+        rows += _cuda_rows(arguments, kept)
+    scenes = measure_revisits(arguments.scenes, arguments.weights, kept) if arguments.scenes else []
     revisit = as_content(scenes) if scenes else None
     drop = revisit["psnr_dense"] - revisit["psnr_routed"] if revisit else None
     found = figures(rows, drop)
@@ -88,7 +94,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _cpu_rows(arguments: argparse.Namespace) -> Iterator[Row]:
+def _cpu_rows(arguments: argparse.Namespace, kept: Kept) -> Iterator[Row]:
     """All lengths with every number of threads; error, memory and growth with the first of them only."""
     dtype = getattr(torch, arguments.dtype or "float32")
     rounds = Rounds(3, 25, arguments.seconds)
@@ -97,13 +103,16 @@ def _cpu_rows(arguments: argparse.Namespace) -> Iterator[Row]:
         for case in _cases("cpu", arguments.tokens):
             if case.grows and place:
                 continue
-            yield _logged(measure(case, "cpu", dtype, rounds, arguments.clock, exact=place == 0))
+            asked = f"{case}, {threads} threads, {dtype}, {arguments.clock}, exact: {place == 0}"
+            yield _logged(Row(**kept.get(asked, lambda case=case, exact=place == 0: asdict(
+                measure(case, "cpu", dtype, rounds, arguments.clock, exact)))))  # fmt: skip
 
 
-def _cuda_rows(arguments: argparse.Namespace) -> Iterator[Row]:
+def _cuda_rows(arguments: argparse.Namespace, kept: Kept) -> Iterator[Row]:
     dtype = getattr(torch, arguments.dtype or "bfloat16")
     for case in _cases("cuda", arguments.tokens):
-        yield _logged(measure(case, "cuda", dtype, Rounds(3, 25, arguments.seconds), "cuda"))
+        yield _logged(Row(**kept.get(f"{case}, {_machine(True)}, {dtype}", lambda case=case: asdict(
+            measure(case, "cuda", dtype, Rounds(3, 25, arguments.seconds), "cuda")))))  # fmt: skip
 
 
 def _cases(device: str, tokens: Sequence[int] | None) -> Iterator[Case]:
@@ -124,4 +133,11 @@ def _logged(row: Row) -> Row:
 
 
 def _machine(cuda: bool) -> str:
-    return torch.cuda.get_device_name() if cuda else platform.processor() or platform.machine()
+    if cuda:
+        return torch.cuda.get_device_name()
+    name = platform.processor() or platform.machine()
+    cpus = Path("/proc/cpuinfo")
+    if cpus.exists():
+        lines = cpus.read_text(encoding="utf-8", errors="replace").splitlines()
+        name = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), name)
+    return f"{name}, {os.cpu_count()} cores"

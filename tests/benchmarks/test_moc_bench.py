@@ -45,6 +45,18 @@ def test_a_small_run_writes_every_figure_and_row(tmp_path: Path) -> None:
         assert (row["rel_l2"] is None) == (row["threads"] == 1)
 
 
+def test_a_broken_run_goes_on_where_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    keep, file = tmp_path / "keep.jsonl", tmp_path / "moc.json"
+    given = ["--device", "cpu", "--tokens", "256", "--seconds", "0", "--scenes", "0", "--keep", str(keep)]
+    assert moc.main([*given, "--threads", "2"]) == 0
+    first = [json.loads(line)["values"] for line in keep.read_text(encoding="utf-8").splitlines()]
+    assert moc.main([*given, "--threads", "2", "1"]) == 0
+    monkeypatch.setattr(moc, "measure", None)
+    assert moc.main([*given, "--threads", "2", "1", "--json", str(file)]) == 0
+    rows = json.loads(file.read_text(encoding="utf-8"))["rows"]
+    assert rows[0] == first[0] and [row["threads"] for row in rows] == [2, 1]
+
+
 @pytest.mark.parametrize("wrong", [["--tokens", "20"], ["--device", "cuda"]])
 def test_what_cannot_be_measured_is_refused(wrong: list[str]) -> None:
     if "cuda" in wrong and torch.cuda.is_available():
