@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from . import rays, reproject
-from .paint import PATCH, Painter, Stem, Weaver, normed
+from .paint import PATCH, Painter, Stem, Weaver, modulated, normed
 from .vocabulary import MAX_TOKENS, PAD, VOCABULARY_SIZE
 
 Attention = Callable[..., Tensor]
@@ -26,6 +26,8 @@ KeysValues = list[tuple[Tensor, Tensor]]
 # What a picture varies by before anything is known of it, and what is left once context and caption have spoken.
 PICTURE_VARIANCE = 0.3
 LEFT_VARIANCE = 0.02
+# Frames whose pictures a processor makes together, from tokens to pixels: more would leave its caches.
+FRAMES_AT_ONCE = 2
 DEFAULTS: dict[str, int] = {"dim": 256, "depth": 6, "heads": 4}
 # Nearness is one over depth; the sky is not nearer than FARTHEST.
 FARTHEST, CLOSEST = 50.0, 0.2
@@ -138,8 +140,8 @@ class WorldNet(nn.Module):
         moved = rays.levelled(poses.float(), reference[:, None].float())
         tokens, details = self._tokens(frames, moved, intrinsics.float(), kind=1)
         tokens = tokens.reshape(batch * count, rows * columns, self.dim)
-        turn = _turns(rays.rotary_phases(moved, intrinsics.float(), rows, columns)).flatten(0, 1)[:, None]
-        modulation = self._modulation(torch.zeros(batch * count, 1, device=tokens.device), tokens)
+        turn = _turns(rays.rotary_phases(moved, intrinsics.float(), rows, columns).flatten(0, 1))
+        modulation = self._modulation(torch.zeros(1, 1, device=tokens.device), tokens)
         kept: KeysValues = []
         for block in self.blocks:
             q, k, v = block.project(tokens, modulation, turn)
@@ -148,7 +150,9 @@ class WorldNet(nn.Module):
                 tokens = block.finish(tokens, modulation, self.attention(q, k, v, self.heads, {}))
         if self.depth_reader is None:
             return kept, None
-        read, _ = self.depth_reader(tokens, modulation, details, (batch * count, 1, rows, columns))
+        coarse = self.depth_reader.coarse(tokens, modulation, (batch * count, rows, columns))
+        reader = self.depth_reader
+        read = self._few_at_a_time(lambda first, *rest: reader(first, rest)[0], coarse, *details)
         nearness = read.float().clamp(-math.log(FARTHEST) - 0.5, -math.log(CLOSEST) + 0.5).exp()
         return kept, nearness.reshape(batch, count, height, width)
 
@@ -178,7 +182,7 @@ class WorldNet(nn.Module):
         guess = noisy * best_gain(sigma, PICTURE_VARIANCE).to(noisy)[:, None, None, None, None]
         known = noisy * best_gain(sigma, LEFT_VARIANCE).to(noisy)[:, None, None, None, None]
         tokens, details = self._tokens(guess, moved, intrinsics.float(), kind=0, woven=woven)
-        turn = _turns(rays.rotary_phases(moved, intrinsics.float(), rows, columns)).flatten(1, 2)[:, None]
+        turn = _turns(rays.rotary_phases(moved, intrinsics.float(), rows, columns).flatten(1, 2))
         modulation = self._modulation(sigma[:, None].float(), tokens)
         if self.steered and text is not None:
             modulation = modulation + self._steering(text.to(tokens))
@@ -195,11 +199,29 @@ class WorldNet(nn.Module):
             options = {**(transformer_options or {}), "block_index": number, "scene_memory_routable": True}
             mixed = self.attention(q, torch.cat(keys, 2), torch.cat(values, 2), self.heads, options)
             tokens = block.finish(tokens, modulation, mixed)
-        painted, fine = self.painter(tokens, modulation, details, (batch, count, rows, columns))
+        coarse = self.painter.coarse(tokens, modulation, (batch * count, rows, columns))
+        seen = None if self.weaver is None or woven is None else woven.flatten(0, 1).to(known)
+        pictures = self._few_at_a_time(self._pictured, coarse, known.transpose(1, 2).flatten(0, 1), *details, seen)
+        return pictures.unflatten(0, (batch, count)).transpose(1, 2)
+
+    def _pictured(
+        self, coarse: Tensor, known: Tensor, picture: Tensor, fine: Tensor, middle: Tensor, woven: Tensor | None
+    ) -> Tensor:
+        """Pictures (N, 3, H, W) of frames: painted, and woven with what is remembered."""
+        painted, seen = self.painter(coarse, [picture, fine, middle])
         painted = known + painted
-        if self.weaver is None or woven is None:
-            return painted
-        return self.weaver(painted, fine, details[0][:, 9:])
+        return painted if self.weaver is None or woven is None else self.weaver(painted, seen, woven)
+
+    @staticmethod
+    def _few_at_a_time(make: Callable[..., Tensor], *parts: Tensor | None) -> Tensor:
+        """`make` of frames (N, ...), on a processor few at a time: what is made on the way then stays near it."""
+        first = parts[0]
+        assert first is not None
+        if first.device.type != "cpu" or torch.is_grad_enabled():
+            return make(*parts)
+        groups = -(-len(first) // FRAMES_AT_ONCE)
+        few = [[None] * groups if part is None else part.split(FRAMES_AT_ONCE) for part in parts]
+        return torch.cat([make(*some) for some in zip(*few, strict=True)])
 
     def _tokens(
         self, frames: Tensor, moved: Tensor, intrinsics: Tensor, kind: int, woven: Tensor | None = None
@@ -210,7 +232,8 @@ class WorldNet(nn.Module):
         if self.weave:
             empty = frames.new_zeros(batch, count, reproject.CHANNELS, height, width)
             layers.append(empty if woven is None else woven.to(frames))
-        picture = torch.cat(layers, dim=2).flatten(0, 1)
+        # The layout of the convolutions' weights: else each of them copies the picture first.
+        picture = torch.cat(layers, dim=2).flatten(0, 1).contiguous(memory_format=torch.channels_last)
         coarse, details = self.stem(picture)
         tokens = coarse.flatten(2).transpose(1, 2).reshape(batch, -1, self.dim)
         return tokens + self.kind[kind].to(tokens), details
@@ -254,10 +277,14 @@ class Block(nn.Module):
     def project(self, tokens: Tensor, modulation: Tensor, turn: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Turned queries and keys, and values, each (B, heads, L, 64)."""
         shift, scale = self._part(modulation, 0, tokens), self._part(modulation, 1, tokens)
-        q, k, v = self.qkv(normed(tokens) * (1 + scale) + shift).chunk(3, dim=-1)
-        q, k, v = (part.unflatten(-1, (self.heads, -1)).transpose(1, 2) for part in (q, k, v))
-        gain = self.scale.to(tokens)
-        return _turned(_unit(q) * gain[0], turn), _turned(_unit(k) * gain[1], turn), v
+        qkv = self.qkv(modulated(tokens, scale, shift)).unflatten(-1, (3, self.heads, -1))
+        qk, v = qkv[:, :, :2], qkv[:, :, 2]
+        cos, sin = turn.to(tokens)
+        gain = self.scale.to(tokens)[:, None]
+        length = torch.linalg.vector_norm(qk, dim=-1, keepdim=True, dtype=torch.float32)
+        share = (length.square() / qk.shape[-1] + 1e-6).rsqrt().to(qk)
+        qk = torch.addcmul(qk * (cos * gain), _swapped(qk), sin * _swapped(gain)) * share
+        return qk[:, :, 0].transpose(1, 2), qk[:, :, 1].transpose(1, 2), v.transpose(1, 2)
 
     def project_text(self, text: Tensor) -> tuple[Tensor, Tensor]:
         """Keys and values of the caption; padding rows are zero and so draw no more than an even share."""
@@ -268,9 +295,9 @@ class Block(nn.Module):
     def finish(self, tokens: Tensor, modulation: Tensor, mixed: Tensor) -> Tensor:
         """Residuals of attention and perceptron."""
         gate, shift, scale, end = (self._part(modulation, part, tokens) for part in (2, 3, 4, 5))
-        tokens = tokens + (1 + gate) * self.out(mixed)
-        hidden = self.widen(normed(tokens) * (1 + scale) + shift)
-        return tokens + (1 + end) * self.narrow(F.gelu(hidden, approximate="tanh"))
+        tokens = torch.addcmul(tokens, 1 + gate, self.out(mixed))
+        hidden = gelu(self.widen(modulated(tokens, scale, shift)))
+        return torch.addcmul(tokens, 1 + end, self.narrow(hidden))
 
     def _part(self, modulation: Tensor, part: int, like: Tensor) -> Tensor:
         return (modulation[:, part] + self.modulation[part].to(modulation)).to(like)[:, None]
@@ -305,14 +332,22 @@ def _unit(x: Tensor) -> Tensor:
 
 
 def _turns(phases: Tensor) -> Tensor:
-    """Cosine and sine of phases, (..., L, PHASES, 2)."""
-    return torch.stack([phases.cos(), phases.sin()], dim=-1)
+    """Factors by which rotary phases (B, L, PHASES) turn a head's numbers and their `_swapped`: (2, B, L, 1, 1, 64)."""
+    cos, sin = phases.cos(), phases.sin()
+    return torch.stack([torch.cat([cos, cos], -1), torch.cat([-sin, sin], -1)])[:, :, :, None, None]
 
 
-def _turned(x: Tensor, turn: Tensor) -> Tensor:
-    first, second = x.chunk(2, dim=-1)
-    cos, sin = turn[..., 0].to(x), turn[..., 1].to(x)
-    return torch.cat([first * cos - second * sin, first * sin + second * cos], dim=-1)
+def _swapped(x: Tensor) -> Tensor:
+    """Both halves of a head's numbers, the second first."""
+    return x.roll(x.shape[-1] // 2, -1)
+
+
+def gelu(x: Tensor) -> Tensor:
+    """As torch's own, approximated by tanh; that one takes twice as long on a processor."""
+    if x.device.type != "cpu" or torch.is_grad_enabled():
+        return F.gelu(x, approximate="tanh")
+    twice = 2 * math.sqrt(2 / math.pi)
+    return x.square().mul_(0.044715 * twice).add_(twice).mul_(x).sigmoid_().mul_(x)
 
 
 def _frames_joined(part: Tensor, batch: int) -> Tensor:

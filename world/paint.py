@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -20,6 +21,18 @@ def normed(x: Tensor) -> Tensor:
     return F.layer_norm(x, x.shape[-1:])
 
 
+def silu(x: Tensor) -> Tensor:
+    """Of a fresh x: without gradients it is changed in place."""
+    return F.silu(x, inplace=not torch.is_grad_enabled())
+
+
+def modulated(x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
+    """Layer norm of tokens (B, L, D), stretched by 1 + scale and moved by shift, both (B, 1, D)."""
+    if len(scale) == 1:
+        return F.layer_norm(x, x.shape[-1:], 1 + scale[0, 0], shift[0, 0])
+    return torch.addcmul(shift, normed(x), 1 + scale)
+
+
 class Stem(nn.Module):
     """From a picture and its rays to tokens: whole patches for the gist, overlapping convolutions for the detail.
 
@@ -35,8 +48,8 @@ class Stem(nn.Module):
         self.third = operations.Conv2d(middle, dim, 5, stride=3, padding=1, **make)
 
     def forward(self, picture: Tensor) -> tuple[Tensor, list[Tensor]]:
-        fine = F.silu(self.first(picture))
-        middle = F.silu(self.second(fine))
+        fine = silu(self.first(picture))
+        middle = silu(self.second(fine))
         return self.patch(picture) + self.third(middle), [picture, fine, middle]
 
 
@@ -53,22 +66,21 @@ class Painter(nn.Module):
         self.third = operations.Conv2d(2 * fine, 4 * 16, 3, padding=1, **make)
         self.last = operations.Conv2d(16 + channels, out, 3, padding=1, **make)
 
-    def forward(
-        self, tokens: Tensor, modulation: Tensor, details: list[Tensor], shape: tuple[int, int, int, int]
-    ) -> tuple[Tensor, Tensor]:
-        """The picture (B, out, F, H, W), and what its last convolution saw, (B * F, 16 + channels, H, W)."""
-        batch, count, rows, columns = shape
+    def coarse(self, tokens: Tensor, modulation: Tensor, shape: tuple[int, int, int]) -> Tensor:
+        """Tokens as small pictures (N, dim, rows, columns), shape being N, rows and columns."""
         shift, scale = (
             (modulation[:, part] + self.modulation[part].to(modulation)).to(tokens)[:, None] for part in (0, 1)
         )
-        coarse = (normed(tokens) * (1 + scale) + shift).reshape(batch * count, rows, columns, -1).permute(0, 3, 1, 2)
+        return modulated(tokens, scale, shift).reshape(*shape, -1).permute(0, 3, 1, 2)
+
+    def forward(self, coarse: Tensor, details: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+        """Pictures (N, out, H, W), and what the last convolution saw, (N, 16 + channels, H, W)."""
         picture, fine, middle = details
-        x = F.silu(F.pixel_shuffle(self.first(coarse), 3))
-        x = F.silu(F.pixel_shuffle(self.second(torch.cat([x, middle], 1)), 2))
-        x = F.silu(F.pixel_shuffle(self.third(torch.cat([x, fine], 1)), 2))
+        x = silu(F.pixel_shuffle(self.first(coarse), 3))
+        x = silu(F.pixel_shuffle(self.second(torch.cat([x, middle], 1)), 2))
+        x = silu(F.pixel_shuffle(self.third(torch.cat([x, fine], 1)), 2))
         seen = torch.cat([x, picture], 1)
-        x = self.last(seen) + F.pixel_shuffle(self.patch(coarse), PATCH)
-        return x.unflatten(0, (batch, count)).transpose(1, 2), seen
+        return self.last(seen) + F.pixel_shuffle(self.patch(coarse), PATCH), seen
 
 
 class Weaver(nn.Module):
@@ -81,11 +93,9 @@ class Weaver(nn.Module):
         self.last = operations.Conv2d(width, 3 + 1 + reproject.WOVEN, 3, padding=1, **make)
 
     def forward(self, painted: Tensor, seen: Tensor, woven: Tensor) -> Tensor:
-        """(B, 3, F, H, W) from the same, from (B * F, channels, H, W) and from (B * F, reproject.CHANNELS, H, W)."""
-        batch, count = painted.shape[0], painted.shape[2]
-        flat = painted.transpose(1, 2).flatten(0, 1)
-        x = F.silu(self.first(torch.cat([flat, seen], 1)))
-        x = self.last(F.silu(self.second(x)))
+        """(N, 3, H, W) from the same, from (N, channels, H, W) and from (N, reproject.CHANNELS, H, W)."""
+        x = silu(self.first(torch.cat([painted, seen], 1)))
+        x = self.last(silu(self.second(x))).contiguous()
         pictures = woven[:, : 4 * reproject.WOVEN].unflatten(1, (reproject.WOVEN, 4))
         sure = pictures[:, :, 3].float()
         # Where nothing is remembered nothing can be copied; where it surely is, that is the first guess.
@@ -99,5 +109,4 @@ class Weaver(nn.Module):
         if not self.training:
             mended = mended * (1 - share[:, 1:].amax(1, keepdim=True))
         copied = (pictures[:, :, :3] / pictures[:, :, 3:].clamp_min(0.05) * share[:, 1:, None]).sum(1)
-        out = share[:, :1] * flat + copied + mended
-        return out.unflatten(0, (batch, count)).transpose(1, 2)
+        return share[:, :1] * painted + copied + mended
