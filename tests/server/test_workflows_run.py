@@ -49,6 +49,22 @@ def test_there_are_workflows() -> None:
     }
 
 
+LOADERS = ("UNETLoader", "VAELoader", "CLIPLoader", "CLIPVisionLoader", "SceneMemoryLoadStoryLora")
+
+
+@pytest.mark.parametrize("path", WITH_FILES, ids=lambda path: path.stem)
+def test_a_note_names_every_file_its_folder_and_the_memory_to_expect(path: Path) -> None:
+    nodes = json.loads(path.read_text(encoding="utf-8"))["nodes"]
+    note = next(node["widgets_values"][0] for node in nodes if node["type"] == "MarkdownNote")
+    loaded = {node["widgets_values"][0] for node in nodes if node["type"] in LOADERS}
+    rows = {row.split("|")[1].strip(): row.split("|")[2:5] for row in note.splitlines() if ".safetensors |" in row}
+    assert set(rows) == loaded
+    assert all(cell.strip() for row in rows.values() for cell in row), "folder, size, and where it comes from"
+    assert "VRAM to expect" in note and "not measured with this pack" in note
+    picture = path.with_suffix(".jpg").read_bytes()
+    assert picture[:2] == b"\xff\xd8" and len(picture) < 125_000
+
+
 def filmed_moves(prompt: dict[str, Any]) -> int:
     """How many camera moves the shots of a workflow follow."""
     waiting = [made["inputs"]["trajectory"][0] for made in prompt.values() if made["class_type"] == SHOT]
