@@ -11,10 +11,11 @@ samplers, here in this process. For each family:
   the segment with memory; both are medians of the differences within a round.
 - memory_predicted_over_real: how much a sampling step grows by the remembered frames as the host reckons it when it
   makes room, over how much its tensors grow as measured. 1 is right; above 1 room is left over. For this the Wans have
-  one layer as wide as that of Wan 1.3B.
+  one layer as wide as that of Wan 1.3B, LTX video one of its own width; MiniMax H3 stays narrow.
 - stock_identical: whether the latent of Shot Generator without memory has the bits of the stock nodes', run now.
 - diffusers_max_error: the largest difference in what the network answers between diffusers and ComfyUI, given the same
-  weights and the same context frames; null where diffusers has no such model.
+  weights and the same context frames; null where diffusers has no such model, and for LTX video and MiniMax H3, which
+  are not compared.
 """
 
 from __future__ import annotations

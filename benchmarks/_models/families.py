@@ -28,7 +28,7 @@ class Family:
     Args:
         load: from a folder for its files. wide: the MODEL with which memory is measured. stock: the stock nodes'
             segment. start: whether a segment goes on from a known picture. size, frames: of the pictures of a segment.
-            cfg: guidance. in_diffusers: whether diffusers has the model.
+            cfg: guidance. in_diffusers: whether it is compared with diffusers.
     """
 
     load: Callable[[Path], Loaded]
