@@ -7,6 +7,7 @@ Both clips have the same camera path and the same caption, so that only remember
 from __future__ import annotations
 
 import argparse
+import importlib
 import sys
 from pathlib import Path
 from typing import Any
@@ -50,17 +51,17 @@ def tiny_text() -> tuple[Any, Any]:
     from tokenizers import Tokenizer
     from tokenizers.models import WordLevel
     from tokenizers.pre_tokenizers import Whitespace
-    from transformers import PreTrainedTokenizerFast, UMT5Config, UMT5EncoderModel
 
+    transformers: Any = importlib.import_module("transformers")
     plain = Tokenizer(WordLevel({word: number for number, word in enumerate(WORDS)}, unk_token="<unk>"))
     plain.pre_tokenizer = Whitespace()
-    tokenizer = PreTrainedTokenizerFast(
+    tokenizer = transformers.PreTrainedTokenizerFast(
         tokenizer_object=plain, pad_token="<pad>", eos_token="</s>", unk_token="<unk>", model_max_length=512
     )
-    config = UMT5Config(
+    config = transformers.UMT5Config(
         vocab_size=len(WORDS), d_model=TEXT_DIM, d_kv=8, d_ff=32, num_layers=1, num_heads=2, pad_token_id=0
     )
-    return tokenizer, UMT5EncoderModel(config).eval()
+    return tokenizer, transformers.UMT5EncoderModel(config).eval()
 
 
 def tiny_wan(clips: Path, seed: int = 0, kind: str = "t2v", through: bool = False, **sizes: int) -> Any:
@@ -72,11 +73,11 @@ def tiny_wan(clips: Path, seed: int = 0, kind: str = "t2v", through: bool = Fals
             trained Wan lets the noise through as well; what is left to learn is the picture.
     """
     import torch
-    from diffusers import AutoencoderKLWan, FlowMatchEulerDiscreteScheduler, WanPipeline, WanTransformer3DModel
 
+    diffusers: Any = importlib.import_module("diffusers")
     torch.manual_seed(seed)
     tokenizer, text = tiny_text()
-    vae = AutoencoderKLWan(base_dim=4, latents_mean=[0.0] * 16, latents_std=[1.0] * 16).eval()
+    vae = diffusers.AutoencoderKLWan(base_dim=4, latents_mean=[0.0] * 16, latents_std=[1.0] * 16).eval()
     reader, latents = import_from_pack("pipeline.training.clips"), import_from_pack("pipeline.latents")
     with torch.no_grad():
         seen = torch.cat(
@@ -89,14 +90,14 @@ def tiny_wan(clips: Path, seed: int = 0, kind: str = "t2v", through: bool = Fals
     vae.register_to_config(
         latents_mean=seen.mean((0, 2, 3, 4)).tolist(), latents_std=seen.std((0, 2, 3, 4)).clamp(min=1e-3).tolist()
     )
-    network = WanTransformer3DModel(
+    network = diffusers.WanTransformer3DModel(
         in_channels=36 if kind == "i2v" else 16, out_channels=16, text_dim=TEXT_DIM, freq_dim=32, **{**WIDE, **sizes}
     )
     if through:
         _let_through(network)
-    return WanPipeline(
+    return diffusers.WanPipeline(
         tokenizer=tokenizer, text_encoder=text, vae=vae, transformer=network.eval(),
-        scheduler=FlowMatchEulerDiscreteScheduler(shift=3.0),
+        scheduler=diffusers.FlowMatchEulerDiscreteScheduler(shift=3.0),
     )  # fmt: skip
 
 
