@@ -49,7 +49,7 @@ def make(models: Path) -> None:
     from comfy.ldm.minimax.model import MiniMaxH3Model
     from comfy.text_encoders import minimax
 
-    def network() -> nn.Module:
+    def network() -> Any:
         return MiniMaxH3Model(**NETWORK, operations=comfy.ops.disable_weight_init)
 
     kinds: list[tuple[str, str, Any]] = [
