@@ -83,7 +83,7 @@ def stock(kit: Any, prompt: dict[str, Any], begun: int, **frames: Any) -> None:
         length=FRAMES, **frames,
     )  # fmt: skip
     prompt[sampled] = kit.node(
-        "KSampler", model=["h3", 0], seed=segment_seed(SEED, begun), steps=STEPS, positive=[i2v, 0],
+        "KSampler", model=["h3", 0], seed=segment_seed(SEED, begun + len(frames)), steps=STEPS, positive=[i2v, 0],
         negative=[i2v, 0], latent_image=[i2v, 1], **SAMPLER,
     )  # fmt: skip
     prompt[decoded] = kit.node("VAEDecode", samples=[sampled, 0], vae=["files", 0])
