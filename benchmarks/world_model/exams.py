@@ -49,16 +49,24 @@ class Exams:
 
         def measure() -> Values:
             true = self._film(scene, moving)
-            seconds, frames = self.painter.seconds, self.painter.frames
             film = films.make_film(self.painter, true, films.settings_of(strategy, k, scene), scene)
-            spent = (self.painter.seconds - seconds) / (self.painter.frames - frames)
             self._sheet(f"{kind}-{scene:02d}-{strategy}-k{k}", true.frames(range(len(film))), film)
-            return {**self._history_values(true, film), "ms": 1000 * spent}
+            return self._history_values(true, film)
 
         self.ledger.get(f"history {strategy} k{k} {kind} {scene}", measure)
         if k == self.k:
             for guard in GUARDS:
                 self.ledger.get(f"history {guard} k{k} {kind} {scene}", lambda guard=guard: self._guard(scene, moving))
+
+    def speed(self, scene: int, moving: bool, k: int) -> None:
+        """Milliseconds a frame of the model alone, over such a film."""
+
+        def measure() -> Values:
+            seconds, frames = self.painter.seconds, self.painter.frames
+            films.make_film(self.painter, self._film(scene, moving), films.settings_of("coverage", k, scene), scene)
+            return {"ms": 1000 * (self.painter.seconds - seconds) / (self.painter.frames - frames)}
+
+        self.ledger.get(f"speed k{k} {'moving' if moving else 'in-place'} {scene}", measure)
 
     def truth(self, scene: int, strategy: str, k: int) -> None:
         """Next segments where the past is the true film."""
