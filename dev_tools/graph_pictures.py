@@ -18,7 +18,7 @@ from .console import say
 from .frontend import Frontend
 from .paths import ROOT
 from .server import HostServer
-from .tiny_wan import lay_out, needs_files
+from .tiny_files import lay_out, needs_files
 
 VIEW: ViewportSize = {"width": 2400, "height": 1500}
 WIDTH, QUALITY, MARGIN = 1600, 70, 24

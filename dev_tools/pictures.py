@@ -24,7 +24,7 @@ from .frontend import Frontend, launch
 from .pack import import_from_pack, load_pack
 from .paths import DEMO, ROOT
 from .server import HostServer
-from .tiny_wan import needs_files
+from .tiny_files import needs_files
 from .workflow_api import to_prompt
 
 if TYPE_CHECKING:

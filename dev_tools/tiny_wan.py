@@ -7,15 +7,12 @@ host cannot load in any smaller size.
 
 from __future__ import annotations
 
-import copy
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import cv2
-import numpy as np
 import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
@@ -68,8 +65,6 @@ MODELS: dict[str, TinyModel] = {
     "wan2.1_fun_control_1.3B_bf16.safetensors": TinyModel("WanModel", 48, built_with={"model_type": "i2v"}),
 }
 VAES = ("wan_2.1_vae.safetensors", "wan2.2_vae.safetensors")
-EMPTY = {"CLIPLoader": "text_encoders", "CLIPVisionLoader": "clip_vision"}
-"""Loaders whose files can be chosen here but not loaded, and their folders: the host knows one size of each."""
 
 
 def make_model(folder: Path, name: str, seed: int = 0) -> Path:
@@ -177,68 +172,3 @@ def maker(models: Path) -> Maker:
         return make_model(models / "diffusion_models", name).name
 
     return make
-
-
-def needs_files(workflow: Mapping[str, Any]) -> bool:
-    """Whether a workflow loads models that do not come with the pack."""
-    return any(node["type"] == "UNETLoader" for node in workflow["nodes"])
-
-
-def lay_out(workflow: Mapping[str, Any], base: Path) -> None:
-    """Puts what a workflow loads into a server's folders, under its public names: tiny models, and a first picture.
-
-    Text encoder and CLIP vision are empty files: they can be chosen, not loaded.
-    """
-    models = base / "models"
-    for node in workflow["nodes"]:
-        name = (node.get("widgets_values") or [""])[0]
-        if node["type"] in ("UNETLoader", "VAELoader"):
-            maker(models)(name)
-        elif node["type"] == "SceneMemoryLoadStoryLora":
-            make_lora(models / "loras", name)
-        elif node["type"] in EMPTY:
-            path = models / EMPTY[node["type"]] / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.touch()
-        elif node["type"] == "LoadImage":
-            path = base / "input" / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            if not path.is_file():
-                picture = np.random.default_rng(0).integers(0, 256, (96, 128, 3), dtype=np.uint8)
-                cv2.imwrite(str(path), cv2.GaussianBlur(picture, (9, 9), 4))
-
-
-def reduced(prompt: dict[str, dict[str, Any]], side: int = 64, frames: int = 9) -> dict[str, dict[str, Any]]:
-    """A prompt for tiny models: small pictures, two steps, short shots of short segments, no more than two of a story.
-
-    The world model's CLIP stands where the big text encoder is loaded; CLIP vision, which is optional, is left out.
-    """
-    small = copy.deepcopy(prompt)
-    clips = [name for name, node in small.items() if node["class_type"] == "CLIPLoader"]
-    eyes = [name for name, node in small.items() if node["class_type"] == "CLIPVisionLoader"]
-    for name in eyes:
-        del small[name]
-    for name, node in small.items():
-        if name in clips:
-            node.update(class_type="SceneMemoryLoadWorldModel", inputs={"weights": "bundled"})
-        smaller = _small(side, frames).get(node["class_type"], {})
-        node["inputs"].update({key: value for key, value in smaller.items() if key in node["inputs"]})
-        for key, value in list(node["inputs"].items()):
-            if isinstance(value, list) and value[0] in clips:
-                node["inputs"][key] = [value[0], 1]
-            elif isinstance(value, list) and value[0] in eyes:
-                del node["inputs"][key]
-    return small
-
-
-def _small(side: int, frames: int) -> dict[str, dict[str, Any]]:
-    """Which inputs of which node are made smaller, and to what."""
-    return {
-        "SceneMemoryBank": {"width": side, "height": side},
-        "SceneMemoryMocSampler": {"steps": 2},
-        "BasicScheduler": {"steps": 2},
-        "SceneMemoryCameraTrajectory": {"frames": frames, "aspect": 1.0},
-        "SceneMemoryStoryCamera": {"frames": frames, "aspect": 1.0},
-        "SceneMemoryStoryFilm": {"frames": frames, "last_shot": 2, "width": side, "height": side},
-        "SceneMemoryShotGenerator": {"width": side, "height": side, "segment_frames": frames // 2 // 4 * 4 + 1},
-    }

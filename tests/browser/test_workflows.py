@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from dev_tools import tiny_wan
+from dev_tools import tiny_files
 from dev_tools.frontend import MODES, Frontend, Mode
 from dev_tools.paths import ROOT
 from dev_tools.server import HostServer
@@ -61,7 +61,7 @@ def test_every_workflow_opens_with_every_node_and_without_an_error(
 ) -> None:
     workflows = {name: json.loads((FOLDER / f"{name}.json").read_text(encoding="utf-8")) for name in WORKFLOWS}
     for workflow in workflows.values():
-        tiny_wan.lay_out(workflow, server.base)
+        tiny_files.lay_out(workflow, server.base)
     frontend, definitions = open_frontend(mode), server.client.object_info()
     for name, workflow in workflows.items():
         frontend.load(workflow)

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from dev_tools import tiny_h3, tiny_ltx, tiny_wan
 from dev_tools.server import HostServer
 from scene_memory.memory.bank.bank import Bank
 
@@ -123,3 +127,21 @@ def kit() -> type[Kit]:
 def open_bank(server: HostServer) -> Callable[[str], Bank]:
     """Opens a bank that the server has written."""
     return lambda name: Bank.open(server.output / "scene_memory", name)
+
+
+@pytest.fixture(scope="session")
+def tiny_loaders(comfyui: Path, comfy: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[HostServer]:
+    """A server of its own with nodes for tests that load small what the stock loaders know in full size only:
+    MiniMax H3's VAE and text encoder, and LTX video's text encoder. All files of these models are there."""
+    base = tmp_path_factory.mktemp("tiny loaders")
+    tiny_h3.make(base / "models")
+    tiny_ltx.make(base / "models")
+    beside = base / "custom_nodes" / "tiny_loaders"
+    shutil.copytree(Path(__file__).parent / "tiny_loaders", beside)
+    for made in (tiny_h3, tiny_ltx, tiny_wan):
+        shutil.copy(Path(str(made.__file__)), beside)
+    server = HostServer(Path(sys.executable), comfyui, base=base)
+    # The last option of the command is the list of custom nodes that are loaded.
+    server._command.append(beside.name)
+    with server:
+        yield server

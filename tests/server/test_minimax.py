@@ -5,10 +5,6 @@ Its network is loaded by the stock loader; VAE and text encoder, which exist in 
 
 from __future__ import annotations
 
-import shutil
-import sys
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,20 +20,6 @@ SIDE, FRAMES, SEED, STEPS = 64, 22, 4, 2
 SHOWN = (0, 7, FRAMES - 1)
 TEXT = "a room, the camera turns to the left"
 SAMPLER = {"cfg": 1.0, "sampler_name": "euler", "scheduler": "simple", "denoise": 1.0}
-
-
-@pytest.fixture(scope="module")
-def h3_server(comfyui: Path, comfy: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[HostServer]:
-    base = tmp_path_factory.mktemp("h3 server")
-    tiny_h3.make(base / "models")
-    beside = base / "custom_nodes" / "h3_files"
-    shutil.copytree(Path(__file__).parent / "h3_files", beside)
-    shutil.copy(Path(str(tiny_h3.__file__)), beside)
-    server = HostServer(Path(sys.executable), comfyui, base=base)
-    # The last option of the command is the list of custom nodes that are loaded.
-    server._command.append(beside.name)
-    with server:
-        yield server
 
 
 def base_of(kit: Any, bank: str) -> dict[str, Any]:
@@ -100,7 +82,7 @@ def pictures(server: HostServer, bank: str) -> np.ndarray:
 
 
 def test_without_memory_and_from_a_first_frame_it_is_the_stock_graph_bit_for_bit(
-    h3_server: HostServer, kit: Any
+    tiny_loaders: HostServer, kit: Any
 ) -> None:
     prompt = base_of(kit, "h3 film")
     last = shot(kit, prompt, 1, ["bank", 0], 2 * FRAMES - 1)
@@ -109,18 +91,18 @@ def test_without_memory_and_from_a_first_frame_it_is_the_stock_graph_bit_for_bit
     newest = FRAMES - 1
     prompt["frame"] = kit.node("SceneMemoryFrames", memory=last, frames=str(newest), at_most=1)
     stock(kit, prompt, newest, first_frame=["frame", 0])
-    run = h3_server.client.queue(prompt)
+    run = tiny_loaders.client.queue(prompt)
     assert run.ok, run.error
-    film = pictures(h3_server, "h3 film")
+    film = pictures(tiny_loaders, "h3 film")
     assert film.shape == (2 * FRAMES - 1, SIDE, SIDE, 3) and film.std() > 5
     for place in SHOWN:
-        assert np.array_equal(film[place], pictures(h3_server, f"stock {place} of 0")[0])
+        assert np.array_equal(film[place], pictures(tiny_loaders, f"stock {place} of 0")[0])
     # The second segment begins with the newest frame, which is not in the film twice.
     for place in SHOWN[1:]:
-        assert np.array_equal(film[newest + place], pictures(h3_server, f"stock {place} of {newest}")[0])
+        assert np.array_equal(film[newest + place], pictures(tiny_loaders, f"stock {place} of {newest}")[0])
 
 
-def test_after_a_cut_the_shot_looks_at_what_is_remembered(h3_server: HostServer, kit: Any) -> None:
+def test_after_a_cut_the_shot_looks_at_what_is_remembered(tiny_loaders: HostServer, kit: Any) -> None:
     films = []
     for seen in (True, False):
         prompt = base_of(kit, f"h3 cut {seen}")
@@ -131,19 +113,19 @@ def test_after_a_cut_the_shot_looks_at_what_is_remembered(h3_server: HostServer,
         # A camera of its own, far from the first one's end: a cut.
         prompt["camera 2"]["inputs"].pop("memory")
         prompt["video"] = kit.save(last, "h3 cut")
-        run = h3_server.client.queue(prompt)
+        run = tiny_loaders.client.queue(prompt)
         assert run.ok, run.error
-        films.append(pictures(h3_server, f"h3 cut {seen}"))
+        films.append(pictures(tiny_loaders, f"h3 cut {seen}"))
     assert all(len(film) == 2 * FRAMES for film in films)
     assert np.array_equal(films[0][:FRAMES], films[1][:FRAMES])
     assert not np.array_equal(films[0][FRAMES:], films[1][FRAMES:])
 
 
-def test_a_finished_prompt_is_refused_with_what_to_do(h3_server: HostServer, kit: Any) -> None:
+def test_a_finished_prompt_is_refused_with_what_to_do(tiny_loaders: HostServer, kit: Any) -> None:
     prompt = base_of(kit, "h3 refused")
     prompt["plain"] = kit.node("CLIPTextEncode", clip=["files", 1], text=TEXT)
     last = shot(kit, prompt, 1, ["bank", 0], FRAMES, positive=["plain", 0])
     prompt["video"] = kit.save(last, "h3 refused")
-    run = h3_server.client.queue(prompt)
+    run = tiny_loaders.client.queue(prompt)
     assert run.error is not None and run.error["node_id"] == "shot 1"
     assert "Connect MiniMax H3 Prompt" in run.error["exception_message"]

@@ -11,7 +11,7 @@ import pytest
 
 from dev_tools.paths import PACK_FOLDER, ROOT
 from dev_tools.server import HostServer
-from dev_tools.tiny_wan import needs_files
+from dev_tools.tiny_files import needs_files
 
 NODES = (
     "SceneMemoryBank",
