@@ -59,6 +59,10 @@ class Adapter(ABC):
     """Frames a segment, if the artist does not say."""
 
     longest_segment: int
+    shortest_segment: int = 1
+    frame_grid: tuple[int, int] = (1, 0)
+    """(n, r): the model makes a multiple of n and r frames more, such as Wan's 4n + 1."""
+
     default_size: tuple[int, int]
     """(width, height) for a memory that has no frames yet."""
 
@@ -97,7 +101,8 @@ class Adapter(ABC):
 
     def made_for(self, frames: int) -> int:
         """Frames that the model makes where so many are asked for; what is too many at the end is left out."""
-        return frames
+        step, rest = self.frame_grid
+        return max(self.shortest_segment, -(-(frames - rest) // step) * step + rest)
 
     def segment_lengths(self, frames: int, wanted: int, continues: bool = False) -> list[int]:
         """New frames of each segment of a shot, with `wanted` frames made at a time (0: the model's own length).
@@ -106,12 +111,23 @@ class Adapter(ABC):
         with the overlap, too.
         """
         length = wanted or self.default_segment
+        step, rest = self.frame_grid
+        if self.made_for(length) != length:
+            better = max(self.shortest_segment, round((length - rest) / step) * step + rest)
+            raise ValueError(
+                f"segment_frames is {wanted}: {self.name} makes {step}n+{rest} frames at a time. "
+                f"Use {better}, or 0 for its own length ({self.default_segment})."
+            )
         if length > self.longest_segment:
             raise ValueError(
                 f"segment_frames is {length}: {self.name} makes at most {self.longest_segment} frames at a time. "
                 f"Use 0 for its own length ({self.default_segment})."
             )
-        return [min(length, frames - start) for start in range(0, frames, length)]
+        lengths: list[int] = []
+        while frames > 0:
+            lengths.append(min(frames, length - self.overlap * (continues or bool(lengths))))
+            frames -= lengths[-1]
+        return lengths
 
     def check_size(self, width: int, height: int) -> None:
         """Refuse sizes that the model cannot make."""

@@ -28,6 +28,8 @@ class LtxAdapter(Adapter):
     version = 1
     default_segment = 97
     longest_segment = 257
+    shortest_segment = STRIDE + 1
+    frame_grid = (STRIDE, 1)
     default_size = (768, 512)
     size_multiple = 32
     context_without_retriever = 0
@@ -59,24 +61,6 @@ class LtxAdapter(Adapter):
             mask=mask if count or segment.begins_with is not None else None,
             behind=count,
         )
-
-    def segment_lengths(self, frames: int, wanted: int, continues: bool = False) -> list[int]:
-        length = wanted or self.default_segment
-        if length % STRIDE != 1 or length == 1:
-            better = max(STRIDE + 1, round((length - 1) / STRIDE) * STRIDE + 1)
-            raise ValueError(
-                f"segment_frames is {wanted}: {self.name} makes 8n+1 frames at a time. "
-                f"Use {better}, or 0 for its own length ({self.default_segment})."
-            )
-        super().segment_lengths(frames, wanted)
-        lengths = []
-        while frames > 0:
-            lengths.append(min(frames, length - self.overlap * (continues or bool(lengths))))
-            frames -= lengths[-1]
-        return lengths
-
-    def made_for(self, frames: int) -> int:
-        return max(1, -(-(frames - 1) // STRIDE)) * STRIDE + 1
 
 
 def _start(segment: Segment, vae: Any) -> tuple[Tensor, Tensor]:

@@ -16,11 +16,7 @@ from ..segment import Segment
 from ..wan.start import as_image
 from .base import Adapter, Conditioning, Prepared
 
-STRIDE, REST = 17, 5
-"""The model makes 17k + 5 frames."""
-
 CHANNELS = 24
-FEWEST = STRIDE + REST
 
 
 class MinimaxH3Adapter(Adapter):
@@ -33,6 +29,8 @@ class MinimaxH3Adapter(Adapter):
     version = 1
     default_segment = 124
     longest_segment = 362
+    shortest_segment = 22
+    frame_grid = (17, 5)
     default_size = (1344, 768)
     size_multiple = 32
     context_without_retriever = 0
@@ -69,24 +67,6 @@ class MinimaxH3Adapter(Adapter):
             latent=latent["samples"],
             model=other,
         )
-
-    def segment_lengths(self, frames: int, wanted: int, continues: bool = False) -> list[int]:
-        length = wanted or self.default_segment
-        if length % STRIDE != REST or length < FEWEST:
-            better = max(FEWEST, round((length - REST) / STRIDE) * STRIDE + REST)
-            raise ValueError(
-                f"segment_frames is {wanted}: {self.name} makes 17k+5 frames at a time. "
-                f"Use {better}, or 0 for its own length ({self.default_segment})."
-            )
-        super().segment_lengths(frames, wanted)
-        lengths = []
-        while frames > 0:
-            lengths.append(min(frames, length - self.overlap * (continues or bool(lengths))))
-            frames -= lengths[-1]
-        return lengths
-
-    def made_for(self, frames: int) -> int:
-        return max(FEWEST, -(-(frames - REST) // STRIDE) * STRIDE + REST)
 
 
 def _told(conditioning: Conditioning, segment: Segment, vae: Any) -> Conditioning:

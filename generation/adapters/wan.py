@@ -33,6 +33,7 @@ class WanAdapter(Adapter):
     default_segment = 81
     longest_segment = 401
     default_size = (832, 480)
+    frame_grid = (STRIDE, 1)
     size_multiple = 16
     context_without_retriever = 1
     most_context = 20
@@ -88,23 +89,6 @@ class WanAdapter(Adapter):
             low_noise=low,
             boundary=options.boundary,
         )
-
-    def segment_lengths(self, frames: int, wanted: int, continues: bool = False) -> list[int]:
-        length = wanted or self.default_segment
-        if length % STRIDE != 1:
-            raise ValueError(
-                f"segment_frames is {wanted}: {self.name} makes 4n+1 frames at a time. "
-                f"Use {length // STRIDE * STRIDE + 1}, or 0 for its own length ({self.default_segment})."
-            )
-        super().segment_lengths(frames, wanted)
-        lengths = []
-        while frames > 0:
-            lengths.append(min(frames, length - self.overlap * (continues or bool(lengths))))
-            frames -= lengths[-1]
-        return lengths
-
-    def made_for(self, frames: int) -> int:
-        return -(-(frames - 1) // STRIDE) * STRIDE + 1
 
     def _more_values(self, model: Any, segment: Segment) -> dict[str, Any]:
         """Conditioning values that a kind of control adds."""
