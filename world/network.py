@@ -94,6 +94,7 @@ class WorldNet(nn.Module):
         self.painter = Painter(dim, 3, 9 + extra, operations, make)
         self.weaver = Weaver(16 + 9 + extra, operations, make) if weave else None
         self.depth_reader = Painter(dim, 1, 9 + extra, operations, make) if weave == "depth" else None
+        self._last_rays: tuple[tuple[int, int], Tensor, Tensor, Tensor] | None = None
 
     def remember(
         self,
@@ -138,7 +139,7 @@ class WorldNet(nn.Module):
         batch, _, count, height, width = frames.shape
         rows, columns = height // self.patch, width // self.patch
         moved = rays.levelled(poses.float(), reference[:, None].float())
-        tokens, details = self._tokens(frames, moved, intrinsics.float(), kind=1)
+        tokens, details = self._tokens(frames, rays.plucker_maps(moved, intrinsics.float(), height, width), kind=1)
         tokens = tokens.reshape(batch * count, rows * columns, self.dim)
         turn = _turns(rays.rotary_phases(moved, intrinsics.float(), rows, columns).flatten(0, 1))
         modulation = self._modulation(torch.zeros(1, 1, device=tokens.device), tokens)
@@ -181,8 +182,8 @@ class WorldNet(nn.Module):
         moved = rays.levelled(poses.float(), poses[:, :1].float())
         guess = noisy * best_gain(sigma, PICTURE_VARIANCE).to(noisy)[:, None, None, None, None]
         known = noisy * best_gain(sigma, LEFT_VARIANCE).to(noisy)[:, None, None, None, None]
-        tokens, details = self._tokens(guess, moved, intrinsics.float(), kind=0, woven=woven)
-        turn = _turns(rays.rotary_phases(moved, intrinsics.float(), rows, columns).flatten(1, 2))
+        maps, turn = self._looked_along(moved, intrinsics.float(), height, width)
+        tokens, details = self._tokens(guess, maps, kind=0, woven=woven)
         modulation = self._modulation(sigma[:, None].float(), tokens)
         if self.steered and text is not None:
             modulation = modulation + self._steering(text.to(tokens))
@@ -223,12 +224,27 @@ class WorldNet(nn.Module):
         few = [[None] * groups if part is None else part.split(FRAMES_AT_ONCE) for part in parts]
         return torch.cat([make(*some) for some in zip(*few, strict=True)])
 
+    def _looked_along(self, moved: Tensor, intrinsics: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:
+        """Rays of every pixel, and the turns of every token: those of the step before where the cameras are the same.
+
+        They follow from the cameras alone, and not from the weights.
+        """
+        cameras = torch.cat([moved.flatten(2), intrinsics], dim=-1)
+        before = None if torch.is_grad_enabled() else self._last_rays
+        if before is not None and before[0] == (height, width) and _same(before[1], cameras):
+            return before[2], before[3]
+        maps = rays.plucker_maps(moved, intrinsics, height, width)
+        phases = rays.rotary_phases(moved, intrinsics, height // self.patch, width // self.patch)
+        turn = _turns(phases.flatten(1, 2))
+        if not torch.is_grad_enabled():
+            self._last_rays = (height, width), cameras, maps, turn
+        return maps, turn
+
     def _tokens(
-        self, frames: Tensor, moved: Tensor, intrinsics: Tensor, kind: int, woven: Tensor | None = None
+        self, frames: Tensor, maps: Tensor, kind: int, woven: Tensor | None = None
     ) -> tuple[Tensor, list[Tensor]]:
         batch, _, count, height, width = frames.shape
-        maps = rays.plucker_maps(moved, intrinsics, height, width).to(frames)
-        layers = [frames.transpose(1, 2), maps]
+        layers = [frames.transpose(1, 2), maps.to(frames)]
         if self.weave:
             empty = frames.new_zeros(batch, count, reproject.CHANNELS, height, width)
             layers.append(empty if woven is None else woven.to(frames))
@@ -329,6 +345,10 @@ class TextEncoder(nn.Module):
 
 def _unit(x: Tensor) -> Tensor:
     return F.rms_norm(x, x.shape[-1:], eps=1e-6)
+
+
+def _same(one: Tensor, other: Tensor) -> bool:
+    return one.device == other.device and torch.equal(one, other)
 
 
 def _turns(phases: Tensor) -> Tensor:

@@ -50,8 +50,12 @@ def ray_directions(poses: Tensor, intrinsics: Tensor, rows: int, columns: int) -
     camera = across * ahead, down * ahead, ahead
     turn = poses[..., None, None, :3, :3]
     # Sums of products, not matmul: autocast would turn that to bfloat16, too coarse for rays.
-    first, second, third = (sum(turn[..., row, axis] * camera[axis] for axis in range(3)) for row in range(3))
-    return first, second, third  # type: ignore[return-value]
+    return _along(turn[..., 0, :], camera), _along(turn[..., 1, :], camera), _along(turn[..., 2, :], camera)
+
+
+def _along(row: Tensor, camera: tuple[Tensor, Tensor, Tensor]) -> Tensor:
+    """One coordinate in the world of vectors in the camera's axes."""
+    return torch.addcmul(torch.addcmul(row[..., 0] * camera[0], row[..., 1], camera[1]), row[..., 2], camera[2])
 
 
 def plucker_maps(poses: Tensor, intrinsics: Tensor, rows: int, columns: int) -> Tensor:

@@ -119,7 +119,7 @@ def test_a_tiny_model_overfits_two_rooms_and_tells_them_apart_by_its_memory(tmp_
     for start, end in zip(before, after, strict=True):
         assert end["own"] < 0.4 * start["own"] and end["own"] < 0.7
         assert end["right"] < 0.9 * end["wrong"]
-        assert end["other"] > 1.08 * end["own"] and abs(start["other"] / start["own"] - 1) < 0.01
+        assert end["other"] > 1.04 * end["own"] and abs(start["other"] / start["own"] - 1) < 0.01
         assert end["other_last"] > 1.05 * end["own_last"]
     assert all(float(layer.up.detach().abs().max()) > 0 for layer in lora.layers.values())
 

@@ -91,6 +91,25 @@ def test_moving_and_turning_the_whole_world_changes_nothing(network: WorldNet) -
     assert torch.allclose(here, there, atol=2e-3)
 
 
+@torch.no_grad()
+def test_rays_of_the_step_before_are_used_for_the_same_cameras_only(network: WorldNet) -> None:
+    def painted(model: WorldNet, poses: torch.Tensor, lens: torch.Tensor, size: int = 2 * PATCH) -> torch.Tensor:
+        return model(tiny(2, 3)[..., :size, :], torch.tensor([0.7]), poses, lens)
+
+    narrow = lenses(2) * torch.tensor([1.5, 1.5, 1.0, 1.0])
+    views = [(turning(0, 5), lenses(2)), (turning(0, 9), lenses(2)), (turning(0, 9), narrow)]
+    asked = [*views, (*views[2], PATCH), *views[::-1], views[0], views[0]]
+    for one in asked:
+        fresh = WorldNet(dim=64, depth=3, heads=1).eval()
+        fresh.load_state_dict(network.state_dict())
+        assert torch.equal(painted(network, *one), painted(fresh, *one))
+    with torch.inference_mode():
+        painted(network, *views[1])
+    with torch.enable_grad():
+        painted(network, *views[1]).sum().backward()
+    network.zero_grad()
+
+
 def test_rotary_yaw_is_the_same_after_a_full_turn() -> None:
     here = rays.rotary_phases(turning(10), lenses(1), 3, 4)
     round_once = rays.rotary_phases(turning(370), lenses(1), 3, 4)
