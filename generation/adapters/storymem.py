@@ -52,7 +52,7 @@ class StoryMemAdapter(WanAdapter):
         options = options_of(model)
         check_pair(self, options)
         check_vae(self, vae)
-        check_conditioning(positive, negative)
+        check_conditioning(model, positive, negative)
         return self._ready(model, positive, negative, segment, vae)
 
     def _ready(

@@ -66,7 +66,7 @@ class WanAdapter(Adapter):
         options = options_of(model)
         check_pair(self, options)
         check_vae(self, vae)
-        check_conditioning(positive, negative)
+        check_conditioning(model, positive, negative)
         start = start_of(self.family, vae, len(segment), segment.width, segment.height, segment.begins_with)
         shared = {**start.values, **self._seen(options, segment), **self._more_values(model, segment)}
         ours: dict[str, Any] = {}
@@ -171,9 +171,18 @@ def check_vae(adapter: WanAdapter, vae: Any) -> None:
         )
 
 
-def check_conditioning(*kinds: Conditioning | None) -> None:
-    """Refuses conditioning that puts other frames into the sequence, whose place is not known here."""
+def check_conditioning(model: Any, *kinds: Conditioning | None) -> None:
+    """Refuses prompts of another family's text encoder, and those that put other frames into the sequence, whose place
+    is not known here."""
+    width = model.model.diffusion_model.text_dim
     for kind in kinds:
+        found = {text.shape[-1] for text, _ in kind or []}
+        if found - {width}:
+            raise ValueError(
+                f"The prompt was encoded {min(found - {width})} numbers wide, the model takes {width}: the text "
+                "encoder is of another family. Load umt5_xxl_fp8_e4m3fn_scaled.safetensors with the type wan in Load "
+                "CLIP."
+            )
         if any("context_latents" in values for _, values in kind or []):
             raise ValueError(
                 "The prompt carries in-context latents of another node, which stand where remembered frames go. "

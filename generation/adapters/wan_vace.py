@@ -31,7 +31,7 @@ class WanVaceAdapter(WanAdapter):
         options = options_of(model)
         check_pair(self, options)
         check_vae(self, vae)
-        check_conditioning(positive, negative)
+        check_conditioning(model, positive, negative)
         size = segment.width, segment.height
         latent = start_of(self.family, vae, len(segment), *size, None).latent
         references = segment.context.latents if segment.context is not None else None

@@ -49,6 +49,18 @@ def test_the_5b_has_sizes_and_lengths_of_its_own(wan: Any) -> None:
         adapter.segment_lengths(121, 405)
 
 
+@pytest.mark.parametrize("name", [T2V, TI2V, HIGH])
+def test_a_prompt_of_another_text_encoder_is_refused_with_the_file_to_load(wan: Any, name: str) -> None:
+    from scene_memory.generation.adapters.wan import check_conditioning
+
+    model = wan.model(name)
+    own, other = (torch.zeros(1, 4, model.model.diffusion_model.text_dim + more) for more in (0, 1))
+    check_conditioning(model, [[own, {}]], None)
+    for kinds in ([[[other, {}]], None], [[[own, {}]], [[own, {}], [other, {}]]]):
+        with pytest.raises(ValueError, match=r"another family. Load umt5_xxl_.* type wan in Load CLIP"):
+            check_conditioning(model, *kinds)
+
+
 @pytest.fixture
 def state(tmp_path: Path) -> MemoryState:
     bank = Bank.create(tmp_path, "film")
