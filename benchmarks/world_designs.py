@@ -93,13 +93,13 @@ class LatentPainter(nn.Module):
         self.patch = nn.Conv2d(dim, 32 * 9, 1)
         self.last = nn.Conv2d(32 + LATENT + 6, LATENT, 3, padding=1)
 
-    def forward(
-        self, tokens: Tensor, modulation: Tensor, details: list[Tensor], shape: tuple[int, int, int, int]
-    ) -> tuple[Tensor, Tensor]:
-        batch, count, rows, columns = shape
-        coarse = normed(tokens).reshape(batch * count, rows, columns, -1).permute(0, 3, 1, 2)
-        seen = torch.cat([F.silu(F.pixel_shuffle(self.patch(coarse), 3)), details[0]], 1)
-        return self.last(seen).unflatten(0, (batch, count)).transpose(1, 2), seen
+    def coarse(self, tokens: Tensor, modulation: Tensor, shape: tuple[int, int, int]) -> tuple[Tensor]:
+        small = normed(tokens).reshape(*shape, -1).permute(0, 3, 1, 2)
+        return (F.silu(F.pixel_shuffle(self.patch(small), 3)),)
+
+    def forward(self, coarse: Tensor, picture: Tensor) -> tuple[Tensor, Tensor]:
+        seen = torch.cat([coarse, picture], 1)
+        return self.last(seen), seen
 
 
 class LatentTrained(Trained):

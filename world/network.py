@@ -153,7 +153,7 @@ class WorldNet(nn.Module):
             return kept, None
         coarse = self.depth_reader.coarse(tokens, modulation, (batch * count, rows, columns))
         reader = self.depth_reader
-        read = self._few_at_a_time(lambda first, *rest: reader(first, rest)[0], coarse, *details)
+        read = self._few_at_a_time(lambda *few: reader(*few)[0], *coarse, *details)
         nearness = read.float().clamp(-math.log(FARTHEST) - 0.5, -math.log(CLOSEST) + 0.5).exp()
         return kept, nearness.reshape(batch, count, height, width)
 
@@ -202,14 +202,13 @@ class WorldNet(nn.Module):
             tokens = block.finish(tokens, modulation, mixed)
         coarse = self.painter.coarse(tokens, modulation, (batch * count, rows, columns))
         seen = None if self.weaver is None or woven is None else woven.flatten(0, 1).to(known)
-        pictures = self._few_at_a_time(self._pictured, coarse, known.transpose(1, 2).flatten(0, 1), *details, seen)
+        known = known.transpose(1, 2).flatten(0, 1).contiguous(memory_format=torch.channels_last)
+        pictures = self._few_at_a_time(self._pictured, known, seen, *coarse, *details)
         return pictures.unflatten(0, (batch, count)).transpose(1, 2)
 
-    def _pictured(
-        self, coarse: Tensor, known: Tensor, picture: Tensor, fine: Tensor, middle: Tensor, woven: Tensor | None
-    ) -> Tensor:
-        """Pictures (N, 3, H, W) of frames: painted, and woven with what is remembered."""
-        painted, seen = self.painter(coarse, [picture, fine, middle])
+    def _pictured(self, known: Tensor, woven: Tensor | None, *parts: Tensor) -> Tensor:
+        """Pictures (N, 3, H, W) of frames: painted from `parts`, and woven with what is remembered."""
+        painted, seen = self.painter(*parts)
         painted = known + painted
         return painted if self.weaver is None or woven is None else self.weaver(painted, seen, woven)
 
@@ -292,7 +291,7 @@ class Block(nn.Module):
 
     def project(self, tokens: Tensor, modulation: Tensor, turn: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Turned queries and keys, and values, each (B, heads, L, 64)."""
-        shift, scale = self._part(modulation, 0, tokens), self._part(modulation, 1, tokens)
+        shift, scale = self._parts(modulation, tokens)[:2]
         qkv = self.qkv(modulated(tokens, scale, shift)).unflatten(-1, (3, self.heads, -1))
         qk, v = qkv[:, :, :2], qkv[:, :, 2]
         cos, sin = turn.to(tokens)
@@ -310,13 +309,14 @@ class Block(nn.Module):
 
     def finish(self, tokens: Tensor, modulation: Tensor, mixed: Tensor) -> Tensor:
         """Residuals of attention and perceptron."""
-        gate, shift, scale, end = (self._part(modulation, part, tokens) for part in (2, 3, 4, 5))
+        gate, shift, scale, end = self._parts(modulation, tokens)[2:]
         tokens = torch.addcmul(tokens, 1 + gate, self.out(mixed))
         hidden = gelu(self.widen(modulated(tokens, scale, shift)))
         return torch.addcmul(tokens, 1 + end, self.narrow(hidden))
 
-    def _part(self, modulation: Tensor, part: int, like: Tensor) -> Tensor:
-        return (modulation[:, part] + self.modulation[part].to(modulation)).to(like)[:, None]
+    def _parts(self, modulation: Tensor, like: Tensor) -> tuple[Tensor, ...]:
+        """Shift and scale before attention, its gate, and shift, scale and gate of the perceptron, each (B, 1, dim)."""
+        return (modulation + self.modulation.to(modulation)).to(like).unsqueeze(2).unbind(1)
 
 
 class TextEncoder(nn.Module):

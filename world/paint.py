@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -66,21 +65,26 @@ class Painter(nn.Module):
         self.third = operations.Conv2d(2 * fine, 4 * 16, 3, padding=1, **make)
         self.last = operations.Conv2d(16 + channels, out, 3, padding=1, **make)
 
-    def coarse(self, tokens: Tensor, modulation: Tensor, shape: tuple[int, int, int]) -> Tensor:
-        """Tokens as small pictures (N, dim, rows, columns), shape being N, rows and columns."""
+    def coarse(self, tokens: Tensor, modulation: Tensor, shape: tuple[int, int, int]) -> tuple[Tensor, Tensor]:
+        """What tokens give by themselves, shape being N, rows and columns of the tokens.
+
+        Returns the first enlargement (N, STEM[1], 3 * rows, 3 * columns) and whole patches (N, out, H, W).
+        """
         shift, scale = (
             (modulation[:, part] + self.modulation[part].to(modulation)).to(tokens)[:, None] for part in (0, 1)
         )
-        return modulated(tokens, scale, shift).reshape(*shape, -1).permute(0, 3, 1, 2)
+        small = modulated(tokens, scale, shift).reshape(*shape, -1).permute(0, 3, 1, 2)
+        return silu(F.pixel_shuffle(self.first(small), 3)), F.pixel_shuffle(self.patch(small), PATCH)
 
-    def forward(self, coarse: Tensor, details: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-        """Pictures (N, out, H, W), and what the last convolution saw, (N, 16 + channels, H, W)."""
-        picture, fine, middle = details
-        x = silu(F.pixel_shuffle(self.first(coarse), 3))
-        x = silu(F.pixel_shuffle(self.second(torch.cat([x, middle], 1)), 2))
+    def forward(
+        self, coarse: Tensor, patches: Tensor, picture: Tensor, fine: Tensor, middle: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """From `coarse` and the stem's details: pictures (N, out, H, W), and what the last convolution saw,
+        (N, 16 + channels, H, W)."""
+        x = silu(F.pixel_shuffle(self.second(torch.cat([coarse, middle], 1)), 2))
         x = silu(F.pixel_shuffle(self.third(torch.cat([x, fine], 1)), 2))
         seen = torch.cat([x, picture], 1)
-        return self.last(seen) + F.pixel_shuffle(self.patch(coarse), PATCH), seen
+        return self.last(seen) + patches, seen
 
 
 class Weaver(nn.Module):
@@ -96,17 +100,19 @@ class Weaver(nn.Module):
         """(N, 3, H, W) from the same, from (N, channels, H, W) and from (N, reproject.CHANNELS, H, W)."""
         x = silu(self.first(torch.cat([painted, seen], 1)))
         x = self.last(silu(self.second(x))).contiguous()
+        mended, choice = x[:, :3], x[:, 3:].float()
         pictures = woven[:, : 4 * reproject.WOVEN].unflatten(1, (reproject.WOVEN, 4))
-        sure = pictures[:, :, 3].float()
+        sure = pictures[:, :, 3]
         # Where nothing is remembered nothing can be copied; where it surely is, that is the first guess.
-        wanted = x[:, 4:].float() + (sure + 1e-4).log() + 2.0
-        choice = torch.cat([x[:, 3:4].float(), wanted], 1)
-        mended = x[:, :3]
+        choice = torch.cat([choice[:, :1], choice[:, 1:] + ((sure.float() + 1e-4).log() + 2.0)], 1)
         if not self.training:
             # A mean of pictures that do not quite agree has the smaller error and is soft: decide for one.
             choice = choice * DECIDED
         share = choice.softmax(1).to(x)
         if not self.training:
             mended = mended * (1 - share[:, 1:].amax(1, keepdim=True))
-        copied = (pictures[:, :, :3] / pictures[:, :, 3:].clamp_min(0.05) * share[:, 1:, None]).sum(1)
-        return share[:, :1] * painted + copied + mended
+        picture = torch.addcmul(mended, share[:, :1], painted.contiguous())
+        weight = share[:, 1:] / sure.clamp_min(0.05)
+        for number in range(reproject.WOVEN):
+            picture = torch.addcmul(picture, pictures[:, number, :3], weight[:, number, None])
+        return picture

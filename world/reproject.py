@@ -8,6 +8,8 @@ differentiated.
 
 from __future__ import annotations
 
+from itertools import product
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -100,15 +102,19 @@ def _filled(seen: Tensor) -> Tensor:
 
     A pixel in the middle of nearer ones takes their mean; three of them are a straight edge, which stays where it is.
     """
+    height, width = seen.shape[1:]
     for _ in range(2):
-        around = F.unfold(seen[:, None], 3, padding=1)
-        nearest = around.amax(1)
-        same = around > 0.85 * nearest[:, None]
-        count = same.sum(1)
-        mean = ((around * same).sum(1) / count.clamp_min(1)).view_as(seen)
-        nearest, count = nearest.view_as(seen), count.view_as(seen)
-        gap = (seen <= 0.85 * nearest) & (count >= torch.where(seen == 0, 3, 4))
-        seen = torch.where(gap, mean, seen)
+        wide = F.pad(seen, (1, 1, 1, 1))
+        row = torch.maximum(torch.maximum(wide[:, :, :-2], wide[:, :, 1:-1]), wide[:, :, 2:])
+        level = 0.85 * torch.maximum(torch.maximum(row[:, :-2], row[:, 1:-1]), row[:, 2:])
+        count, total = torch.zeros_like(seen), torch.zeros_like(seen)
+        for down, right in product(range(3), range(3)):
+            neighbour = wide[:, down : down + height, right : right + width]
+            nearer = (neighbour > level).to(seen)
+            count += nearer
+            total.addcmul_(neighbour, nearer)
+        gap = (seen <= level) & (count >= torch.where(seen == 0, 3, 4))
+        seen = torch.where(gap, total / count.clamp_min(1), seen)
     return seen
 
 

@@ -30,12 +30,11 @@ class Source:
 
     def __init__(self, pictures: Tensor) -> None:
         self.count, self.height, self.width = pictures.shape[1:]
-        frames = pictures.transpose(0, 1)
-        high, wide = (enlarging(side, LARGER).to(frames) for side in (self.height, self.width))
-        self.large = _stacked(high @ frames @ wide.T, MARGIN * LARGER)
-        least, most = _around(frames, torch.minimum), _around(frames, torch.maximum)
+        high, wide = (enlarging(side, LARGER, MARGIN).to(pictures) for side in (self.height, self.width))
+        self.large = _stacked(high @ pictures @ wide.T)
+        least, most = _around(pictures, torch.minimum), _around(pictures, torch.maximum)
         slack = SLACK * (most - least)
-        self.range = _stacked(torch.cat([least - slack, most + slack], 1), MARGIN)
+        self.range = _stacked(F.pad(torch.cat([least - slack, most + slack]), (MARGIN,) * 4, mode="replicate"))
 
     def sampled(self, grid: Tensor, order: Tensor) -> Tensor:
         """Colours (F, n, 3, H, W) at places `grid` (F, K, H, W, 2) of the pictures that `order` (F, n, H, W) names.
@@ -46,11 +45,13 @@ class Source:
         place = grid.gather(1, order[..., None].expand(*order.shape, 2)).clamp(-1, 1)
         x = ((place[..., 0] + 1) * self.width / 2 + MARGIN) / (self.width + 2 * MARGIN) * 2 - 1
         y = ((place[..., 1] + 1) * self.height / 2 + MARGIN + order * tall) / (self.count * tall) * 2 - 1
-        flat = torch.stack([x, y], dim=-1).flatten(0, 2)[None]
-        colours = F.grid_sample(self.large, flat, "bicubic", "border", align_corners=False)[0]
-        least, most = F.grid_sample(self.range, flat, "nearest", "border", align_corners=False)[0].chunk(2)
+        places = torch.stack([x, y], dim=-1).flatten(1, 2)
+        # The same tall picture for every frame: a processor's threads share the work by the first dimension alone.
+        large, extremes = (part.expand(len(places), -1, -1, -1) for part in (self.large, self.range))
+        colours = F.grid_sample(large, places, "bicubic", "border", align_corners=False)
+        least, most = F.grid_sample(extremes, places, "nearest", "border", align_corners=False).chunk(2, dim=1)
         kept = torch.minimum(torch.maximum(colours, least), most).clamp(-1, 1)
-        return kept.unflatten(1, order.shape[:3]).permute(1, 2, 0, 3, 4)
+        return kept.unflatten(2, order.shape[1:3]).transpose(1, 2)
 
 
 def _around(frames: Tensor, extreme: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
@@ -60,18 +61,23 @@ def _around(frames: Tensor, extreme: Callable[[Tensor, Tensor], Tensor]) -> Tens
     return extreme(extreme(row[..., :-2, :], row[..., 1:-1, :]), row[..., 2:, :])
 
 
-def _stacked(frames: Tensor, margin: int) -> Tensor:
-    """(K, C, H, W) as one tall picture (1, C, K * (H + 2 margin), W + 2 margin), so that one sampling serves all."""
-    return F.pad(frames, (margin,) * 4, mode="replicate").transpose(0, 1).flatten(1, 2)[None]
+def _stacked(frames: Tensor) -> Tensor:
+    """(C, K, H, W) as one tall picture (1, C, K * H, W), so that one sampling serves all."""
+    return frames.flatten(1, 2)[None]
 
 
 @lru_cache(maxsize=32)
-def enlarging(size: int, larger: int) -> Tensor:
-    """(larger * size, size): the matrix that enlarges a row of `size` pixels by a sinc windowed by a wider one."""
+def enlarging(size: int, larger: int, margin: int = 0) -> Tensor:
+    """The matrix that enlarges a row of `size` pixels by a sinc windowed by a wider one.
+
+    (larger * (size + 2 * margin), size): the first and last pixel of the large row are repeated over its margins.
+    """
     places = (torch.arange(larger * size, dtype=torch.float64) + 0.5) / larger - 0.5
     pixels = torch.arange(-REACH, size + REACH, dtype=torch.float64)
     away = places[:, None] - pixels
     weight = torch.sinc(away) * torch.sinc(away / REACH) * (away.abs() < REACH)
     weight /= weight.sum(1, keepdim=True)
     matrix = torch.zeros(larger * size, size, dtype=torch.float64)
-    return matrix.index_add_(1, pixels.long().clamp(0, size - 1), weight).float()
+    matrix.index_add_(1, pixels.long().clamp(0, size - 1), weight)
+    rows = torch.arange(-margin * larger, (size + margin) * larger).clamp(0, larger * size - 1)
+    return matrix[rows].float()

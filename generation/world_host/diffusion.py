@@ -11,7 +11,7 @@ import comfy.patcher_extension
 import comfy.supported_models_base
 import numpy as np
 import torch
-from comfy.ldm.modules.attention import optimized_attention
+from comfy.ldm.modules.attention import attention_pytorch, optimized_attention
 from torch import Tensor
 
 from ...kernels import MocLayout
@@ -36,8 +36,13 @@ class WorldPixels(comfy.latent_formats.LatentFormat):
 
 
 def host_attention(q: Tensor, k: Tensor, v: Tensor, heads: int, transformer_options: dict[str, Any]) -> Tensor:
-    """The attention backend that the user chose, through the hook that routes it."""
-    return optimized_attention(q, k, v, heads, skip_reshape=True, transformer_options=transformer_options)
+    """The attention backend that the user chose, through the hook that routes it.
+
+    On a processor that is PyTorch's own: the host's choice there works in pieces to spare memory, which this one does
+    as well, and takes longer.
+    """
+    attention = attention_pytorch if q.device.type == "cpu" else optimized_attention
+    return attention(q, k, v, heads, skip_reshape=True, transformer_options=transformer_options)
 
 
 class WorldDiffusion(WorldNet):
