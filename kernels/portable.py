@@ -32,6 +32,9 @@ BATCH_SHARE = 32
 BATCH_ROWS = 512
 """Rows of q that a batched call has at least; smaller calls cost more than their arithmetic."""
 
+LARGEST_SUM = 1e30
+"""Where a sum of exponentials is larger, values times exponentials may have overflowed."""
+
 
 def moc_attention_portable(
     q: Tensor, k: Tensor, v: Tensor, layout: MocLayout, settings: MocSettings, scale: float,
@@ -153,7 +156,7 @@ def _add_routed(
     if whole.dtype != out.dtype:
         out[0, 0] = whole
     torch.add(level, total.log(), out=sums)
-    return bool(total.isfinite().all())
+    return bool(total.amax() <= LARGEST_SUM)
 
 
 def _backward(

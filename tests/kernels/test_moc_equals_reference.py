@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import pytest
@@ -166,6 +167,17 @@ def test_routed_scores_far_above_or_below_the_dense_ones_are_summed_exactly(
     single = [moc_attention(q.float(), k.float(), v.float(), layout, MocSettings(2), name)
               for name in ("portable", "reference")]  # fmt: skip
     torch.testing.assert_close(single[0], single[1], atol=2e-4, rtol=2e-4)
+
+
+def test_a_routed_sum_just_below_overflow_does_not_lose_large_values() -> None:
+    layout = MocLayout.cross(0, [4, 4, 4], 8)
+    q, k = torch.zeros(1, 1, 8, 4), torch.zeros(1, 1, 20, 4)
+    v = torch.full((1, 1, 20, 4), 10.0)
+    q[..., 0] = 1
+    # The own shot's log-sum-exp is log 8; 88 above it the exponential is finite, ten times that is not.
+    k[0, 0, 5, 0] = 2 * (math.log(8) + 88)
+    for name in ("portable", "reference"):
+        torch.testing.assert_close(moc_attention(q, k, v, layout, MocSettings(1), name), v[:, :, :8])
 
 
 def test_views_into_a_packed_projection_are_taken_as_they_are(tensors: MakeTensors) -> None:
