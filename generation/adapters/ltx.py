@@ -45,7 +45,7 @@ class LtxAdapter(Adapter):
     def prepare(
         self, model: Any, positive: Conditioning, negative: Conditioning | None, segment: Segment, vae: Any = None
     ) -> Prepared:
-        _check(vae, positive, negative)
+        _check(model, vae, positive, negative)
         latent, mask = _start(segment, vae)
         context = segment.context.latents if segment.context is not None else None
         count = 0 if context is None else context.shape[2]
@@ -88,11 +88,18 @@ def _guided(
     return found
 
 
-def _check(vae: Any, *kinds: Conditioning | None) -> None:
+def _check(model: Any, vae: Any, *kinds: Conditioning | None) -> None:
     found = getattr(vae, "latent_channels", None)
     if found != CHANNELS or getattr(vae, "downscale_index_formula", None) is None:
         raise ValueError(
             f"The VAE has latents of {found} channels, LTX video takes {CHANNELS}. Load the VAE that goes with it."
+        )
+    width = model.model.diffusion_model.caption_channels
+    others = {text.shape[-1] for kind in kinds for text, _ in kind or []} - {width}
+    if others:
+        raise ValueError(
+            f"The prompt was encoded {min(others)} numbers wide, the model takes {width}: the text encoder is of "
+            "another family. Load t5xxl_fp16.safetensors with the type ltxv in Load CLIP."
         )
     if any("keyframe_idxs" in values for kind in kinds for _, values in kind or []):
         raise ValueError(

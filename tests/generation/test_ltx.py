@@ -181,3 +181,7 @@ def test_lengths_and_refusals(ltx: LtxKit, load_wan_vae: Any) -> None:
     guided = ltx.prepared(segment(1)).positive
     with pytest.raises(ValueError, match="LTXV Add Guide"):
         adapter.prepare(ltx.model, guided, None, segment(), ltx.vae)
+    wider = [[torch.zeros(1, 6, 65), {}]]
+    for kinds in ((wider, None), (ltx.positive, wider)):
+        with pytest.raises(ValueError, match=r"65 numbers wide.*takes 64.*Load t5xxl_.* type ltxv in Load CLIP"):
+            adapter.prepare(ltx.model, *kinds, segment(), ltx.vae)
