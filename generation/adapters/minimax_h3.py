@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..minimax.estimate import reckoned
 from ..minimax.keyframes import frame_at_the_end
 from ..minimax.prompt import ALWAYS, H3Prompt, prompt_of, with_pictures
 from ..segment import Segment
@@ -60,12 +61,14 @@ class MinimaxH3Adapter(Adapter):
                 f"The references_model of MiniMax H3 Prompt is {type(other.model).__name__}. "
                 "Load MiniMax H3's ref2va file there, or leave it open."
             )
+        sampled_by = other if other is not None else model
+        has_pictures = segment.context is not None or segment.begins_with is not None
         (latent,) = EmptyMiniMaxH3LatentAV.execute(segment.width, segment.height, len(segment)).args
         return Prepared(
             positive=_told(positive, segment, vae),
             negative=None if negative is None else _told(negative, segment, vae),
             latent=latent["samples"],
-            model=other,
+            model=reckoned(sampled_by) if has_pictures else None,
         )
 
 

@@ -200,10 +200,28 @@ def test_references_can_be_had_in_every_segment(h3: H3Kit) -> None:
 def test_segments_with_references_are_sampled_by_the_model_for_references(h3: H3Kit) -> None:
     positive = h3.prompt(references_model=h3.references)
     assert h3.prepared(segment(), positive).model is None
-    assert h3.prepared(segment((2, 9), begins=True), positive).model is None
+    assert h3.prepared(segment((2, 9), begins=True), positive).model.model is h3.model.model
     ready = h3.prepared(segment((2, 9)), positive)
-    assert ready.model is h3.references
+    assert ready.model.model is h3.references.model
     assert not torch.equal(h3.sampled(ready), h3.sampled(h3.prepared(segment((2, 9)), h3.prompt())))
+
+
+def test_the_host_makes_room_for_the_pictures(h3: H3Kit) -> None:
+    import comfy.sampler_helpers
+
+    from scene_memory.generation.minimax.estimate import reckon_pictures
+
+    ready = h3.prepared(segment((2, 9)), h3.prompt())
+    (text, values), *_ = ready.positive
+    latents = [reference["latent"] for reference in values["minimax_refs"]]
+    pictured = int((values["minimax_token_tags"] == 0).sum())
+    assert len(latents) == 2 and 0 < pictured < text.shape[1]
+    asked: list[Any] = []
+    conds = {"positive": comfy.sampler_helpers.convert_cond(ready.positive), "negative": [{}]}
+    reckon_pictures(lambda model, shape, given: asked.append(shape), h3.model, (1, 1, 4096), conds)
+    # A token is a patch of 2 x 2 latents of 24 numbers.
+    assert asked == [[1, 1, 4096 + 2 * latents[0].numel() + 96 * pictured]]
+    assert h3.model.wrappers == {} and ready.model.wrappers["prepare_sampling"]
 
 
 def test_a_negative_prompt_of_its_own_sees_the_pictures_too_and_a_plain_one_stays_plain(h3: H3Kit) -> None:
