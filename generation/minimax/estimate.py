@@ -23,7 +23,9 @@ def reckoned(model: Any) -> Any:
     return patched
 
 
-def reckon_pictures(executor: Any, model: Any, noise_shape: Any, conds: dict[str, Any], *rest: Any, **named: Any) -> Any:
+def reckon_pictures(
+    executor: Any, model: Any, noise_shape: Any, conds: dict[str, Any], *rest: Any, **named: Any
+) -> Any:
     """Wrapper (host's WrappersMP.PREPARE_SAMPLING). Noise is (B, 1, numbers): pictures and sound in one row."""
     network = model.model.diffusion_model
     token = prod(network.patch_size) * network.latents_dim
