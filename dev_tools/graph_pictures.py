@@ -16,6 +16,7 @@ from playwright.sync_api import Browser, FloatRect, ViewportSize
 
 from .console import say
 from .frontend import Frontend
+from .pack import import_from_pack
 from .paths import ROOT
 from .server import HostServer
 from .tiny_files import lay_out, needs_files
@@ -36,6 +37,8 @@ GRAPH = """() => {
 
 def make(python: Path, comfyui: Path, chromium: Browser) -> None:
     """A JPEG of the same name beside every workflow that needs files."""
+    # The tiny models are made of ComfyUI's own classes.
+    import_from_pack("benchmarks._host").load_host(cpu=True)
     with tempfile.TemporaryDirectory() as base, HostServer(python, comfyui, base=Path(base)) as server:
         for path in workflows():
             say(f"Taking the picture of {path.stem} ...")
