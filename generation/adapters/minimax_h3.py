@@ -62,19 +62,18 @@ class MinimaxH3Adapter(Adapter):
                 "Load MiniMax H3's ref2va file there, or leave it open."
             )
         sampled_by = other if other is not None else model
-        has_pictures = segment.context is not None or segment.begins_with is not None
         (latent,) = EmptyMiniMaxH3LatentAV.execute(segment.width, segment.height, len(segment)).args
         return Prepared(
             positive=_told(positive, segment, vae),
             negative=None if negative is None else _told(negative, segment, vae),
             latent=latent["samples"],
-            model=reckoned(sampled_by) if has_pictures else None,
+            model=reckoned(sampled_by) if has_pictures(segment) else None,
         )
 
 
 def _told(conditioning: Conditioning, segment: Segment, vae: Any) -> Conditioning:
     """Conditioning that knows the segment's pictures, in the parts that carry a prompt for it."""
-    if prompt_of(conditioning) is None or (segment.context is None and segment.begins_with is None):
+    if prompt_of(conditioning) is None or not has_pictures(segment):
         return conditioning
     made: dict[int, Conditioning] = {}
     again = []
@@ -85,6 +84,11 @@ def _told(conditioning: Conditioning, segment: Segment, vae: Any) -> Conditionin
             made[id(prompt)] = encoded_with_pictures(prompt, segment, vae)
         again.append(made[id(prompt)])
     return with_pictures(conditioning, again)
+
+
+def has_pictures(segment: Segment) -> bool:
+    """Whether a segment's prompt is encoded with pictures."""
+    return segment.context is not None or segment.begins_with is not None
 
 
 def takes_references(prompt: H3Prompt, segment: Segment) -> bool:

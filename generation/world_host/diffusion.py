@@ -36,10 +36,9 @@ class WorldPixels(comfy.latent_formats.LatentFormat):
 
 
 def host_attention(q: Tensor, k: Tensor, v: Tensor, heads: int, transformer_options: dict[str, Any]) -> Tensor:
-    """The attention backend that the user chose, through the hook that routes it.
+    """Attention through the hook that routes it: on a GPU by the backend that the user chose, on a processor by PyTorch.
 
-    On a processor that is PyTorch's own: the host's choice there works in pieces to spare memory, which this one does
-    as well, and takes longer.
+    The host's own choice on a processor works in pieces to spare memory; PyTorch's spares it too, and is faster.
     """
     attention = attention_pytorch if q.device.type == "cpu" else optimized_attention
     return attention(q, k, v, heads, skip_reshape=True, transformer_options=transformer_options)
