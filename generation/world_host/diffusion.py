@@ -36,7 +36,7 @@ class WorldPixels(comfy.latent_formats.LatentFormat):
 
 
 def host_attention(q: Tensor, k: Tensor, v: Tensor, heads: int, transformer_options: dict[str, Any]) -> Tensor:
-    """Attention through the hook that routes it: on a GPU by the backend that the user chose, on a processor by PyTorch.
+    """Attention through the hook that routes it: by the backend that the user chose, on a processor by PyTorch.
 
     The host's own choice on a processor works in pieces to spare memory; PyTorch's spares it too, and is faster.
     """
