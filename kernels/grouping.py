@@ -27,6 +27,7 @@ class Batch:
     counts: (g,) int64, how many of its rows are a group's own.
     starts: (g,) int64, the first key of the chunk; size: keys of the chunk.
     full: no row is filling.
+    only: the first key of the chunk where there is a single one, else None.
     """
 
     rows: Tensor
@@ -34,6 +35,7 @@ class Batch:
     starts: Tensor
     size: int
     full: bool
+    only: int | None
 
     def without_filling(self, values: Tensor, instead: float) -> Tensor:
         """values (g, m), changed in place: `instead` where a row is not the group's own."""
@@ -74,10 +76,14 @@ def _batches(queries: Tensor, counts: list[int], layout: MocLayout, batch_rows: 
         end = place + 1
         while end < len(groups) and end - place < most and -groups[end][0] == size and -groups[end][1] >= least:
             end += 1
+        if end - place > 1:
+            # An even number: of an odd one, one of two threads would get the larger half.
+            end -= (end - place) % 2
         here = slice(place, end)
         inside = (begin[here] + reach[:longest]).clamp_(max=len(queries) - 1)
         rows = queries.index_select(0, inside.flatten()).view_as(inside)
         full = -groups[end - 1][1] == longest
-        batches.append(Batch(rows, sizes[here], starts[here], size, full))
+        only = layout.key_starts[groups[place][2]] if end == place + 1 else None
+        batches.append(Batch(rows, sizes[here], starts[here], size, full, only))
         place = end
     return batches

@@ -36,19 +36,22 @@ def partial_attention(q: Tensor, k: Tensor, v: Tensor, scale: float) -> tuple[Te
 
 
 def attention_above(
-    q: Tensor, k: Tensor, v: Tensor, level: Tensor, scale: float
+    q: Tensor, k: Tensor, v: Tensor, level: Tensor | None, scale: float
 ) -> tuple[Tensor, Tensor]:
     """exp(q k^T scale - level) v and the row sums of that exponential: attention whose parts add up. q may be lost.
 
-    q: (g, n, D). k, v: (g, m, D). level: (g, n), infinite where a row shall count for nothing.
-    Returns (g, n, D) and (g, n) in level's dtype; not finite where level is far too low.
+    q: (g, n, D). k, v: (g, m, D). level: (g, n), infinite where a row shall count for nothing; None is 0 everywhere.
+    Returns (g, n, D) and (g, n) in the dtype of `accumulator_dtype`; not finite where level is far too low.
     """
-    if q.device.type == "cpu" and q.dtype == level.dtype and k.shape[1] <= FEW_KEYS:
+    if q.device.type == "cpu" and q.dtype == accumulator_dtype(q.dtype) and k.shape[1] <= FEW_KEYS:
         scores = torch.baddbmm(q.new_empty(()), q, k.transpose(1, 2), beta=0, alpha=scale)
-        scores.sub_(level.unsqueeze(-1)).exp_()
+        if level is not None:
+            scores.sub_(level.unsqueeze(-1))
+        scores.exp_()
         return torch.bmm(scores, v, out=q), scores.sum(dim=-1)
     part, lse = partial_attention(q.unsqueeze(1), k.unsqueeze(1), v.unsqueeze(1), scale)
-    weight = (lse.squeeze(1) - level).exp_()
+    weight = lse.squeeze(1) if level is None else lse.squeeze(1) - level
+    weight = weight.exp()
     return part.squeeze(1) * weight.unsqueeze(-1), weight
 
 

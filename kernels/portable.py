@@ -1,9 +1,10 @@
 """MoC attention on any device: really sparse, and never a matrix of all queries against all keys.
 
 For each shot, its own keys and the text are attended densely. The routed part is sorted by chunk, so that all queries
-that chose a chunk meet it in one small dense attention. Its exponentials are taken relative to the log-sum-exp of the
-dense part, so that the results simply add up and are divided once. The sum is exact: the softmax runs over every key
-that the token attends to.
+that chose a chunk meet it in one small dense attention. Its exponentials are taken relative to one level for each
+query, so that the results simply add up and are divided once. The level is 0 where the dense part shows that numbers
+stay of moderate size, as in most models, else its log-sum-exp. The sum is exact: the softmax runs over every key that
+the token attends to.
 
 Queries of all shots that chose a chunk share a call. What one of them gets depends on the others only through
 rounding, as anywhere that rows share a matrix product.
@@ -31,6 +32,9 @@ BATCH_SHARE = 32
 
 BATCH_ROWS = 512
 """Rows of q that a batched call has at least; smaller calls cost more than their arithmetic."""
+
+NEAR = 40.0
+"""Exponentials need no level where every query's log-sum-exp over its dense keys is at most this far from 0."""
 
 LARGEST_SUM = 1e30
 """Where a sum of exponentials is larger, values times exponentials may have overflowed."""
@@ -136,27 +140,34 @@ def _add_routed(
 ) -> bool:
     """Add the routed chunks of one head, (1, 1, Lq, D), to the dense part, in place. False where numbers overflowed.
 
-    level: (Lq,) that exponentials are taken relative to, where not to lse of the dense part.
+    level: (Lq,) that exponentials are taken relative to, where not to 0 or to lse of the dense part.
     """
     asking, keys, values = head_rows(q, 0, 0), head_rows(k, 0, 0), head_rows(v, 0, 0)
     whole, sums = out[0, 0].to(lse.dtype), lse[0, 0]
-    if level is None:
+    if level is None and not bool(sums.abs().amax() <= NEAR):
         level, total = sums, torch.ones_like(sums)
     else:
-        total = (sums - level).exp_()
+        total = sums.exp() if level is None else (sums - level).exp_()
         whole.mul_(total.unsqueeze(-1))
     for batch in batches:
         rows = batch.rows.flatten()
-        above = batch.without_filling(level.index_select(0, rows).view(batch.rows.shape), torch.inf)
         group = asking.select(batch.rows), keys.chunks(batch), values.chunks(batch)
-        part, part_sums = attention_above(*group, above, scale)
+        part, part_sums = attention_above(*group, _above(level, batch, total), scale)
         add_rows(whole, rows, part.flatten(0, 1))
         add_rows(total, rows, part_sums.flatten())
     whole.div_(total.masked_fill(total == 0, 1).unsqueeze(-1))
     if whole.dtype != out.dtype:
         out[0, 0] = whole
-    torch.add(level, total.log(), out=sums)
-    return bool(total.amax() <= LARGEST_SUM)
+    fits = bool(total.amax() <= LARGEST_SUM)
+    sums.copy_(total.log_() if level is None else total.log_().add_(level))
+    return fits
+
+
+def _above(level: Tensor | None, batch: Batch, like: Tensor) -> Tensor | None:
+    """The level of a batch's rows (g, m), infinite where they are filling; None where it is 0 for all."""
+    if level is not None:
+        return batch.without_filling(level.index_select(0, batch.rows.flatten()).view(batch.rows.shape), torch.inf)
+    return None if batch.full else batch.without_filling(like.new_zeros(batch.rows.shape), torch.inf)
 
 
 def _backward(

@@ -50,16 +50,18 @@ def route(
     width = settings.top_k + (drops.added if drops else 0)
     chosen = torch.full((*q.shape[:3], width), NOTHING, dtype=dtype, device=q.device)
     for plan in plans:
-        put(chosen, plan.queries, _choice(take(q, plan.queries), means, layout, plan, settings, drops).to(dtype))
+        put(chosen, plan.queries, _choice(take(q, plan.queries), means, layout, plan, settings, drops, dtype))
     return chosen
 
 
 def _choice(
-    q: Tensor, means: Tensor, layout: MocLayout, plan: ShotPlan, settings: MocSettings, drops: Drops | None
+    q: Tensor, means: Tensor, layout: MocLayout, plan: ShotPlan, settings: MocSettings, drops: Drops | None,
+    dtype: torch.dtype,
 ) -> Tensor:
-    """What the queries (B, H, n, D) of one shot choose: (B, H, n, width) chunks or NOTHING."""
+    """What the queries (B, H, n, D) of one shot choose: (B, H, n, width) chunks or NOTHING, in dtype."""
     candidates = torch.tensor(plan.candidates, device=q.device)
     keys = means.index_select(2, candidates).transpose(-1, -2)
+    candidates = candidates.to(dtype)
     reach = within_reach(q, means, layout, plan, settings.outer_shots) if settings.outer_shots else None
     asking = _block_means(q, settings.query_block) if settings.query_block else q
     step = max(1, SCORES_AT_ONCE // (keys.shape[-1] * q.shape[0] * q.shape[1]))

@@ -23,7 +23,10 @@ class Rows:
         return self.flat.index_select(0, (tokens * self.step + self.first).flatten()).view(*tokens.shape, -1)
 
     def chunks(self, batch: Batch) -> Tensor:
-        """The rows of all keys of the chunks of a batch, (g, size, D)."""
+        """The rows of all keys of the chunks of a batch, (g, size, D); a view where it is a single chunk."""
+        if batch.only is not None:
+            begin = self.first + batch.only * self.step
+            return self.flat[begin : begin + batch.size * self.step : self.step].unsqueeze(0)
         if self.step != 1:
             return self.select(key_tokens(batch))
         # Windows of a chunk's length that overlap: a chunk is then copied in one piece.

@@ -169,6 +169,20 @@ def test_routed_scores_far_above_or_below_the_dense_ones_are_summed_exactly(
     torch.testing.assert_close(single[0], single[1], atol=2e-4, rtol=2e-4)
 
 
+@pytest.mark.parametrize("shift", [-300.0, -45.0, -35.0, 35.0, 45.0, 85.0, 300.0])
+@pytest.mark.parametrize("name", ["film of four shots with text", "ragged frames"])
+def test_all_scores_higher_or_lower_by_one_number_give_the_same(
+    name: str, shift: float, tensors: MakeTensors
+) -> None:
+    """Softmax does not see the shift; exponentials of the routed part are taken with and without a level."""
+    layout = LAYOUTS[name]
+    q, k, v = tensors(layout, size=8)
+    q[..., 7], k[..., 7] = math.sqrt(8), 0
+    expected = moc_attention(q.double(), k.double(), v.double(), layout, MocSettings(2), "reference").float()
+    k[..., 7] = shift
+    torch.testing.assert_close(moc_attention(q, k, v, layout, MocSettings(2)), expected, atol=2e-4, rtol=2e-4)
+
+
 def test_a_routed_sum_just_below_overflow_does_not_lose_large_values() -> None:
     layout = MocLayout.cross(0, [4, 4, 4], 8)
     q, k = torch.zeros(1, 1, 8, 4), torch.zeros(1, 1, 20, 4)
