@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import torch
@@ -44,7 +45,7 @@ def dense_gradients(
 
 def routed_gradients(
     grads: tuple[Tensor, Tensor, Tensor], queries: Queries, k: Tensor, v: Tensor, batch_row: int, head: int,
-    batches: list[Batch], scale: float,
+    batches: Iterable[Batch], scale: float,
 ) -> None:
     """Add what the routed chunks of one head give to the gradients of q, k and v, in place."""
     asking, slope, keys, values = (head_rows(x, batch_row, head) for x in (queries.q, queries.grad, k, v))

@@ -1,11 +1,12 @@
 """The queries of a head sorted by the chunk they chose, so that all who look into a chunk meet it in one attention.
 
-A *group* is all queries that chose one chunk. Groups of nearly the same size share one batched call, a *batch*:
-hundreds of small calls cost more than their arithmetic.
+A *group* is all queries that chose one chunk, or a piece of them where they are very many. Groups of nearly the same
+size share one batched call, a *batch*: hundreds of small calls cost more than their arithmetic.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import accumulate
 
@@ -45,8 +46,8 @@ class Batch:
         return values.masked_fill_(filling, instead)
 
 
-def sorted_by_chunk(choices: Tensor, layout: MocLayout, batch_rows: int) -> list[Batch]:
-    """All batches of one head's choices (L, width); none has many more than `batch_rows` rows of q, k or v.
+def sorted_by_chunk(choices: Tensor, layout: MocLayout, batch_rows: int) -> Iterator[Batch]:
+    """All batches of one head's choices (L, width), one by one; none has more than `batch_rows` rows of q, k or v.
 
     The sort is stable and nothing depends on the order of parallel work, so the same input gives the same bits.
     """
@@ -54,21 +55,16 @@ def sorted_by_chunk(choices: Tensor, layout: MocLayout, batch_rows: int) -> list
     order = keys.sort(stable=True).indices
     absent, *counts = torch.bincount(keys, minlength=layout.chunks + 1).tolist()
     del keys
+    # The queries of all groups, group after group.
     queries = order[absent:].div_(choices.shape[1], rounding_mode="floor")
-    return _batches(queries, counts, layout, batch_rows)
-
-
-def _batches(queries: Tensor, counts: list[int], layout: MocLayout, batch_rows: int) -> list[Batch]:
-    """queries: those of all groups, group after group; counts: how many of each chunk."""
     device = queries.device
-    groups = sorted((-layout.chunk_size(chunk), -count, chunk) for chunk, count in enumerate(counts) if count)
+    groups = sorted(_pieces(counts, layout, batch_rows))
     # One tensor for all groups: a batch takes a slice of each, because small tensors cost more than their numbers.
-    begins = list(accumulate(counts, initial=0))
-    begin = torch.tensor([begins[chunk] for _, _, chunk in groups], dtype=torch.long, device=device).unsqueeze(1)
-    starts = torch.tensor([layout.key_starts[chunk] for _, _, chunk in groups], dtype=torch.long, device=device)
-    sizes = torch.tensor([-count for _, count, _ in groups], dtype=torch.long, device=device)
-    reach = torch.arange(max(counts), device=device)
-    batches, place = [], 0
+    begin = torch.tensor([first for *_, first in groups], dtype=torch.long, device=device).unsqueeze(1)
+    starts = torch.tensor([layout.key_starts[chunk] for _, _, chunk, _ in groups], dtype=torch.long, device=device)
+    sizes = torch.tensor([-count for _, count, _, _ in groups], dtype=torch.long, device=device)
+    reach = torch.arange(batch_rows, device=device)
+    place = 0
     while place < len(groups):
         size, longest = -groups[place][0], -groups[place][1]
         most = max(1, min(batch_rows // longest, batch_rows // (2 * size)))
@@ -84,6 +80,14 @@ def _batches(queries: Tensor, counts: list[int], layout: MocLayout, batch_rows: 
         rows = queries.index_select(0, inside.flatten()).view_as(inside)
         full = -groups[end - 1][1] == longest
         only = layout.key_starts[groups[place][2]] if end == place + 1 else None
-        batches.append(Batch(rows, sizes[here], starts[here], size, full, only))
+        yield Batch(rows, sizes[here], starts[here], size, full, only)
         place = end
-    return batches
+
+
+def _pieces(counts: list[int], layout: MocLayout, most: int) -> Iterator[tuple[int, int, int, int]]:
+    """(-size of the chunk, -queries, chunk, first query) of every group, cut evenly where it is larger than `most`."""
+    for chunk, (first, count) in enumerate(zip(accumulate(counts, initial=0), counts, strict=False)):
+        pieces = -(-count // most)
+        for piece in range(pieces):
+            begin, end = count * piece // pieces, count * (piece + 1) // pieces
+            yield -layout.chunk_size(chunk), begin - end, chunk, first + begin

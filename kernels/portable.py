@@ -12,6 +12,8 @@ rounding, as anywhere that rows share a matrix product.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from functools import partial
 from typing import Any
 
 import torch
@@ -26,6 +28,7 @@ from .plan import plan_shots, put, take
 from .routing import route
 from .rows import add_rows, head_rows
 from .settings import MocSettings
+from .side_by_side import by_heads, head_parts
 
 BATCH_SHARE = 32
 """The queries of a batched call take at most one part in so many of the memory of q, k, v, and so do their scores."""
@@ -82,29 +85,44 @@ def attend(
     """
     out = torch.empty(q.shape, dtype=q.dtype, device=q.device)
     lse = torch.empty(q.shape[:3], dtype=accumulator_dtype(q.dtype), device=q.device)
-    _dense(out, lse, q, k, v, layout, settings, scale)
     if chosen is None:
-        return out, lse
+        _dense(out, lse, q, k, v, layout, settings, scale)
+    else:
+        parts = head_parts(q)
+        compute = partial(attend_chosen, layout, settings, scale, batch_rows(q, k, layout, parts))
+        by_heads(compute, parts, out, lse, q, k, v, chosen)
+    return out, lse
+
+
+def attend_chosen(
+    layout: MocLayout, settings: MocSettings, scale: float, rows: int, out: Tensor, lse: Tensor, q: Tensor, k: Tensor,
+    v: Tensor, chosen: Tensor,
+) -> None:
+    """`attend` into `out` and `lse`, for all heads or for a part of them. rows: `batch_rows` of all."""
+    _dense(out, lse, q, k, v, layout, settings, scale)
     # Without dense scores there is nothing to compare the routed ones with.
     blind = any(plan.candidates and not plan.dense for plan in plan_shots(layout, settings))
     for batch_row in range(q.shape[0]):
         for head in range(q.shape[1]):
-            batches = sorted_by_chunk(chosen[batch_row, head], layout, batch_rows(q, k, layout))
+            batches = partial(sorted_by_chunk, chosen[batch_row, head], layout, rows)
             one = slice(batch_row, batch_row + 1), slice(head, head + 1)
             tensors = out[one], lse[one], q[one], k[one], v[one]
-            if not batches or (not blind and _add_routed(*tensors, batches, scale)):
+            if not blind and _add_routed(*tensors, batches(), scale):
                 continue
             # Some routed scores are far above all dense ones: once more, relative to the highest of all.
             _dense(*tensors, layout, settings, scale)
-            _add_routed(*tensors, batches, scale, _highest(lse[one], q[one], k[one], batches, scale))
-    return out, lse
+            _add_routed(*tensors, batches(), scale, _highest(lse[one], q[one], k[one], batches(), scale))
 
 
-def batch_rows(q: Tensor, k: Tensor, layout: MocLayout) -> int:
-    """How many queries a batched call may have: few enough for the memory, and for their scores to stay in a cache."""
+def batch_rows(q: Tensor, k: Tensor, layout: MocLayout, parts: int = 1) -> int:
+    """How many queries a batched call may have: few enough for the memory, and for their scores to stay in a cache.
+
+    parts: of the heads, computed at the same time. They may take twice the memory together: short calls would make
+    them wait for the interpreter.
+    """
     size = max(layout.chunk_size(chunk) for chunk in range(layout.chunks))
     entries = (q.numel() + 2 * k.numel()) * q.element_size() // (BATCH_SHARE * accumulator_dtype(q.dtype).itemsize)
-    return max(BATCH_ROWS, entries // max(size, q.shape[-1]))
+    return max(BATCH_ROWS, entries // max(size, q.shape[-1]) * min(2, parts) // parts)
 
 
 def _dense(
@@ -123,7 +141,7 @@ def _dense(
                 lse[:, :, begin:end] = -torch.inf
 
 
-def _highest(lse: Tensor, q: Tensor, k: Tensor, batches: list[Batch], scale: float) -> Tensor:
+def _highest(lse: Tensor, q: Tensor, k: Tensor, batches: Iterable[Batch], scale: float) -> Tensor:
     """The highest of lse and of every routed score of one head, (Lq,); 0 where there is none."""
     asking, keys = head_rows(q, 0, 0), head_rows(k, 0, 0)
     highest = lse[0, 0].clone()
@@ -135,7 +153,7 @@ def _highest(lse: Tensor, q: Tensor, k: Tensor, batches: list[Batch], scale: flo
 
 
 def _add_routed(
-    out: Tensor, lse: Tensor, q: Tensor, k: Tensor, v: Tensor, batches: list[Batch], scale: float,
+    out: Tensor, lse: Tensor, q: Tensor, k: Tensor, v: Tensor, batches: Iterable[Batch], scale: float,
     level: Tensor | None = None,
 ) -> bool:
     """Add the routed chunks of one head, (1, 1, Lq, D), to the dense part, in place. False where numbers overflowed.

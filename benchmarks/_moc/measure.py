@@ -27,14 +27,18 @@ class Rounds:
 def rounds_of(runs: Mapping[str, Run], rounds: Rounds, clock: str) -> dict[str, list[float]]:
     """Seconds of each call in every round. All take turns, every other round backwards, after one round to warm up.
 
-    What slows the machine for a while so slows all alike: compare what was measured in one round (`median_ratio`).
+    What slows the machine for a while so slows all alike: compare what was measured in one round (`median_ratio`). For
+    the same reason all are measured for about as long as the slowest call takes once, on a processor; a card has
+    nobody beside.
 
     clock: "wall"; "processor" counts the time that this process was given, for a busy machine; "cuda" that of the card.
     """
     def measured(run: Run, calls: int) -> float:
         return _cuda_seconds(run, calls) if clock == "cuda" else _seconds(run, calls, CLOCKS[clock])
 
-    calls = {name: max(1, int(SHORTEST / max(measured(run, 1), 1e-6))) for name, run in runs.items()}
+    once = {name: max(measured(run, 1), 1e-6) for name, run in runs.items()}
+    lasting = max(SHORTEST, 0 if clock == "cuda" else max(once.values()))
+    calls = {name: max(1, int(lasting / seconds)) for name, seconds in once.items()}
     times: dict[str, list[float]] = {name: [] for name in runs}
     begun = time.perf_counter()
     for number in range(rounds.most):

@@ -9,7 +9,17 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from ...kernels import expectation, implementation_for, moc_attention, pairs_measured, route
+from ...kernels import (
+    MocLayout,
+    MocSettings,
+    expectation,
+    implementation_for,
+    moc_attention,
+    pairs_measured,
+    route,
+)
+from ...kernels.portable import attend_chosen, batch_rows
+from ...kernels.side_by_side import head_parts
 from .cases import Case, leaning_tensors
 from .exact import relative_error
 from .measure import Rounds, median_ratio, peak_bytes, rounds_of
@@ -127,9 +137,27 @@ def measure(
         }  # fmt: skip
     if exact and not case.grows:
         given = (q.numel() + k.numel() + v.numel()) * q.element_size()
-        row["extra_memory_share"] = (peak_bytes(routed, device) - q.numel() * q.element_size()) / given
+        row["extra_memory_share"] = _extra_bytes(q, k, v, layout, settings, device) / given
         row["rel_l2"] = relative_error(routed(), q, k, v, layout, settings)
     return Row(**row)
+
+
+def _extra_bytes(
+    q: Tensor, k: Tensor, v: Tensor, layout: MocLayout, settings: MocSettings, device: str
+) -> int:
+    """Most bytes of tensors alive at once, the result not counted."""
+    parts = head_parts(q)
+    if parts == 1:
+        return peak_bytes(lambda: moc_attention(q, k, v, layout, settings), device) - q.numel() * q.element_size()
+    # Only the thread that asks is watched: so one part of the heads alone, taken as if all were at their peak together.
+    chosen = route(q, k, layout, settings)
+    assert chosen is not None
+    out, lse = torch.empty_like(q), q.new_empty(q.shape[:3])
+    heads = [x.tensor_split(parts, dim=1)[0] for x in (out, lse, q, k, v, chosen)]
+    rows = batch_rows(q, k, layout, parts)
+    part = peak_bytes(lambda: attend_chosen(layout, settings, q.shape[-1] ** -0.5, rows, *heads), device)
+    held = sum(x.numel() * x.element_size() for x in (chosen, lse))
+    return max(peak_bytes(lambda: route(q, k, layout, settings), device), held + parts * part)
 
 
 def _fastest(
