@@ -173,6 +173,8 @@ def _add_routed(
         part, part_sums = attention_above(*group, _above(level, batch, total), scale)
         add_rows(whole, rows, part.flatten(0, 1))
         add_rows(total, rows, part_sums.flatten())
+        # Not to be held while the next batch is gathered.
+        del group, part, part_sums
     whole.div_(total.masked_fill(total == 0, 1).unsqueeze(-1))
     if whole.dtype != out.dtype:
         out[0, 0] = whole
