@@ -7,6 +7,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import NoReturn
 
+from ..text import decoded, stand_in
+
 MAX_POSES = 1_000_000
 MAX_BYTES = 256 * 2**20
 MAX_JSON_BYTES = 128 * 2**20
@@ -40,6 +42,8 @@ class Source:
             )
         if not self.data.strip():
             raise CameraFileError(f"{path.name} is empty. Choose a file with a camera path.")
+        if found := stand_in(self.data):
+            self.refuse(*found)
 
     def refuse(self, problem: str, cure: str, where: str = "") -> NoReturn:
         """Raises the error of this file; ``problem`` and ``cure`` have no full stop, ``where`` is a line or frame."""
@@ -48,16 +52,11 @@ class Source:
 
     @cached_property
     def _decoded(self) -> str | None:
-        if b"\0" in self.data[:4096]:
-            return None
-        try:
-            return self.data.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
-        except UnicodeDecodeError:
-            return None
+        return decoded(self.data)
 
     @property
     def is_text(self) -> bool:
-        """Whether the bytes are text in UTF-8, with or without a byte order mark."""
+        """Whether the bytes are text in UTF-8, or in UTF-16 with a byte order mark."""
         return self._decoded is not None
 
     @property
@@ -65,9 +64,8 @@ class Source:
         """The file as text; refuses other files."""
         if self._decoded is None:
             self.refuse(
-                "it is no UTF-8 text",
-                "Save it as plain text in UTF-8; COLMAP's .bin files are converted by "
-                "`colmap model_converter --output_type TXT`",
+                "it is no text in UTF-8 or UTF-16",
+                "Save it as plain text in UTF-8, or choose another layout",
             )
         return self._decoded
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from ..text import decoded, stand_in
+from .fenced import script_of
 
 MAX_BYTES = 4 * 2**20
 MOST_SHOTS = 500
@@ -51,31 +53,30 @@ class Story:
 
 
 def read_story(path: Path) -> Story:
-    """The story in a file (UTF-8, with or without a byte order mark).
+    """The story in a file of text: UTF-8, or UTF-16 with a byte order mark.
 
     Raises:
         ValueError: it holds none; names the field and what to do.
     """
     if path.stat().st_size > MAX_BYTES:
         raise ValueError(f"{path.name} is larger than {MAX_BYTES // 2**20} MB. A story is a few kB of text.")
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path.name} is not text in UTF-8 ({error.reason}). Save it as UTF-8.") from error
+    data = path.read_bytes()
+    if found := stand_in(data):
+        raise ValueError(f"{path.name}: {found[0]}. {found[1]}.")
+    text = decoded(data)
+    if text is None:
+        raise ValueError(f"{path.name} is not text in UTF-8 or UTF-16. Save it as UTF-8.")
     return parse_story(text, path.name)
 
 
 def parse_story(text: str, what: str = "The story") -> Story:
     """The story in a JSON text: ``scenes``, each with ``video_prompts`` and perhaps ``cut`` and ``first_frame_prompt``.
 
+    The JSON may stand in a code fence, as a chatbot gives it.
+
     Without ``cut`` each scene begins with one. The first shot of all begins with a cut whatever is said.
     """
-    try:
-        script = json.loads(text)
-    except (json.JSONDecodeError, RecursionError) as error:
-        raise ValueError(
-            f"{what} is not JSON ({error}). Use a script like those in StoryMem's folder 'story'."
-        ) from error
+    script = script_of(text, "scenes", what)
     if not isinstance(script, dict) or not isinstance(script.get("scenes"), list) or not script["scenes"]:
         raise ValueError(f"{what} has no 'scenes'. Use a script like those in StoryMem's folder 'story'.")
     shots: list[StoryShot] = []

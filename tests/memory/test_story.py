@@ -92,6 +92,55 @@ def test_a_file_that_is_no_text_or_far_too_large(tmp_path: Path) -> None:
         read_story(path)
 
 
+@pytest.mark.parametrize("coding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_a_file_in_the_encodings_that_windows_writes(tmp_path: Path, coding: str) -> None:
+    path = tmp_path / "sea.json"
+    path.write_bytes(json.dumps(script(story_name="Möwe")).replace("\n", "\r\n").encode(coding))
+    assert read_story(path).name == "Möwe"
+
+
+def test_what_git_or_a_browser_leaves_in_its_place(tmp_path: Path) -> None:
+    path = tmp_path / "sea.json"
+    path.write_bytes(b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 3\n")
+    with pytest.raises(ValueError, match="sea.json: it is a git-lfs pointer.*`git lfs pull`"):
+        read_story(path)
+    path.write_bytes(b"<!doctype html><p>{}</p>")
+    with pytest.raises(ValueError, match="sea.json: it is a web page"):
+        read_story(path)
+
+
+FENCED = "Here is your story:\n\n```json\n{}\n```\n\nShall I *change* {{anything}}?\n"
+
+
+def test_a_story_in_the_code_fence_of_a_chatbot_is_read() -> None:
+    plain = parse_story(json.dumps(script()))
+    text = json.dumps(script(), indent=2)
+    assert parse_story(FENCED.format(text)) == plain
+    assert parse_story(f"```\n{text}\n```") == plain
+    assert parse_story(f"- like this:\n  ```JSON\n{text}\n  ```") == plain
+    assert parse_story(f"```json\n{text}") == plain, "an open fence, where the answer ends"
+    other = FENCED.format('{"a": 1}') + FENCED.format(text) + "```python\nprint({})\n```"
+    assert parse_story(other) == plain, "the fence that has scenes"
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (f"Sure!\n{json.dumps(script())}", "Begin the file with {"),
+        ("```json\nnothing\n```", "Begin the file with {"),
+        (json.dumps(script())[:-1], r"line 1 column \d+ .*Repair it there"),
+        (FENCED.format('{"scenes": [,]}'), r"code fence that is not JSON \(.*line 1 column 13.*Repair it there"),
+        (FENCED.format('{"a": 1}'), "no 'scenes'"),
+        (2 * FENCED.format(json.dumps(script())), "2 scripts in code fences. Keep the one"),
+        ("```json\n" * 200_000 + "{", "not JSON"),
+        (FENCED.format('{"scenes":' + "[" * 100_000), "code fence that is not JSON"),
+    ],
+)
+def test_an_answer_without_a_whole_script_says_what_to_do(text: str, says: str) -> None:
+    with pytest.raises(ValueError, match=says):
+        parse_story(text)
+
+
 def directions(*degrees: float) -> np.ndarray[Any, Any]:
     angles = np.radians(degrees)
     return np.stack([np.cos(angles), np.sin(angles)], axis=1)

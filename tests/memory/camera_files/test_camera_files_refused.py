@@ -64,7 +64,11 @@ WRONG: dict[str, tuple[str, Files, str]] = {
         "layout is not recognised. It can be one of",
     ),
     "a picture": ("auto", {"a.png": b"\x89PNG\r\n\x1a\n\0\0\0"}, "layout is not recognised. It can be one of: SceneM"),
-    "a picture by name": ("TUM", {"a.png": b"\x89PNG\r\n\x1a\n\0\0\0"}, "a.png: it is no UTF-8 text. Save it as plain"),
+    "a picture by name": (
+        "TUM",
+        {"a.png": b"\x89PNG\r\n\x1a\n\0\0\0"},
+        "a.png: it is no text in UTF-8 or UTF-16. Save it",
+    ),
     "half a JSON": ("auto", {"a.json": b'{"frames": [1, 2'}, "a.json: line 1, column 17 is no JSON"),
     "text by a JSON name": (
         "MotionCtrl",
