@@ -76,7 +76,8 @@ class Painter:
     @torch.inference_mode()
     def paint(self, film: TrueFilm, targets: Trajectory, chosen: Sequence[int], seed: int) -> NDArray[np.uint8]:
         """Frames (F, H, W, 3) of the segment, seen with the chosen frames of the film in mind."""
-        from ..generation.sampling import decode, sample
+        from ..generation.returned import decoded
+        from ..generation.sampling import sample
         from ..generation.segment import ContextFrames, Segment
 
         past = sorted(chosen)
@@ -86,7 +87,7 @@ class Painter:
         latent = sample(
             self.model, prepared, self.sampler, self.sigmas, cfg=1.0, seed=seed, on_step=lambda step, x0: None
         )
-        return decode(self.vae, latent)
+        return decoded(self.vae, latent)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -9,12 +9,12 @@ from typing import Any
 import comfy.model_management
 import comfy.sample
 import comfy.samplers
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
+from .adapters import model_kind
 from .adapters.base import Prepared
+from .returned import check_latent
 
 StepCallback = Callable[[int, Tensor], None]
 
@@ -32,6 +32,8 @@ def sample(
 
     A pair of models goes over the noise levels as two of the host's advanced samplers would, the second without noise
     of its own. Where a model makes pictures and sound, the latent of the pictures is returned.
+
+    Raises ``ValueError`` as soon as what the model makes is no picture (NaN).
     """
     noise = comfy.sample.prepare_noise(prepared.latent, seed)
     latent, done = prepared.latent, 0
@@ -40,6 +42,7 @@ def sample(
         latent = _sampled(one, prepared, latent, fresh, sampler, levels, cfg, seed, done, on_step)
         done += len(levels) - 1
     latent = pictures_of(latent)
+    check_latent(latent, model_kind(model), prepared)
     end = latent.shape[2] - prepared.behind if latent.ndim > 2 else None
     return latent[:, :, prepared.in_front : end] if prepared.in_front or prepared.behind else latent
 
@@ -78,6 +81,7 @@ def _sampled(
     guider.set_cfg(cfg)
 
     def callback(step: int, x0: Tensor, x: Tensor, total: int) -> None:
+        check_latent(pictures_of(x0), model_kind(model), prepared)
         on_step(done + step, pictures_of(x0))
         comfy.model_management.throw_exception_if_processing_interrupted()
 
@@ -85,11 +89,3 @@ def _sampled(
         noise, latent, sampler, sigmas, denoise_mask=prepared.mask, callback=callback, disable_pbar=True, seed=seed
     )
     return made.to(comfy.model_management.intermediate_device())
-
-
-def decode(vae: Any, latent: Tensor) -> NDArray[np.uint8]:
-    """Pictures (F, H, W, 3) uint8 of a segment's latent."""
-    pictures = vae.decode(latent)
-    if pictures.ndim == 5:
-        pictures = pictures.flatten(0, 1)
-    return (pictures[..., :3] * 255).round().clamp(0, 255).to(torch.uint8).cpu().numpy()

@@ -28,7 +28,8 @@ from .colour import anchored
 from .context import ContextReader, choose_context
 from .continuity import continues, whole_path
 from .latents import ContextLatents
-from .sampling import decode, sample, segment_seed
+from .returned import check_pictures, decoded
+from .sampling import sample, segment_seed
 from .segment import Segment
 from .segment_key import ShotKey, shot_key
 from .writer import SegmentWriter
@@ -231,8 +232,10 @@ def _made(
         seed=segment_seed(plan.seed, state.frames),
         on_step=lambda step, x0: on_step(index, step, x0) if on_step else None,
     )
+    pictures = decoded(plan.vae, latent)
+    check_pictures(pictures, len(segment), segment.width, segment.height)
     known = state.frames - segment.first_frame
-    return decode(plan.vae, latent)[known : known + new], latent
+    return pictures[known : known + new], latent
 
 
 def _anchored(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import comfy.utils
 import cv2
 import numpy as np
@@ -9,10 +11,18 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
+from ..memory.pictures.eight_bits import eight_bits
+
 
 def to_uint8(image: torch.Tensor) -> NDArray[np.uint8]:
-    """IMAGE (F, H, W, C) to pixels (F, H, W, 3)."""
-    return (image[..., :3].cpu().float() * 255).round().clamp(0, 255).to(torch.uint8).numpy()
+    """IMAGE (F, H, W, C) to pixels (F, H, W, 3); brighter than white is white. ``ValueError``: NaN, infinity."""
+    try:
+        return eight_bits(image, most=math.inf)
+    except ValueError as fault:
+        raise ValueError(
+            f"The picture that is connected holds {fault}: it would be black. Look at the node that makes it; a VAE "
+            "that overflows is cured by --fp32-vae."
+        ) from None
 
 
 def to_image(pixels: NDArray[np.uint8]) -> torch.Tensor:

@@ -11,9 +11,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ..memory.pictures.eight_bits import MOST_LATENT, eight_bits, fault_of
 from ..memory.state.state import MemoryState
 
 Pixels = NDArray[np.uint8]
+KEPT = "Nothing of this segment is kept; what was finished before it is."
 KEPT_FRAMES = 64
 """Context latents that stay in RAM from segment to segment; a 480p one takes 0.4 MB."""
 
@@ -57,12 +59,24 @@ class WanLatents:
         return (found - mean) / deviation
 
     def decode(self, latents: Tensor) -> Pixels:
-        """Pictures (F, H, W, 3) uint8 of normalised latents (1, C, T, h, w)."""
+        """Pictures (F, H, W, 3) uint8 of normalised latents (1, C, T, h, w).
+
+        Raises ``ValueError`` where the transformer or the VAE gave no picture (NaN), and says which.
+        """
+        if fault := fault_of(latents, MOST_LATENT):
+            raise ValueError(
+                f"What the transformer made holds {fault}, which is no picture. Load it with "
+                f"torch_dtype=torch.bfloat16 or torch.float32, or use less guidance. {KEPT}"
+            )
         mean, deviation = self._statistics(latents)
         video = self._vae.decode((latents * deviation + mean).to(self._device, self._vae.dtype)).sample
-        unit = (video[0].float() * 0.5 + 0.5).clamp(0, 1)
-        found: Pixels = (unit * 255).round().to(torch.uint8).permute(1, 2, 3, 0).cpu().numpy()
-        return found
+        try:
+            return eight_bits(video[0].permute(1, 2, 3, 0).float() * 0.5 + 0.5)
+        except ValueError as fault:
+            raise ValueError(
+                f"What the VAE made holds {fault}, which is no picture; the transformer's own numbers were sound. Load "
+                f"the VAE with torch_dtype=torch.float32. {KEPT}"
+            ) from None
 
     def of_frames(self, state: MemoryState, indices: Sequence[int]) -> Tensor:
         """Normalised latents (1, C, K, h, w) of frames of a memory, on the CPU.

@@ -52,7 +52,8 @@ class Painter:
         self, targets: Trajectory, past: tuple[Frames, NDArray[Any], NDArray[Any]] | None, caption: str, seed: int
     ) -> Frames:
         """The segment along `targets`; `past` is pixels (K, H, W, 3), poses and intrinsics of its context frames."""
-        from ...generation.sampling import decode, sample
+        from ...generation.returned import decoded
+        from ...generation.sampling import sample
         from ...generation.segment import ContextFrames, Segment
 
         begun = time.perf_counter()
@@ -62,7 +63,7 @@ class Painter:
         latent = sample(
             self.model, prepared, self.sampler, self.sigmas, cfg=1.0, seed=seed, on_step=lambda step, x0: None
         )
-        pictures = decode(self.vae, latent)
+        pictures = decoded(self.vae, latent)
         self.seconds, self.frames = self.seconds + time.perf_counter() - begun, self.frames + len(pictures)
         return pictures
 

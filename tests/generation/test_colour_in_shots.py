@@ -77,7 +77,7 @@ def test_a_drift_of_the_decoder_is_held(
     """A VAE that tints: what it makes redder, segment by segment, stays near the first segment's colours."""
     from scene_memory.generation import shot as loop
 
-    plain, count = loop.decode, [0]
+    plain, count = loop.decoded, [0]
 
     def tinting(vae: Any, latent: Any) -> np.ndarray:
         count[0] += 1
@@ -85,7 +85,7 @@ def test_a_drift_of_the_decoder_is_held(
             (plain(vae, latent).astype(int) + np.array([6 * count[0], 0, -6 * count[0]])).clip(0, 255).astype(np.uint8)
         )
 
-    monkeypatch.setattr(loop, "decode", tinting)
+    monkeypatch.setattr(loop, "decoded", tinting)
     casts = {}
     for anchor in (0.0, 1.0):
         count[0] = 0
