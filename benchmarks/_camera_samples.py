@@ -39,11 +39,16 @@ def realestate10k(poses: np.ndarray, lens: np.ndarray, fps: float = 25.0) -> Fil
     return {"walk.txt": _text(["https://www.youtube.com/watch?v=none", *lines])}
 
 
-def colmap(poses: np.ndarray, lens: np.ndarray) -> Files:
+def colmap_rows(poses: np.ndarray) -> list[list[float]]:
+    """QW QX QY QZ TX TY TZ of each camera: world-to-camera, every other quaternion with the other sign."""
     views = np.linalg.inv(poses)
     turns = Rotation.from_matrix(views[:, :3, :3]).as_quat()
     turns[1::2] *= -1.0
-    rows = np.concatenate([turns[:, 3:], turns[:, :3], views[:, :3, 3]], axis=1).tolist()
+    return np.concatenate([turns[:, 3:], turns[:, :3], views[:, :3, 3]], axis=1).tolist()
+
+
+def colmap(poses: np.ndarray, lens: np.ndarray) -> Files:
+    rows = colmap_rows(poses)
     lines = [
         "# Image list with two lines of data per image:",
         "#   IMAGE_ID, QW, QX, QY, QZ, TX, TY, TZ, CAMERA_ID, NAME",

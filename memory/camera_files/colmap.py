@@ -1,4 +1,4 @@
-"""COLMAP text: images.txt, two lines an image, with cameras.txt beside it."""
+"""COLMAP: images.txt or images.bin, with cameras.txt or cameras.bin beside it."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ from scipy.spatial.transform import Rotation
 
 from ..cameras.camera import FloatArray
 from ..cameras.trajectory import Trajectory
+from . import colmap_binary, colmap_text
 from .layout import Given, Layout, Recorded, Size
 from .lens import from_pixels
 from .natural import natural_order
-from .numbers import is_number, numbers_of
+from .numbers import is_number
 from .poses import inverse, quaternion_poses
 from .realestate10k import rate_line, stated_rate
-from .source import MAX_POSES, Source, sibling
+from .source import Source, sibling
 
 FOCAL_TWICE = {"PINHOLE", "OPENCV", "FULL_OPENCV"}
 """Camera models that begin fx fy cx cy; the others of `FOCAL_ONCE` begin f cx cy."""
@@ -28,99 +29,58 @@ _log = logging.getLogger(__name__)
 
 
 def recognises(source: Source) -> bool:
-    if not source.is_table:
-        return False
-    for line in source.lines:
-        if line.lstrip().startswith("#"):
-            if "IMAGE_ID" in line and "QW" in line:
-                return True
-        elif line.strip():
-            return _is_image(line.split(None, 9))
-    return False
+    if source.is_table:
+        return colmap_text.begins_with_image(source)
+    return not source.is_text and colmap_binary.begins_with_image(source)
 
 
 def is_second(source: Source) -> bool:
-    rows = [line.split() for line in source.lines if not line.startswith("#")] if source.is_table else []
-    return any(len(row) > 6 and row[1] in FOCAL_TWICE | FOCAL_ONCE | WIDE for row in rows[:3])
+    if source.is_table:
+        return colmap_text.begins_with_camera(source, FOCAL_TWICE | FOCAL_ONCE | WIDE)
+    return not source.is_text and colmap_binary.begins_with_camera(source)
 
 
 def read(source: Source, given: Given) -> Recorded:
-    rows, numbers = _image_lines(source)
-
-    def where_in_file(index: int) -> str:
-        return f"line {numbers[index]}"
-
-    values = numbers_of(source, [row[:8] for row in rows], 8, "COLMAP's images", where_in_file)
+    images = colmap_text.images(source) if source.is_text else colmap_binary.images(source)
     if given.camera:
-        chosen = [index for index, row in enumerate(rows) if row[8] == given.camera]
+        chosen = [index for index, camera in enumerate(images.cameras) if camera == given.camera]
         if not chosen:
-            known = ", ".join(sorted({row[8] for row in rows})[:12])
+            known = ", ".join(sorted(set(images.cameras))[:12])
             source.refuse(f"it has no image of the camera {given.camera!r}", f"Use one of these CAMERA_IDs: {known}")
     else:
-        chosen = list(range(len(rows)))
-    names = [rows[index][9] for index in chosen]
-    order = [chosen[index] for index in natural_order(names)]
+        chosen = list(range(len(images.names)))
+    order = [chosen[index] for index in natural_order([images.names[index] for index in chosen])]
 
     def where(index: int) -> str:
-        return where_in_file(order[index])
+        return images.where(order[index])
 
-    values = values[order]
-    poses = inverse(quaternion_poses(source, values[:, 5:8], values[:, (2, 3, 4, 1)], where))
+    values = images.values[order]
+    poses = inverse(quaternion_poses(source, values[:, 4:7], values[:, (1, 2, 3, 0)], where))
     lenses = None
     if given.intrinsics is not None and not (given.fov and given.aspect):
-        lenses = _lenses(given.intrinsics, [rows[index][8] for index in order], given)
-    return Recorded(poses, lenses, fps=stated_rate(source.lines[0].split()), where=where)
+        lenses = _lenses(given.intrinsics, [images.cameras[index] for index in order], given)
+    fps = stated_rate(source.lines[0].split()) if source.is_text else 0.0
+    return Recorded(poses, lenses, fps=fps, where=where)
 
 
-def _image_lines(source: Source) -> tuple[list[list[str]], list[int]]:
-    """The ten words of each image's line, and its number. The line after it, of points, may be empty or missing."""
-    rows: list[list[str]] = []
-    numbers: list[int] = []
-    points = False
-    for number, line in enumerate(source.lines, 1):
-        if line.startswith("#"):
-            continue
-        words = line.split(None, 9)
-        if points and not _is_image(words):
-            points = False
-        elif words:
-            if len(words) < 10:
-                source.refuse(
-                    f"{len(words)} values, expected IMAGE_ID QW QX QY QZ TX TY TZ CAMERA_ID NAME",
-                    "Each image has two lines, of which the second may be empty",
-                    f"line {number}",
-                )
-            rows.append([*words[:9], words[9].rstrip()])
-            numbers.append(number)
-            points = True
-    if not rows:
-        source.refuse("it has no images", "Choose images.txt of a model with images")
-    if len(rows) > MAX_POSES:
-        source.refuse(f"it has {len(rows)} cameras, at most {MAX_POSES} are read", "Keep only those of the shot")
-    return rows, numbers
-
-
-def _is_image(words: list[str]) -> bool:
-    """Whether a line of up to ten words is an image's: points have numbers only, an image ends in a name."""
-    return (
-        len(words) == 10
-        and words[0].isdigit()
-        and words[8].isdigit()
-        and all(map(is_number, words[1:8]))
-        and not all(map(is_number, words[9].split()))
-    )
+def model_in(folder: Path) -> Path | None:
+    """The file of images of the COLMAP model in ``folder``, in a project's sparse/0 too; None if there is none."""
+    for inside in ("", "sparse/0", "sparse", "0"):
+        for name in ("images.bin", "images.txt"):
+            if (folder / inside / name).is_file():
+                return folder / inside / name
+    return None
 
 
 def _lenses(source: Source, cameras: list[str], given: Given) -> FloatArray:
-    """Normalised intrinsics (F, 4) for each image's CAMERA_ID from cameras.txt."""
+    """Normalised intrinsics (F, 4) for each image's CAMERA_ID from the file of cameras."""
     known: dict[str, FloatArray] = {}
-    for number, line in enumerate(source.lines, 1):
-        words = line.split()
-        if words and not line.startswith("#"):
-            known[words[0]] = _lens(source, words, f"line {number}", given)
+    for camera in colmap_text.cameras(source) if source.is_text else colmap_binary.cameras(source):
+        known[camera.words[0]] = _lens(source, camera.words, camera.place, given)
     missing = next((camera for camera in cameras if camera not in known), None)
     if missing is not None:
-        source.refuse(f"it has no camera {missing!r}, which an image uses", "Choose the cameras.txt of the same model")
+        source.refuse(f"it has no camera {missing!r}, which an image uses",
+                      "Choose the cameras file of the same model")  # fmt: skip
     return np.stack([known[camera] for camera in cameras])
 
 
@@ -172,9 +132,10 @@ def write(trajectory: Trajectory, path: Path, size: Size) -> dict[Path, str]:
 
 LAYOUT = Layout(
     "COLMAP",
-    "images.txt of COLMAP, with cameras.txt beside it: for each picture a world-to-camera quaternion (w first) and "
-    "translation, OpenCV axes, two lines each. Cameras go in the order of the pictures' names. Lens distortion is left "
-    "out. It holds no times. Writing also makes cameras.txt and an empty points3D.txt.",
+    "images.txt or images.bin of COLMAP, with cameras.txt or cameras.bin beside it: for each picture a world-to-camera "
+    "quaternion (w first) and translation, OpenCV axes; in text two lines each. Cameras go in the order of the "
+    "pictures' names. Lens distortion is left out. It holds no times. Writing makes images.txt, cameras.txt and an "
+    "empty points3D.txt.",
     recognises,
     read,
     write,

@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import numpy as np
+
 from .layout import Given, Layout, Recorded
 from .numbers import first_rows, is_numeric, number_table
 from .poses import rigid_poses
 from .source import Source
 
 COLUMNS = 12
+_NEAR = 0.05
+"""How far from 1 the rows of a matrix may be for it to be recognised; `rigid_poses` is stricter, and says why."""
 
 
 def recognises(source: Source) -> bool:
     rows = list(first_rows(source)) if source.is_table else []
-    return bool(rows) and all(is_numeric(row, COLUMNS) for row in rows)
+    return bool(rows) and all(is_numeric(row, COLUMNS) for row in rows) and looks_rigid(rows[0])
+
+
+def looks_rigid(row: Sequence[str]) -> bool:
+    """Whether the first numbers of a line can be three rows of a rotation, each with a place after it."""
+    turn = np.array(row[:12], dtype=np.float64).reshape(3, 4)[:, :3]
+    return bool(np.abs(np.linalg.norm(turn, axis=1) - 1.0).max() <= _NEAR)
 
 
 def read(source: Source, given: Given) -> Recorded:

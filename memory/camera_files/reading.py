@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from ..cameras.trajectory import Trajectory
+from .colmap import model_in
 from .layout import Given, Layout, Recorded
 from .layouts import layout_named, recognised
 from .lens import chosen
@@ -37,6 +38,8 @@ def read_trajectory(
     COLMAP's CAMERA_ID. ``intrinsics`` is the second file of layouts that have two; by default the one beside the first
     with the usual name, if there is one.
 
+    ``path`` may be the folder of a COLMAP model, or of a project with one in sparse/0.
+
     Positions stay where the file has them, however far from the origin: use ``Trajectory.after`` to move the path.
     Uneven times are made even along splines, with as many frames as before if ``fps`` is 0.
 
@@ -47,6 +50,8 @@ def read_trajectory(
             raise ValueError(f"{what} is {value}: it must be above 0, or 0 for what the file says. Use 0.")
     if fov >= 180.0:
         raise ValueError(f"fov is {fov}: it must be below 180 degrees, or 0 for what the file says. Use 70.")
+    if path.is_dir():
+        path = model_in(path) or path
     source = Source(path)
     found = recognised(source) if layout == AUTO else layout_named(layout)
     given = Given(camera.strip(), _second(source, found, intrinsics), fov, aspect)

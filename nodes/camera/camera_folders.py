@@ -12,7 +12,7 @@ from ...memory.camera_files.source import MAX_BYTES, sibling
 from ..folders import IN_OUTPUT, MOST_FILES, banks
 
 NO_FILE = "none"
-SUFFIXES = (".txt", ".json", ".npy")
+SUFFIXES = (".txt", ".json", ".npy", ".npz", ".csv", ".bin", ".tum", ".kitti")
 
 
 def camera_files() -> list[str]:

@@ -10,7 +10,7 @@ from ...memory.pictures.picture_of_trajectory import figures
 from ...memory.state.state import MemoryState
 from ..messages import say
 from ..types import CATEGORY
-from .camera_folders import NO_FILE, camera_file, camera_files, content_stamp
+from .camera_folders import NO_FILE, SUFFIXES, camera_file, camera_files, content_stamp
 from .path_inputs import aspect, begins, continued_memory, frame_count, path_outputs, scale
 from .placing import placed, rate_and_aspect
 
@@ -33,7 +33,7 @@ class LoadTrajectory(io.ComfyNode):
                     "file",
                     options=[NO_FILE, *files],
                     default=NO_FILE,
-                    tooltip="A .txt, .json or .npy file in ComfyUI's input or output folder. Press R to see a file "
+                    tooltip=f"A file ({', '.join(SUFFIXES)}) in ComfyUI's input or output folder. Press R to see a file "
                     "that you have just put there. Recommended: put files into the input folder.",
                 ),
                 io.Combo.Input(
