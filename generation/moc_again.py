@@ -14,15 +14,15 @@ from numpy.typing import NDArray
 from ..memory.cameras.trajectory import Trajectory
 from ..memory.retrieval.retrieve import Retrieval
 from ..memory.state.state import MemoryState
-from .adapters import adapter_for, model_kind
-from .adapters.base import Conditioning, Prepared
+from .adapters import adapter_for, can_be_routed, model_kind
+from .adapters.base import Adapter, Conditioning, Prepared
 from .context import ContextReader
-from .continuity import continues, whole_path
+from .continuity import continues
 from .latents import ContextLatents
 from .moc_patch import OVERRIDE
 from .moc_record import RECORD_KEY, RoutingRecord
+from .next_segment import next_segment
 from .sampling import sample, segment_seed
-from .segment import Segment
 
 OnStep = Callable[[int], None]
 
@@ -100,20 +100,19 @@ def watch_segment(
 ) -> tuple[RoutingRecord, torch.Tensor]:
     """Make a segment of a memory again, with the seed and guidance noted there, and write down what it looked into.
 
-    With the model, prompt, sampler and sigmas of then it is the same sampling. The latent comes with it.
+    With the model, prompt, sampler and sigmas of then it is the same sampling: the segment is the loop's own. The
+    latent comes with it, before any colour anchor, which is for decoded pictures.
     """
     assert state.size is not None
     adapter = adapter_for(sampling.model)
+    _check_routed(sampling.model)
     if adapter.context_latents and vae is None:
         raise ValueError(f"{adapter.name} looks at past frames through its VAE: connect it to 'vae'.")
     reader = ContextReader(ContextLatents(vae) if adapter.context_latents else None)
-    overlap = adapter.overlap if adapter.overlap and again.goes_on(state) else 0
-    new = again.cameras(state, again.start, again.stop)
-    path = whole_path(replace(state, frames=again.start), new, overlap, adapter.made_for(len(new) + overlap))
-    first = again.start - overlap
-    known = reader.pixels(state, [first])[0] if overlap else None
-    context = reader.read(state, Retrieval(again.context, (), 0))
-    segment = Segment(path, state.size[1], state.size[0], context, known, first)
+    before, path = replace(state, frames=again.start), again.cameras(state, again.start, again.stop)
+    size, onward = (state.size[1], state.size[0]), again.goes_on(state)
+    _check_there(before, again, adapter, reader, onward)
+    segment = next_segment(before, path, Retrieval(again.context, (), 0), adapter, size, reader, onward)
     prepared = adapter.prepare(sampling.model, sampling.positive, sampling.negative, segment, vae)
     return watch(sampling, prepared, seed=segment_seed(again.seed, again.start), cfg=again.cfg, on_step=on_step)
 
@@ -130,6 +129,7 @@ def watch(
             f"The guidance (cfg) is {cfg:g}, but nothing is connected to 'negative', which it steers away from. "
             "Connect what the sampler had there."
         )
+    _check_routed(sampling.model)
     model, low = prepared.model or sampling.model, prepared.low_noise
     latent = comfy.sample.fix_empty_latent_channels(sampling.model, prepared.latent)
     levels = tuple(float(level) for level in sampling.sigmas)
@@ -154,11 +154,33 @@ def watch(
 
 def _recorded(model: Any, record: RoutingRecord) -> Any:
     """A clone of a routed MODEL that fills the record. It is sampled once and thrown away; no segment's key sees it."""
+    patched = model.clone()
+    patched.model_options["transformer_options"] = {**patched.model_options["transformer_options"], RECORD_KEY: record}
+    return patched
+
+
+def _check_routed(model: Any) -> None:
+    """Refuses, before anything is sampled, a MODEL in which nothing is routed or known of its attention."""
     if OVERRIDE not in model.model_options.get("transformer_options", {}):
         raise ValueError(
             f"This MODEL ({model_kind(model)}) is not routed: there is nothing to see. "
             "Connect the MODEL of MoC Sparse Sampler, with 'routing' on."
         )
-    patched = model.clone()
-    patched.model_options["transformer_options"] = {**patched.model_options["transformer_options"], RECORD_KEY: record}
-    return patched
+    if not can_be_routed(model):
+        raise ValueError(
+            f"Attention of this MODEL ({model_kind(model)}) cannot be routed, so there is nothing to see: what its "
+            "tokens are is not known here. Use the model of Load World Model, or a Wan without story options or VACE."
+        )
+
+
+def _check_there(
+    before: MemoryState, again: SegmentAgain, adapter: Adapter, reader: ContextReader, onward: bool
+) -> None:
+    """Refuses a segment of which a picture that the model saw was dropped since."""
+    known = np.arange(before.frames - adapter.overlap_after(before.frames), before.frames) if onward else []
+    seen = np.unique(np.concatenate([again.context, np.asarray(known, dtype=np.int64)]))
+    if len(gone := seen[~reader.has(before, seen)]):
+        raise ValueError(
+            f"The picture of frame {gone[0]}, which this segment looked at, was dropped to keep the bank within its "
+            "size: it cannot be made again. Choose a newer 'frame', or film with a larger max_size_gb."
+        )

@@ -26,8 +26,9 @@ from .adapters.base import Adapter, Conditioning
 from .colour import VERSION as COLOUR_VERSION
 from .colour import anchored
 from .context import ContextReader, choose_context
-from .continuity import continues, whole_path
+from .continuity import continues
 from .latents import ContextLatents
+from .next_segment import next_segment
 from .returned import check_pictures, decoded
 from .sampling import sample, segment_seed
 from .segment import Segment
@@ -137,8 +138,8 @@ def generate_shot(
                     yield SegmentDone(state := known, index, made=False)
                     continue
             retrieval = choose_context(state, path, shot.settings, adapter, shot.reader) if shot.looks_back else None
-            overlap = adapter.overlap_after(state.frames) if goes_on or index else 0
-            segment = _segment(state, shot, path, retrieval, overlap)
+            onward = goes_on or index > 0
+            segment = next_segment(state, path, retrieval, adapter, size, shot.reader, onward)
             pictures, latent = _made(state, shot, segment, len(path), index, on_step)
             pictures = _anchored(state, shot, segment, path, pictures)
             if on_pictures is not None:
@@ -207,15 +208,6 @@ def _begin(state: MemoryState, plan: ShotPlan, adapter: Adapter, size: tuple[int
 def _bank(state: MemoryState) -> Bank:
     assert state.bank is not None, "checked before the first segment"
     return state.bank
-
-
-def _segment(state: MemoryState, shot: _Shot, path: Trajectory, retrieval: Retrieval | None, overlap: int) -> Segment:
-    """What the model makes for the new frames of ``path``: after ``overlap`` known ones, on its own grid of lengths."""
-    context = shot.reader.read(state, retrieval)
-    first = state.frames - overlap
-    known = shot.reader.pixels(state, range(first, state.frames)) if overlap else None
-    whole = whole_path(state, path, overlap, shot.adapter.made_for(len(path) + overlap))
-    return Segment(whole, *shot.size, context, None if known is None else known[0], first, known)
 
 
 def _made(

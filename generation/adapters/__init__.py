@@ -42,9 +42,9 @@ def adapter_for(model: Any) -> Adapter:
     )
 
 
-def is_served(model: Any) -> bool:
-    """Whether an adapter serves a MODEL."""
-    return any(adapter.serves(model) for adapter in ADAPTERS)
+def can_be_routed(model: Any) -> bool:
+    """Whether attention of a MODEL can be routed: an adapter serves it that publishes what its tokens are."""
+    return next((adapter.describes_tokens for adapter in ADAPTERS if adapter.serves(model)), False)
 
 
 def model_kind(model: Any) -> str:

@@ -76,6 +76,9 @@ class Adapter(ABC):
     context_latents: bool = False
     """Whether the model looks at context frames as latents of the VAE. Latents are then kept beside the frames."""
 
+    describes_tokens: bool = False
+    """Whether it publishes LAYOUT_KEY and ROUTABLE_KEY, so that attention can be routed."""
+
     overlap: int = 0
     """Newest frames with which a segment that goes on begins: they are known, and are not put into the film again."""
 

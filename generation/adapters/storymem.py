@@ -25,6 +25,7 @@ class StoryMemAdapter(WanAdapter):
 
     context_without_retriever = 1
     most_context = 20
+    describes_tokens = False
     method = STORYMEM
 
     def __init__(self, family: WanFamily, options: StoryOptions) -> None:

@@ -38,6 +38,7 @@ class WanAdapter(Adapter):
     context_without_retriever = 1
     most_context = 20
     context_latents = True
+    describes_tokens = True
     overlap = 1
 
     def __init__(self, family: WanFamily) -> None:

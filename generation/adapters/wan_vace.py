@@ -19,6 +19,7 @@ class WanVaceAdapter(WanAdapter):
     """Nothing is patched: references stand in front of the video, as VACE was trained, and are cut off again."""
 
     most_context = 3
+    describes_tokens = False
 
     @staticmethod
     def serves(model: Any) -> bool:

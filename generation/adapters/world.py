@@ -25,6 +25,7 @@ class WorldAdapter(Adapter):
     size_multiple = PATCH
     context_without_retriever = 5
     most_context = 20
+    describes_tokens = True
 
     @staticmethod
     def serves(model: Any) -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 import comfy.samplers
 from comfy_api.latest import io
 
-from ...generation.adapters import is_served, model_kind
+from ...generation.adapters import can_be_routed, model_kind
 from ...generation.moc_patch import RoutingOptions, routed_model, routing_report
 from ...kernels import MocSettings
 from ..types import CATEGORY
@@ -139,7 +139,7 @@ class MocSampler(io.ComfyNode):
         options = RoutingOptions(
             MocSettings(top_k=top_k), dense_layers, backend, chunk_tokens, anchor_frames, dense_steps, switch_on
         )
-        served = is_served(model)
+        served = can_be_routed(model)
         if routing and not served:
             log.warning("MoC Sparse Sampler cannot route this model (%s) yet: it stays as it is.", model_kind(model))
         routed = routed_model(model, options) if routing else model
