@@ -41,7 +41,7 @@ def read_trajectory(
     ``path`` may be the folder of a COLMAP model, or of a project with one in sparse/0.
 
     Positions stay where the file has them, however far from the origin: use ``Trajectory.after`` to move the path.
-    Uneven times are made even along splines, with as many frames as before if ``fps`` is 0.
+    Uneven times are made even along splines that do not swing out, with as many frames as before if ``fps`` is 0.
 
     Raises ``CameraFileError``, a ``ValueError``, that names the line or frame, the value and the cure.
     """

@@ -1,13 +1,23 @@
-"""Values between camera samples: shortest-arc slerp for rotations, C2 splines for positions and intrinsics."""
+"""Values between camera samples.
+
+Positions and intrinsics follow a C2 spline whose speed is held down where it would swing out: at a camera that rests,
+and on both sides of a gap in time. There the path is C1; everywhere else it is the spline, bit for bit. Rotations turn
+the short way: by slerp between even times, and between uneven ones by the same clock and as smoothly as the positions.
+"""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.interpolate import CubicSpline
+from scipy.interpolate import CubicHermiteSpline, CubicSpline
 from scipy.spatial.transform import Rotation
 
 from .camera import FloatArray
+
+_EVEN = 1e-9
+"""Steps that differ by less than this share of one are even: what rounding leaves of them."""
+_GAP = 2.5
+"""A step longer than this many usual ones is a gap, in which nobody knows where the camera was."""
 
 
 def rotations_from_quaternions(quaternions: ArrayLike) -> FloatArray:
@@ -34,12 +44,91 @@ def interpolate_poses(times: FloatArray, poses: FloatArray, at: FloatArray) -> F
         return np.repeat(poses, len(at), axis=0)
     result = np.zeros((len(at), 4, 4))
     result[:, 3, 3] = 1.0
-    result[:, :3, :3] = _slerped(times, poses[:, :3, :3], inside)
-    result[:, :3, 3] = CubicSpline(times, poses[:, :3, 3])(inside)
+    turned = _slerped if _even(times) else _turned
+    result[:, :3, :3] = turned(times, poses[:, :3, :3], inside)
+    result[:, :3, 3] = _curve(times, poses[:, :3, 3], inside)
     exact = np.searchsorted(times, inside)
     hit = times[np.minimum(exact, len(times) - 1)] == inside
     result[hit] = poses[exact[hit]]
     return result
+
+
+def _even(times: FloatArray) -> bool:
+    steps = np.diff(times)
+    return bool(steps.max() - steps.min() <= _EVEN * steps.mean())
+
+
+def _curve(times: FloatArray, values: FloatArray, at: FloatArray) -> FloatArray:
+    """Values (n, k) at ``at`` (n,) along a spline through ``values`` (F, k) that does not swing out."""
+    spline = CubicSpline(times, values)
+    speeds = spline(times, 1)
+    held = _held(times, np.diff(values, axis=0) / np.diff(times)[:, None], speeds)
+    if np.array_equal(held, speeds):
+        return np.asarray(spline(at), dtype=np.float64)
+    return np.asarray(CubicHermiteSpline(times, values, held)(at), dtype=np.float64)
+
+
+def _held(times: FloatArray, chords: FloatArray, speeds: FloatArray) -> FloatArray:
+    """The ``speeds`` (F, k) at the samples, held to what the straight ways (F - 1, k) beside them allow.
+
+    Each differs from the slower of the two ways by no more than that way's own speed, so a camera that rests has none.
+    Beside a gap, each component keeps the curve between the two ends of the gap (de Boor and Swartz: at most 3 times
+    the straight way's, and never against it).
+    """
+    size = np.linalg.norm(chords, axis=1)
+    before, after = np.concatenate([size[:1], size]), np.concatenate([size, size[-1:]])
+    slower = np.concatenate([chords[:1], chords])
+    slower[:-1] = np.where((after < before)[:-1, None], chords, slower[:-1])
+    most = np.minimum(before, after)
+    away = speeds - slower
+    far = np.linalg.norm(away, axis=1)
+    fast = far > most
+    result = np.array(speeds)
+    result[fast] = slower[fast] + away[fast] * (most[fast] / far[fast])[:, None]
+    steps = np.diff(times)
+    gap = (steps > _GAP * np.median(steps))[:, None]
+    least = np.where(gap, np.minimum(3.0 * chords, 0.0), -np.inf)
+    greatest = np.where(gap, np.maximum(3.0 * chords, 0.0), np.inf)
+    free = np.full((1, chords.shape[1]), np.inf)
+    least = np.maximum(np.concatenate([-free, least]), np.concatenate([least, -free]))
+    greatest = np.minimum(np.concatenate([free, greatest]), np.concatenate([greatest, free]))
+    return np.asarray(np.clip(result, least, greatest), dtype=np.float64)
+
+
+def _turned(times: FloatArray, turns: FloatArray, at: FloatArray) -> FloatArray:
+    """Rotations (n, 3, 3) at ``at`` (n,) with a continuous angular speed, held down as that of the positions is.
+
+    Between two samples the rotation vector from the first follows a cubic whose ends have the angular speeds there.
+    """
+    steps = np.diff(times)
+    keys = Rotation.from_matrix(turns)
+    ways = (keys[:-1].inv() * keys[1:]).as_rotvec()
+    chords = ways / steps[:, None]
+    speeds = np.concatenate([chords[:1], chords])
+    before, after = steps[:-1, None], steps[1:, None]
+    speeds[1:-1] = (after * chords[:-1] + before * chords[1:]) / (before + after)
+    speeds = _held(times, chords, speeds)
+    step = np.clip(np.searchsorted(times, at, side="right") - 1, 0, len(times) - 2)
+    length = steps[step, None]
+    share = (at - times[step])[:, None] / length
+    rest = 1.0 - share
+    ends = _rates(ways, speeds[1:])
+    way = share * share * (3.0 - 2.0 * share) * ways[step] + share * rest * length * (
+        rest * speeds[step] - share * ends[step]
+    )
+    return np.asarray((keys[step] * Rotation.from_rotvec(way)).as_matrix(), dtype=np.float64)
+
+
+def _rates(ways: FloatArray, speeds: FloatArray) -> FloatArray:
+    """How fast rotation vectors (n, 3) change where the body turns with ``speeds`` (n, 3) in its own axes.
+
+    The inverse of the right Jacobian of the exponential map.
+    """
+    angle = np.linalg.norm(ways, axis=1)[:, None]
+    half = np.where(angle > 1e-4, angle, 1.0) / 2.0
+    second = np.where(angle > 1e-4, (1.0 - half / np.tan(half)) / (4.0 * half * half), 1.0 / 12.0)
+    across = np.cross(ways, speeds)
+    return np.asarray(speeds + 0.5 * across + second * np.cross(ways, across), dtype=np.float64)
 
 
 def _slerped(times: FloatArray, turns: FloatArray, at: FloatArray) -> FloatArray:
@@ -70,5 +159,5 @@ def interpolate_intrinsics(times: FloatArray, intrinsics: FloatArray, at: FloatA
     inside = np.clip(at, times[0], times[-1])
     if len(times) == 1:
         return np.repeat(intrinsics, len(at), axis=0)
-    between = np.asarray(CubicSpline(times, intrinsics)(inside), dtype=np.float64)
+    between = _curve(times, intrinsics, inside)
     return np.clip(between, intrinsics.min(axis=0), intrinsics.max(axis=0))

@@ -50,8 +50,10 @@ class Trajectory:
         turns = rotations_from_quaternions(quaternions)
         places = np.asarray(positions, dtype=np.float64)
         if places.shape != (len(turns), 3):
-            raise ValueError(f"Positions have the shape {places.shape}, expected ({len(turns)}, 3) for {len(turns)} "
-                             "quaternions. Give x y z for each frame.")
+            raise ValueError(
+                f"Positions have the shape {places.shape}, expected ({len(turns)}, 3) for {len(turns)} "
+                "quaternions. Give x y z for each frame."
+            )
         poses = np.zeros((len(turns), 4, 4))
         poses[:, :3, :3] = turns
         poses[:, :3, 3] = places
@@ -94,8 +96,10 @@ class Trajectory:
     def concatenate(self, other: Trajectory) -> Trajectory:
         """This path, then ``other`` where it lies; use ``other.after(path.last_pose)`` first to join them."""
         if other.fps != self.fps:
-            raise ValueError(f"The paths run at {self.fps:g} and {other.fps:g} frames a second and cannot be joined. "
-                             "Resample one of them to the other's rate.")
+            raise ValueError(
+                f"The paths run at {self.fps:g} and {other.fps:g} frames a second and cannot be joined. "
+                "Resample one of them to the other's rate."
+            )
         return replace(
             self,
             poses=np.concatenate([self.poses, other.poses]),
@@ -134,11 +138,13 @@ class Trajectory:
 
         ``speed`` holds how many times as fast as usual the camera goes, relative to each other, at evenly spaced
         moments, and ``easing`` how it starts and stops: see ``pacing.progress``. The ends are kept exactly. Rotations
-        are slerped the short way, positions and intrinsics follow C2 splines.
+        are slerped the short way, positions and intrinsics follow C2 splines that rest where the camera rests.
         """
         if frames < 1:
-            raise ValueError(f"The path cannot be re-timed to {frames} frames: it needs at least 1. Use {len(self)} to "
-                             "leave it as it is.")
+            raise ValueError(
+                f"The path cannot be re-timed to {frames} frames: it needs at least 1. Use {len(self)} to "
+                "leave it as it is."
+            )
         last = len(self) - 1.0
         if easing == "even" and len(set(speed)) <= 1:
             if frames == len(self):
