@@ -17,6 +17,7 @@ from ..memory.bank.prepared import Prepared
 from ..memory.cameras.camera import FloatArray
 from ..memory.cameras.trajectory import Trajectory
 from ..memory.retrieval.distances import distances
+from ..memory.retrieval.reasons import notes_of
 from ..memory.retrieval.retrieve import Retrieval
 from ..memory.retrieval.settings import RetrievalSettings
 from ..memory.state.depth import depth_to_keep
@@ -284,7 +285,7 @@ def _notes(shot: _Shot, retrieval: Retrieval | None) -> dict[str, Any]:
         "cfg": plan.cfg,
         "sigmas": [round(float(sigma), 6) for sigma in plan.sigmas],
         "strategy": shot.settings.strategy,
-        "context": [int(index) for index in retrieval.indices] if retrieval else [],
+        **notes_of(retrieval.reasons if retrieval else ()),
     }
 
 

@@ -7,12 +7,15 @@ import numpy as np
 from ..cameras.camera import FloatArray
 from .pool import BoolArray, Choice, Integers, Question
 
+MEETS, FAR_OFF = "views meet on the map", "views meet on the map, far off"
+"""The paper's rule looks from above: what it takes for seen may lie above or below the picture."""
+
 
 def fov_random(question: Question) -> list[Choice]:
     """Any frames that saw part of the segment."""
     there = np.flatnonzero(_open(question))
     count = min(question.count, len(there))
-    return _choices(question, [int(i) for i in question.random.choice(there, count, replace=False)], "saw this view")
+    return _choices(question, [int(i) for i in question.random.choice(there, count, replace=False)], MEETS)
 
 
 def fov_nonadjacent(question: Question) -> list[Choice]:
@@ -21,7 +24,7 @@ def fov_nonadjacent(question: Question) -> list[Choice]:
     While places are left, the chosen frames and their neighbours are taken out of the runs and the rest is gone through
     again, so no two chosen frames are ever adjacent.
     """
-    return _choices(question, _one_a_run(question, question.count), "saw this view")
+    return _choices(question, _one_a_run(question, question.count), MEETS)
 
 
 def fov_nonadjacent_far(question: Question) -> list[Choice]:
@@ -38,7 +41,7 @@ def fov_nonadjacent_far(question: Question) -> list[Choice]:
         distance = np.hypot(_nearest(place, open_frames, known), _nearest(time, open_frames, known))
         distance *= question.pool.strength[open_frames]
         far.append(int(open_frames[np.argmax(distance + 1e-6 * question.random.random(len(open_frames)))]))
-    return _choices(question, chosen, "saw this view") + _choices(question, far, "saw this view from far off")
+    return _choices(question, chosen, MEETS) + _choices(question, far, FAR_OFF)
 
 
 def _choices(question: Question, places: list[int], rule: str) -> list[Choice]:

@@ -27,7 +27,8 @@ from ..pictures.drawing import (
     write,
 )
 from ..state.state import MemoryState
-from .retrieve import Reason, Retrieval
+from .reasons import Reason
+from .retrieve import Retrieval
 
 MAP_SIDE, THUMB_WIDTH, COLUMNS = 520, 168, 5
 MAX_PAST_DRAWN = 2000

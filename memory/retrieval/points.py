@@ -1,12 +1,13 @@
 """Surface points that the coming views may see: rays of several target views, each at several depths.
 
 A ray's depth is unknown, so it is taken at the middles of equally likely parts of a log-normal distribution, in units
-of the scene's scale. Everything is computed near the origin in float32.
+of the scene's scale. Everything is computed near the origin, so that float32 is enough to choose by.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,8 @@ from numpy.typing import NDArray
 from ..cameras.camera import FloatArray
 
 Float32 = NDArray[np.float32]
+Reals = NDArray[np.floating[Any]]
+"""Of float32 where many frames are compared, of float64 where a figure is told: it must not hang on a last digit."""
 
 COLUMNS, ROWS = 10, (0.0, 0.22, -0.22)
 QUANTILES = (-1.15, -0.32, 0.32, 1.15)
@@ -27,19 +30,35 @@ class Points:
     """Points ``places`` (P, 3) relative to ``origin`` (3,), each seen by target ``view`` (P,) along ``sight`` (P, 3).
 
     ``distance`` (P,) from that target's camera, ``weight`` (P,) the share of the segment that hangs on it; the weights
-    sum to 1. ``eyes`` (T, 3) are the targets' places relative to the origin and ``focal`` (T,) their focal lengths.
-    ``normal`` (P, 3) is the surface's, to the viewer; 0 where it is unknown, None if it is nowhere known.
+    sum to 1. ``share`` (P,) is the part of its view that it stands for, every ray the same; they sum to 1 in each view.
+    ``eyes`` (T, 3) are the targets' places relative to the origin and ``focal`` (T,) their focal lengths. ``normal``
+    (P, 3) is the surface's, to the viewer; 0 where it is unknown, None if it is nowhere known.
     """
 
     origin: FloatArray
-    places: Float32
-    sight: Float32
-    distance: Float32
-    weight: Float32
+    places: Reals
+    sight: Reals
+    distance: Reals
+    weight: Reals
+    share: Reals
     view: NDArray[np.intp]
-    eyes: Float32
-    focal: Float32
-    normal: Float32 | None = None
+    eyes: Reals
+    focal: Reals
+    normal: Reals | None = None
+
+    def single(self) -> Points:
+        """The same points in float32, to compare many frames by."""
+        return replace(
+            self,
+            places=self.places.astype(np.float32),
+            sight=self.sight.astype(np.float32),
+            distance=self.distance.astype(np.float32),
+            weight=self.weight.astype(np.float32),
+            share=self.share.astype(np.float32),
+            eyes=self.eyes.astype(np.float32),
+            focal=self.focal.astype(np.float32),
+            normal=None if self.normal is None else self.normal.astype(np.float32),
+        )
 
 
 def rays(targets: FloatArray, lenses: FloatArray, columns: int) -> FloatArray:
@@ -82,14 +101,16 @@ def points_at(
     facing = None if normal is None else np.repeat(normal.reshape(-1, 3), distance.shape[2], axis=0)[kept]
     per_view = distance.shape[1] * distance.shape[2]
     sight = np.broadcast_to(ways[:, :, None], places.shape).reshape(-1, 3)
+    even = weight / weight.sum(axis=2, keepdims=True) / distance.shape[1]
     return Points(
         origin=origin,
-        places=places.reshape(-1, 3)[kept].astype(np.float32),
-        sight=sight[kept].astype(np.float32),
-        distance=distance.reshape(-1)[kept].astype(np.float32),
-        weight=(weight.reshape(-1)[kept] / weight.sum()).astype(np.float32),
+        places=places.reshape(-1, 3)[kept],
+        sight=sight[kept],
+        distance=distance.reshape(-1)[kept],
+        weight=weight.reshape(-1)[kept] / weight.sum(),
+        share=even.reshape(-1)[kept],
         view=np.repeat(np.arange(len(targets)), per_view)[kept],
-        eyes=eyes.astype(np.float32),
-        focal=lenses[:, 0].astype(np.float32),
-        normal=None if facing is None else facing.astype(np.float32),
+        eyes=eyes,
+        focal=lenses[:, 0],
+        normal=facing,
     )

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..cameras.camera import FloatArray
 from .overlap import fans, overlap, rays_cross
+
+if TYPE_CHECKING:
+    from .covisibility import Covisibility
 
 Integers = NDArray[np.int64]
 BoolArray = NDArray[np.bool_]
@@ -45,6 +50,13 @@ class Pool:
     def __len__(self) -> int:
         return len(self.indices)
 
+    def part(self, rows: Integers) -> Pool:
+        """Some of its frames, by their places in it."""
+        return Pool(
+            self.indices[rows], self.poses[rows], self.intrinsics[rows], self.times[rows], self.strength[rows],
+            self.depth,
+        )
+
 
 @dataclass(frozen=True, eq=False)
 class Question:
@@ -72,36 +84,41 @@ class Question:
     frames: int
     usable: Usable
     random: np.random.Generator
-    _seen: list[tuple[FloatArray, BoolArray]] = field(default_factory=list)
 
     @property
     def shares(self) -> FloatArray:
-        """(T, n) overlap of each target view with each frame of the pool; worked out when first asked for."""
-        return self._look()[0]
+        """(T, n) overlap seen from above of each target view with each frame of the pool: what the paper chooses by."""
+        return self._look[0]
 
     @property
     def candidate(self) -> BoolArray:
         """(n,) whether each frame of the pool saw part of the segment: enough of a view, or by the paper's rule."""
-        return self._look()[1]
+        return self._look[1]
 
     @property
     def asked(self) -> bool:
         """Whether the overlaps were asked for."""
-        return bool(self._seen)
+        return "_look" in self.__dict__
+
+    @cached_property
+    def seen(self) -> Covisibility:
+        """What the pool saw of the coming views, in 3-D; worked out when first asked for."""
+        from .covisibility import Covisibility
+
+        return Covisibility.of(self)
 
     @property
     def given_indices(self) -> list[int]:
         """The given frames' indices in the film."""
         return [int(self.pool.indices[place]) for place in self.given]
 
+    @cached_property
     def _look(self) -> tuple[FloatArray, BoolArray]:
-        if not self._seen:
-            ahead, past = fans(self.targets, self.lenses), fans(self.pool.poses, self.pool.intrinsics)
-            shares = overlap(ahead, self.targets, self.lenses, past, self.depth, self.near, self.far)
-            crossing = rays_cross(ahead, past, self.near, self.far)
-            seen = (shares >= max(self.min_overlap, 1e-9)) | crossing
-            self._seen.append((shares, np.asarray(seen.any(axis=0))))
-        return self._seen[0]
+        ahead, past = fans(self.targets, self.lenses), fans(self.pool.poses, self.pool.intrinsics)
+        shares = overlap(ahead, self.targets, self.lenses, past, self.depth, self.near, self.far)
+        crossing = rays_cross(ahead, past, self.near, self.far)
+        seen = (shares >= max(self.min_overlap, 1e-9)) | crossing
+        return shares, np.asarray(seen.any(axis=0))
 
 
 Strategy = Callable[[Question], list[Choice]]

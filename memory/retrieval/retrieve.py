@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..cameras.camera import FloatArray
 from ..cameras.trajectory import Trajectory
 from ..state.state import MemoryState
 from .distances import Distances, distances
-from .overlap import fans, overlap
-from .pool import BoolArray, Choice, Integers, Pool, Question
+from .pool import Choice, Integers, Pool, Question, Usable
+from .reasons import Reason
 from .settings import RetrievalSettings
 from .strategies import POOLS, STRATEGIES
 
@@ -21,23 +22,6 @@ TARGET_VIEWS = 5
 """Views of a segment that are compared with the past: its ends and an even spread between."""
 
 _PORTION = 512
-
-
-@dataclass(frozen=True)
-class Reason:
-    """Why a frame was chosen.
-
-    ``rule`` in plain words. ``overlap`` 0..1 is the largest share of one of the segment's views that the frame saw.
-    ``gain`` 0..1 is the share of the segment that it adds to the frames before it, where the strategy works that out.
-    ``age_s`` is the time in seconds from the frame to the start of the segment. ``text`` is a line for the artist.
-    """
-
-    index: int
-    rule: str
-    overlap: float
-    gain: float
-    age_s: float
-    text: str
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,7 +57,8 @@ def retrieve(state: MemoryState, targets: Trajectory, settings: RetrievalSetting
     if question.count > 0:
         chosen += STRATEGIES[settings.strategy](question)
     near = int(question.candidate.sum()) if question.asked else len(question.pool) - len(given)
-    return Retrieval(_frozen([choice.index for choice in chosen]), _reasons(state, question, chosen), near)
+    reasons = _reasons(state, settings, question, chosen, size.reach)
+    return Retrieval(_frozen([choice.index for choice in chosen]), reasons, near)
 
 
 def _given(state: MemoryState, k: int) -> list[int]:
@@ -91,16 +76,10 @@ def _given(state: MemoryState, k: int) -> list[int]:
 def _question(
     state: MemoryState, targets: Trajectory, settings: RetrievalSettings, size: Distances, given: list[int]
 ) -> Question:
-    def usable(indices: Integers) -> BoolArray:
-        return state.flags(indices).usable
-
     views = np.unique(np.linspace(0, len(targets) - 1, TARGET_VIEWS).round().astype(np.int64))
     poses, lenses = targets.poses[views], targets.intrinsics[views]
-    rows = np.asarray(given, dtype=np.int64)
-    if limit := POOLS.get(settings.strategy, 0):
-        near = state.index.candidates(poses, lenses, reach=size.reach, limit=limit, usable=usable)
-        rows = np.union1d(near, rows)
-    pool = _pool(state, np.sort(rows))
+    near = _near(state, poses, lenses, size.reach, POOLS.get(settings.strategy, 0))
+    pool = _pool(state, np.union1d(near, given))
     return Question(
         count=settings.k - len(given),
         pool=pool,
@@ -115,9 +94,20 @@ def _question(
         far_share=settings.far_share,
         min_overlap=settings.min_overlap,
         frames=state.frames,
-        usable=usable,
+        usable=_usable(state),
         random=np.random.default_rng([settings.seed, state.frames]),
     )
+
+
+def _near(state: MemoryState, poses: FloatArray, lenses: FloatArray, reach: float, limit: int) -> Integers:
+    """Usable frames near coming views (T, 4, 4) with lenses (T, 4), ascending, ``limit`` at most."""
+    if not limit:
+        return np.zeros(0, dtype=np.int64)
+    return state.index.candidates(poses, lenses, reach=reach, limit=limit, usable=_usable(state))
+
+
+def _usable(state: MemoryState) -> Usable:
+    return lambda indices: state.flags(indices).usable
 
 
 def _pool(state: MemoryState, indices: Integers) -> Pool:
@@ -127,24 +117,24 @@ def _pool(state: MemoryState, indices: Integers) -> Pool:
     return Pool(indices, poses, lenses, state.times_at(indices), strength, depth)
 
 
-def _reasons(state: MemoryState, question: Question, chosen: list[Choice]) -> tuple[Reason, ...]:
+def _reasons(
+    state: MemoryState, settings: RetrievalSettings, question: Question, chosen: list[Choice], reach: float
+) -> tuple[Reason, ...]:
+    """Why each was chosen, and what it saw, measured in 3-D whatever it was chosen by."""
     rows = np.asarray([choice.index for choice in chosen], dtype=np.int64)
-    poses, lenses = state.cameras(rows)
-    shares = overlap(
-        fans(question.targets, question.lenses), question.targets, question.lenses, fans(poses, lenses),
-        question.depth, question.near, question.far,
-    ).max(axis=0)
+    pool = question.pool
+    if settings.strategy != "coverage":
+        # What stands in the way is known from frames beside the chosen ones too: the same that coverage looks at.
+        limit = POOLS["coverage"] if state.has_depth else 0
+        near = _near(state, question.targets, question.lenses, reach, limit)
+        pool = _pool(state, np.union1d(near, rows))
+        question = replace(question, pool=pool, given=())
+    shares = question.seen.shares(np.searchsorted(pool.indices, rows).tolist()).max(axis=0)
     ages = state.end_time - state.times_at(rows)
     return tuple(
-        _reason(choice, float(share), float(age)) for choice, share, age in zip(chosen, shares, ages, strict=True)
+        Reason(choice.index, choice.rule, float(share), choice.gain, float(age))
+        for choice, share, age in zip(chosen, shares, ages, strict=True)
     )
-
-
-def _reason(choice: Choice, share: float, age: float) -> Reason:
-    text = f"Frame {choice.index}, {age:.1f} s ago: {choice.rule}; it saw up to {share:.0%} of a coming view"
-    if choice.gain > 0.0:
-        text += f" and adds {choice.gain:.1%} of the segment"
-    return Reason(choice.index, choice.rule, share, choice.gain, age, text + ".")
 
 
 def _frozen(indices: list[int]) -> NDArray[np.int64]:

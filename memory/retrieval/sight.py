@@ -19,7 +19,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..cameras.camera import FloatArray
-from .points import Float32, Points
+from .points import Points, Reals
 
 CLEAR, BEHIND, RANGE = 1.0, 2.0, 2.1
 """Of the chances above: two distances in scales, and a ratio of distances."""
@@ -29,15 +29,15 @@ KNOWN_RANGE = 3.6
 
 def sight_chances(
     points: Points, poses: FloatArray, lenses: FloatArray, scale: float, far: float, blind: bool = True
-) -> Float32:
+) -> Reals:
     """(n, P) chance 0..1 that past cameras (n, 4, 4) with lenses (n, 4) saw each point.
 
     ``scale`` is the scene's scale; nothing farther than ``far`` from a past camera counts. ``blind`` False leaves out
     what depth can tell: whether nothing stands between and whether both look at the same side.
     """
-    places = (poses[:, :3, 3] - points.origin).astype(np.float32)
+    places = (poses[:, :3, 3] - points.origin).astype(points.places.dtype)
     x, y, z = project(points, poses, places)
-    fx, fy, cx, cy = lenses.astype(np.float32).T[:, :, None]
+    fx, fy, cx, cy = lenses.astype(points.places.dtype).T[:, :, None]
     # In the picture: 0 <= fx x / z + cx <= 1 and the same for y, without dividing.
     seen = (z > 0) & (np.abs(fx * x + (cx - np.float32(0.5)) * z) <= np.float32(0.5) * z)
     seen &= np.abs(fy * y + (cy - np.float32(0.5)) * z) <= np.float32(0.5) * z
@@ -54,7 +54,15 @@ def sight_chances(
     return result
 
 
-def same_side_and_clear(along: Float32, square: Float32, distance: Float32, scale: float) -> Float32:
+def certain_chances(points: Points) -> Reals:
+    """(P,) the chance that a camera in the very place of its target saw each point, in the measure of the others."""
+    unknown, known = 1.0 / (1.0 + RANGE**-4), 1.0 / (1.0 + KNOWN_RANGE**-8)
+    if points.normal is None:
+        return np.full(len(points.distance), unknown)
+    return np.where(points.normal.any(axis=1), known, unknown)
+
+
+def same_side_and_clear(along: Reals, square: Reals, distance: Reals, scale: float) -> Reals:
     """Chance that a camera looks at the target's side of the surface and nothing stands in its way.
 
     ``along`` is how far before the point it is in the direction of the target's line of sight, ``square`` its squared
@@ -75,16 +83,16 @@ def same_side_and_clear(along: Float32, square: Float32, distance: Float32, scal
     return np.asarray(result)
 
 
-def project(points: Points, poses: FloatArray, places: Float32) -> tuple[Float32, Float32, Float32]:
+def project(points: Points, poses: FloatArray, places: Reals) -> tuple[Reals, Reals, Reals]:
     """Coordinates x, y, z (n, P) of the points in the past cameras at ``places`` (n, 3)."""
-    turns = poses[:, :3, :3].astype(np.float32)
+    turns = poses[:, :3, :3].astype(points.places.dtype)
     x, y, z = (
         turns[:, :, axis] @ points.places.T - (turns[:, :, axis] * places).sum(axis=1)[:, None] for axis in range(3)
     )
     return x, y, z
 
 
-def _in_range(points: Points, lenses: FloatArray, square: Float32, places: Float32 | None) -> Float32:
+def _in_range(points: Points, lenses: FloatArray, square: Reals, places: Reals | None) -> Reals:
     """Chance (n, P) by distance over focal length, relative to the target's: 1 / (1 + (ratio / RANGE)^4).
 
     Where the surface's normal is known, and ``places`` (n, 3) are given, how obliquely both look at it counts too, and
@@ -92,7 +100,7 @@ def _in_range(points: Points, lenses: FloatArray, square: Float32, places: Float
     """
     unit = points.distance / points.focal[points.view]
     ratio = square * (1.0 / (unit * unit))
-    ratio *= (1.0 / lenses[:, :1].astype(np.float32)) ** 2
+    ratio *= (1.0 / lenses[:, :1].astype(points.places.dtype)) ** 2
     limit = np.float32(1.0 / RANGE**2)
     if places is not None and points.normal is not None:
         known = points.normal.any(axis=1)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..cameras.camera import FloatArray
-from .points import Float32, Points, likely_depths, points_at, rays
+from .points import Float32, Points, Reals, likely_depths, points_at, rays
 from .pool import Pool, Question
 from .sight import project, same_side_and_clear, sight_chances
 from .slant import slants
@@ -28,7 +28,7 @@ AGREE = 0.28
 """Standard deviation of the logarithm of two depths of one point: about a quarter."""
 
 
-def depth_of_the_best(pool: Pool, useful: Float32) -> Float32 | None:
+def depth_of_the_best(pool: Pool, useful: Reals) -> Float32 | None:
     """(n, h, w) depth of the FRAMES frames that are most ``useful`` (n,), NaN for the others; None if there is none."""
     best = np.argsort(-useful, kind="stable")[:FRAMES]
     best = np.sort(best[useful[best] > 0])
@@ -58,14 +58,14 @@ def known_surface(question: Question, points: Points, depth: Float32) -> Points:
     return points_at(question.targets, question.lenses, ways, distance, weight, normal)
 
 
-def seen_by_depth(question: Question, points: Points, depth: Float32) -> Float32:
+def seen_by_depth(question: Question, points: Points, depth: Float32) -> Reals:
     """(n, P) chance that each frame of the pool saw each point, by its own depth (n, h, w) where it has any."""
     pool = question.pool
     chances = sight_chances(points, pool.poses, pool.intrinsics, question.scale, question.far, blind=False)
-    places = (pool.poses[:, :3, 3] - points.origin).astype(np.float32)
+    places = (pool.poses[:, :3, 3] - points.origin).astype(points.places.dtype)
     rows, columns = np.nonzero(chances > 0)
     x, y, z = (axis[rows, columns] for axis in project(points, pool.poses, places))
-    fx, fy, cx, cy = pool.intrinsics.astype(np.float32).T
+    fx, fy, cx, cy = pool.intrinsics.astype(points.places.dtype).T
     there = depth_at(depth, rows, fx[rows] * x / z + cx[rows], fy[rows] * y / z + cy[rows])
     with np.errstate(invalid="ignore", divide="ignore"):
         off = np.log(z / there) * np.float32(1.0 / AGREE)
@@ -84,7 +84,7 @@ def seen_by_depth(question: Question, points: Points, depth: Float32) -> Float32
     return chances
 
 
-def depth_at(depth: Float32, frames: NDArray[np.intp], u: Float32, v: Float32) -> Float32:
+def depth_at(depth: Float32, frames: NDArray[np.intp], u: Reals, v: Reals) -> Reals:
     """(m,) depth of ``frames`` (m,) at picture places ``u`` ``v`` (m,) of 0..1, from maps (n, h, w).
 
     Interpolated in 1 / depth, which is linear over a flat surface.
@@ -98,7 +98,7 @@ def depth_at(depth: Float32, frames: NDArray[np.intp], u: Float32, v: Float32) -
     with np.errstate(divide="ignore", invalid="ignore"):
         upper = (1 - across) / depth[frames, top, left] + across / depth[frames, top, right]
         lower = (1 - across) / depth[frames, bottom, left] + across / depth[frames, bottom, right]
-        return np.asarray(1.0 / ((1 - down) * upper + down * lower), dtype=np.float32)
+        return np.asarray(1.0 / ((1 - down) * upper + down * lower), dtype=u.dtype)
 
 
 def _back_projected(pool: Pool, depth: Float32, frames: NDArray[np.intp]) -> FloatArray:

@@ -166,7 +166,7 @@ def test_the_first_choice_is_a_frame_that_saw_the_whole_view():
     film = turned(96)
     for strategy in ("fov_nonadjacent", "fov_nonadjacent_far"):
         first = retrieve(_remember(film[:80]), film[80:84], RetrievalSettings(strategy, k=6)).reasons[1]
-        assert first.overlap == 1.0 and abs(first.index - 14) <= 3
+        assert first.overlap > 0.99 and abs(first.index - 14) <= 3
 
 
 @pytest.mark.parametrize("strategy", ["fov_nonadjacent", "fov_nonadjacent_far"])
@@ -196,7 +196,7 @@ def test_the_far_share_reaches_back_in_time():
     film = path(*[at(x=0.001 * i) for i in range(400)])
     settings = RetrievalSettings("fov_nonadjacent_far", k=9, far_share=0.5, depth=3.0)
     plain = retrieve(_remember(film), path(at()), settings)
-    far = [reason.index for reason in plain.reasons if reason.rule == "saw this view from far off"]
+    far = [reason.index for reason in plain.reasons if reason.rule == "views meet on the map, far off"]
     assert len(far) == 4 and max(np.diff(np.sort(plain.indices))) < 200
 
 
@@ -226,7 +226,7 @@ def test_a_film_that_never_saw_the_view_gives_only_the_most_recent_frame():
 
 def test_a_reason_reads_as_a_sentence():
     reason = retrieve(_remember(turned(17)), turned(8), RetrievalSettings("first")).reasons[1]
-    assert reason.text == "Frame 0, 2.1 s ago: first frame; it saw up to 100% of a coming view."
+    assert reason.text == "Frame 0, 2.1 s ago: first frame; it saw up to 100 % of what is coming."
     assert reason.age_s == pytest.approx(17 / 8)
 
 

@@ -1,0 +1,123 @@
+"""What past frames saw of coming views, in 3-D: one measure for the choice, its reasons and the editor's band.
+
+Points that the coming views may see (``points``; where past depth is known, the surface that it shows) and the chance
+that each past frame saw them (``sight``, ``surface``). A share that is told is the chance against that of a camera in
+the very place of the coming one, averaged over the rays of the view, so that the same camera saw 100 %. Shares are
+worked out in float64: they are kept with the film, whose id must not hang on a last digit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+
+from ..cameras.camera import FloatArray, rigid_inverse
+from .cover import gains_in_order
+from .points import Float32, Points, likely_points
+from .pool import Integers, Question
+from .sight import certain_chances, sight_chances
+from .surface import depth_of_the_best, known_surface, seen_by_depth
+
+TOGETHER = 0.85
+"""Places this many scales apart fail together to 1/e: something that stands in the way of one hides most from both."""
+
+_ON_THE_EDGE = 1.0 + 1e-6
+
+
+@dataclass(frozen=True, eq=False)
+class Covisibility:
+    """The pool of a ``question`` (lengths in scales) and the ``points`` that its coming views may see.
+
+    ``chances`` (n, P) that each frame of the pool saw each of them; ``depth`` (n, h, w) of the pool, None if there is
+    none.
+    """
+
+    question: Question
+    points: Points
+    chances: Float32
+    depth: Float32 | None
+
+    @classmethod
+    def of(cls, question: Question) -> Covisibility:
+        """What the pool of a question saw."""
+        question = _in_own_units(question)
+        pool = question.pool
+        points = likely_points(question.targets, question.lenses, question.depth, question.near, question.far)
+        single = points.single()
+        chances = sight_chances(single, pool.poses, pool.intrinsics, question.scale, question.far)
+        depth = depth_of_the_best(pool, chances @ single.weight)
+        if depth is not None:
+            points = known_surface(question, points, depth)
+            chances = seen_by_depth(question, points.single(), depth)
+        return cls(question, points, chances.astype(np.float32, copy=False), depth)
+
+    def shares(self, rows: Sequence[int]) -> FloatArray:
+        """(T, n) share 0..1 of each coming view that frames of the pool saw, by their places in it."""
+        points = self.points
+        likely = np.minimum(self._chances(rows) / self._certain, 1.0) * points.share
+        shares = np.stack([likely[:, points.view == view].sum(axis=1) for view in range(len(points.eyes))])
+        return np.asarray(np.minimum(shares, 1.0))
+
+    def together(self) -> FloatArray:
+        """(T,) share 0..1 of each coming view that the pool saw: of each point, what the frame saw that saw it best.
+
+        From the chances that the choice is made by; but for rounding it is never below the share of a single frame.
+        """
+        points = self.points
+        if not len(self.chances):
+            return np.zeros(len(points.eyes))
+        best = np.minimum(self.chances.max(axis=0) / self._certain, 1.0) * points.share
+        return np.minimum(np.bincount(points.view, weights=best, minlength=len(points.eyes)), 1.0)
+
+    def gains(self, rows: Sequence[int]) -> list[float]:
+        """What each of these frames adds to those before it, 0..1, as the choice reckons (``cover``)."""
+        weight = np.asarray(self.points.weight, dtype=np.float64)
+        places = self.question.pool.poses[list(rows), :3, 3]
+        gains = gains_in_order(self._chances(rows), weight, places, TOGETHER * self.question.scale)
+        return [float(gain) for gain in gains]
+
+    @cached_property
+    def _certain(self) -> FloatArray:
+        """(P,) the chance that a camera in the very place of the coming one saw each point."""
+        return np.asarray(certain_chances(self.points), dtype=np.float64)
+
+    @cached_property
+    def _known(self) -> dict[int, FloatArray]:
+        return {}
+
+    def _chances(self, rows: Sequence[int]) -> FloatArray:
+        """(n, P) in float64 of frames of the pool; those asked for before are not worked out again."""
+        if new := [row for row in rows if row not in self._known]:
+            self._known.update(zip(new, self._worked_out(np.asarray(new, dtype=np.int64)), strict=True))
+        return np.stack([self._known[row] for row in rows])
+
+    def _worked_out(self, rows: Integers) -> FloatArray:
+        # A point at the very end of what counts must not fall to either side by a last digit.
+        part = replace(self.question, pool=self.question.pool.part(rows), far=self.question.far * _ON_THE_EDGE)
+        if self.depth is not None:
+            return np.asarray(seen_by_depth(part, self.points, self.depth[rows]), dtype=np.float64)
+        found = sight_chances(self.points, part.pool.poses, part.pool.intrinsics, part.scale, part.far)
+        return np.asarray(found, dtype=np.float64)
+
+
+def _in_own_units(question: Question) -> Question:
+    """The question with lengths in scales and places seen from the first target, so that neither the unit of the scene
+    nor where it lies has a say in how numbers are rounded."""
+    scale, pool = question.scale, question.pool
+    back = rigid_inverse(question.targets[0])
+
+    def seen(poses: FloatArray) -> FloatArray:
+        result = back @ poses
+        result[:, :3, 3] /= scale
+        return np.asarray(result)
+
+    def depth(frames: Integers) -> Float32:
+        assert pool.depth is not None
+        return np.asarray(pool.depth(frames) * np.float32(1.0 / scale))
+
+    own = replace(pool, poses=seen(pool.poses), depth=None if pool.depth is None else depth)
+    near, far, median = question.near / scale, question.far / scale, question.depth / scale
+    return replace(question, pool=own, targets=seen(question.targets), near=near, far=far, depth=median, scale=1.0)

@@ -1,0 +1,104 @@
+"""Why frames were chosen: in words for the artist, and as it is kept with the segment that looked at them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+DIGITS = 3
+"""Decimals of a share that are kept. They are part of the film's id, and what lies below differs between machines."""
+
+MOST_LETTERS = 80
+_SHOWN = 0.001
+
+
+@dataclass(frozen=True)
+class Noted:
+    """What a segment's notes say of a frame that it looked at.
+
+    ``rule`` in plain words: what the strategy chose it by. ``overlap`` 0..1 is the largest share of one of the
+    segment's views that the frame saw, in 3-D (``covisibility``), whatever the strategy. ``gain`` 0..1 is the share of
+    the segment that it adds to the frames before it, where the strategy works that out.
+    """
+
+    index: int
+    rule: str
+    overlap: float
+    gain: float
+
+    @property
+    def brings(self) -> str:
+        """What it saw and adds, in a few words."""
+        return f"saw {percent(self.overlap)}" + (f", adds {percent(self.gain)}" if self.gain > 0.0 else "")
+
+
+@dataclass(frozen=True)
+class Reason(Noted):
+    """Why a frame was chosen: as it is noted, and ``age_s``, the seconds from the frame to the start of the segment."""
+
+    age_s: float
+
+    @property
+    def text(self) -> str:
+        """The whole reason as a sentence for the artist."""
+        said = f"Frame {self.index}, {self.age_s:.1f} s ago: {self.rule}; it saw up to {percent(self.overlap)}"
+        adds = f" and adds {percent(self.gain)} of the segment" if self.gain > 0.0 else ""
+        return f"{said} of what is coming{adds}."
+
+
+def notes_of(reasons: Sequence[Noted]) -> dict[str, Any]:
+    """What is written beside a segment: ``context``, the frames in the order chosen, and their ``reasons``.
+
+    Those are columns as long as ``context``: ``rule`` counts from 0 in ``rules``, ``saw`` and ``adds`` are shares with
+    DIGITS decimals.
+    """
+    rules = list(dict.fromkeys(reason.rule for reason in reasons))
+    told = {
+        "rules": rules,
+        "rule": [rules.index(reason.rule) for reason in reasons],
+        "saw": [round(reason.overlap, DIGITS) for reason in reasons],
+        "adds": [round(reason.gain, DIGITS) for reason in reasons],
+    }
+    return {"context": [reason.index for reason in reasons], "reasons": told}
+
+
+def noted(info: Mapping[str, Any]) -> tuple[Noted, ...] | None:
+    """The reasons in a segment's notes; those of before have frames only: their rule is empty and they saw nothing.
+
+    None if the notes say nothing of frames that were looked at. Notes may come from strangers: what makes no sense is
+    left out.
+    """
+    frames = info.get("context")
+    if not isinstance(frames, list) or not all(_whole(frame) for frame in frames):
+        return None
+    told = info.get("reasons")
+    told = told if isinstance(told, Mapping) else {}
+    rules, rule, saw, adds = (told.get(name) for name in ("rules", "rule", "saw", "adds"))
+    return tuple(
+        Noted(frame, _rule(rules, _at(rule, place)), _share(_at(saw, place)), _share(_at(adds, place)))
+        for place, frame in enumerate(frames)
+    )
+
+
+def percent(share: float) -> str:
+    """A share 0..1 as people say it; what is there is never called nothing."""
+    if 0.0 < share < _SHOWN:
+        return "less than 0.1 %"
+    return f"{100 * share:.1f} %" if 0.0 < share < 0.0995 else f"{100 * share:.0f} %"
+
+
+def _whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+def _at(column: Any, place: int) -> Any:
+    return column[place] if isinstance(column, list) and place < len(column) else None
+
+
+def _rule(rules: Any, rule: Any) -> str:
+    return str(_at(rules, rule) or "")[:MOST_LETTERS] if _whole(rule) else ""
+
+
+def _share(value: Any) -> float:
+    return float(value) if isinstance(value, (int, float)) and 0.0 <= value <= 1.0 else 0.0
