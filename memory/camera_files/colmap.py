@@ -59,7 +59,7 @@ def read(source: Source, given: Given) -> Recorded:
     lenses = None
     if given.intrinsics is not None and not (given.fov and given.aspect):
         lenses = _lenses(given.intrinsics, [images.cameras[index] for index in order], given)
-    fps = stated_rate(source.lines[0].split()) if source.is_text else 0.0
+    fps = stated_rate(source.beginning[0].split()) if source.is_text else 0.0
     return Recorded(poses, lenses, fps=fps, where=where)
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+from itertools import takewhile
 
 from .colmap_model import Camera, Images
-from .numbers import is_number, numbers_of
+from .numbers import first_rows, is_number, numbers_of
 from .source import MAX_POSES, Source
 
 _UNIT = 0.01
@@ -14,27 +15,25 @@ _UNIT = 0.01
 
 def begins_with_image(source: Source) -> bool:
     """Whether COLMAP's own comment, or an image's line, comes first."""
-    for line in source.lines:
-        if line.lstrip().startswith("#"):
-            if "IMAGE_ID" in line and "QW" in line:
-                return True
-        elif line.strip():
-            words = line.split(None, 9)
-            return _is_image(words) and (not _is_numeric(words[9]) or (len(words[9].split()) == 1 and _is_unit(words)))
-    return False
+    comments = takewhile(lambda line: not line.strip() or line.lstrip().startswith("#"), source.beginning)
+    if any("IMAGE_ID" in line and "QW" in line for line in comments):
+        return True
+    words = source.first_rows[0].split(None, 9) if source.first_rows else []
+    return _is_image(words) and (not _is_numeric(words[9]) or (len(words[9].split()) == 1 and _is_unit(words)))
 
 
 def begins_with_camera(source: Source, models: set[str]) -> bool:
-    rows = [line.split() for line in source.lines if not line.startswith("#")]
-    return any(len(row) > 6 and row[1] in models for row in rows[:3])
+    return any(len(row) > 6 and row[1] in models for row in first_rows(source))
 
 
 def images(source: Source) -> Images:
     """What the images' lines say. The line after each, of points, may be empty or missing."""
+    if not source.first_rows:
+        source.refuse("it has no images", "Choose images.txt of a model with images")
     rows: list[list[str]] = []
     numbers: list[int] = []
     points = False
-    for number, line in enumerate(source.lines, 1):
+    for number, line in enumerate(source.lines(), 1):
         if line.lstrip().startswith("#"):
             continue
         words = line.split(None, 9)
@@ -47,13 +46,12 @@ def images(source: Source) -> Images:
                     "Each image has two lines, of which the second, of points, may be empty",
                     f"line {number}",
                 )
+            if len(rows) == MAX_POSES:
+                source.refuse(f"it has more than {MAX_POSES} cameras, the most that are read",
+                              "Keep only those of the shot")  # fmt: skip
             rows.append([*words[:9], words[9].rstrip()])
             numbers.append(number)
             points = True
-    if not rows:
-        source.refuse("it has no images", "Choose images.txt of a model with images")
-    if len(rows) > MAX_POSES:
-        source.refuse(f"it has {len(rows)} cameras, at most {MAX_POSES} are read", "Keep only those of the shot")
 
     def where(index: int) -> str:
         return f"line {numbers[index]}"
@@ -66,7 +64,7 @@ def cameras(source: Source) -> list[Camera]:
     """The cameras that its lines say, not yet checked."""
     return [
         Camera(line.split(), f"line {number}")
-        for number, line in enumerate(source.lines, 1)
+        for number, line in enumerate(source.lines(), 1)
         if line.strip() and not line.lstrip().startswith("#")
     ]
 

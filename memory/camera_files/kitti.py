@@ -17,7 +17,7 @@ _NEAR = 0.05
 
 
 def recognises(source: Source) -> bool:
-    rows = list(first_rows(source)) if source.is_table else []
+    rows = first_rows(source) if source.is_table else []
     return bool(rows) and all(is_numeric(row, COLUMNS) for row in rows) and looks_rigid(rows[0])
 
 

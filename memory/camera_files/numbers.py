@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from itertools import chain
+from collections.abc import Sequence
+from itertools import chain, islice
 
 import numpy as np
 
@@ -12,36 +12,35 @@ from .poses import Where
 from .source import MAX_POSES, Source
 
 _BLOCK = 20_000
+_RECOGNISED = 4096
+"""Characters of a line by which a layout is recognised: no layout's camera takes more."""
 
 
-def number_lines(source: Source, first: int = 0) -> tuple[list[str], list[int]]:
-    """The lines that hold something, from index ``first``, and their numbers in the file; # begins a comment line."""
-    found = [
-        (number, line)
-        for number, line in enumerate(source.lines[first:], first + 1)
-        if line and not line.isspace() and not line.lstrip().startswith("#")
-    ]
-    if not found:
+def number_lines(source: Source, first: int = 0) -> tuple[list[str], Where]:
+    """The lines that hold something, from index ``first``, and where each stands; # begins a comment line."""
+    # Counted before any is kept: a wrong file may have a hundred million.
+    count = sum(1 for _ in islice(source.row_begins(first), MAX_POSES + 1))
+    if not count:
         source.refuse("it has no line with numbers", "Choose a file with a camera path")
-    if len(found) > MAX_POSES:
-        source.refuse(f"it has {len(found)} cameras, at most {MAX_POSES} are read", "Keep only those of the shot")
-    return [line for _, line in found], [number for number, _ in found]
+    if count > MAX_POSES:
+        source.refuse(f"it has more than {MAX_POSES} cameras, the most that are read", "Keep only those of the shot")
+    begins = list(source.row_begins(first))
+    return [source.line_at(begin) for begin in begins], lambda index: f"line {source.line_number(begins[index])}"
 
 
 def number_table(source: Source, first: int, columns: int, layout: str) -> tuple[FloatArray, Where]:
     """Rows (F, columns) of a text file from line index ``first``, and where each stands."""
-    lines, numbers = number_lines(source, first)
-
-    def where(index: int) -> str:
-        return f"line {numbers[index]}"
-
+    lines, where = number_lines(source, first)
     result = np.empty((len(lines), columns))
     for begin in range(0, len(lines), _BLOCK):
-        rows = [
-            line.replace(",", " ").split() if "," in line else line.split() for line in lines[begin : begin + _BLOCK]
-        ]
+        rows = [words_of(line) for line in lines[begin : begin + _BLOCK]]
         result[begin : begin + len(rows)] = numbers_of(source, rows, columns, layout, lambda i: where(begin + i))  # noqa: B023
     return result, where
+
+
+def words_of(line: str) -> list[str]:
+    """The words of a line, parted by blanks or commas."""
+    return line.replace(",", " ").split() if "," in line else line.split()
 
 
 def numbers_of(source: Source, rows: Sequence[Sequence[str]], columns: int, layout: str, where: Where) -> FloatArray:
@@ -100,12 +99,9 @@ def is_number(word: str) -> bool:
     return True
 
 
-def first_rows(source: Source, most: int = 3) -> Iterator[list[str]]:
-    """The words of the first lines that hold something and are no comment, for recognising a layout."""
-    for line in source.lines:
-        if most and line.strip() and not line.lstrip().startswith("#"):
-            yield line.replace(",", " ").split()
-            most -= 1
+def first_rows(source: Source) -> list[list[str]]:
+    """The words of the first three lines that hold something and are no comment, for recognising a layout."""
+    return [words_of(line[:_RECOGNISED]) for line in source.first_rows]
 
 
 def is_numeric(row: Sequence[str], columns: int) -> bool:

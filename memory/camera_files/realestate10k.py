@@ -21,14 +21,14 @@ _MICROSECOND = 1e-6
 def recognises(source: Source) -> bool:
     if not source.is_table:
         return False
-    rows = list(first_rows(source, 3))
+    rows = first_rows(source)
     if rows and not any(map(is_number, rows[0])):
         rows = rows[1:]
     return bool(rows) and is_numeric(rows[0], COLUMNS)
 
 
 def read(source: Source, given: Given) -> Recorded:
-    title = source.lines[0].split()
+    title = source.beginning[0].split()
     values, where = number_table(source, 0 if is_numeric(title, COLUMNS) else 1, COLUMNS, "RealEstate10K")
     poses = inverse(rigid_poses(source, values[:, 7:].reshape(-1, 3, 4), where))
     lenses = check_normalised(source, values[:, 1:5], where)

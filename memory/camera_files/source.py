@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Iterator
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 from typing import NoReturn
 
@@ -12,8 +15,14 @@ from ..text import decoded, stand_in
 MAX_POSES = 1_000_000
 MAX_BYTES = 256 * 2**20
 MAX_JSON_BYTES = 128 * 2**20
-_MAX_JSON_LISTS = 8 * MAX_POSES
-_MAX_JSON_VALUES = 48 * MAX_POSES
+MAX_PARSED_BYTES = 2**30
+_LIST_BYTES, _OBJECT_BYTES, _VALUE_BYTES = 100, 300, 32
+"""What Python keeps for a list, an object and a number of JSON, about: it bounds what a text may become."""
+LONGEST_LINE = 2**20
+"""Characters of a line; a longer one is cut, and so is none that a camera can be on."""
+_BEGINNING = 2**14
+_ROW = re.compile(r"\n[^\S\n]*[^\s#]")
+_OPENS = re.compile(r"\s*[\[{]")
 
 
 class CameraFileError(ValueError):
@@ -26,11 +35,13 @@ class Source:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.name = path.name
+        self.told: list[str] = []
         try:
             if not path.is_file():
                 raise CameraFileError(f"{path.name} is no file. Choose a file with a camera path.")
             with open(path, "rb") as file:
-                self.data = file.read(MAX_BYTES + 1)
+                # Asked for no more than is there: the room for it is taken before the file is read.
+                self.data = file.read(min(path.stat().st_size, MAX_BYTES) + 1)
         except OSError as error:
             raise CameraFileError(
                 f"{path.name} cannot be read: {error.strerror or error}. Check that the file is there and may be read."
@@ -40,7 +51,7 @@ class Source:
                 f"{path.name} has more than {MAX_BYTES} bytes, the most that is read. Keep only the "
                 "cameras that the shot needs."
             )
-        if not self.data.strip():
+        if self.data.isspace() or not self.data:
             raise CameraFileError(f"{path.name} is empty. Choose a file with a camera path.")
         if found := stand_in(self.data):
             self.refuse(*found)
@@ -49,6 +60,11 @@ class Source:
         """Raises the error of this file; ``problem`` and ``cure`` have no full stop, ``where`` is a line or frame."""
         place = f"{self.name}, {where}" if where else self.name
         raise CameraFileError(f"{place}: {problem}. {cure}.")
+
+    def tell(self, what: str) -> None:
+        """Keeps a sentence for the artist, with its full stop: what was put right or left out, and what was assumed."""
+        if what not in self.told:
+            self.told.append(what)
 
     @cached_property
     def _decoded(self) -> str | None:
@@ -69,14 +85,51 @@ class Source:
             )
         return self._decoded
 
+    def lines(self) -> Iterator[str]:
+        """The lines of the text one after another, none of them kept."""
+        text, begin = self.text, 0
+        while (end := text.find("\n", begin)) >= 0:
+            yield text[begin:end]
+            begin = end + 1
+        yield text[begin:]
+
     @cached_property
-    def lines(self) -> list[str]:
-        """The lines of the text; line n of the file is ``lines[n - 1]``."""
-        return self.text.split("\n")
+    def beginning(self) -> list[str]:
+        """The first lines, some hundred at most: comments that name the columns, and the like."""
+        return self.text[:_BEGINNING].split("\n")
+
+    def row_begins(self, first: int = 0) -> Iterator[int]:
+        """Where each line begins that holds something and is no comment, from line index ``first``.
+
+        Without keeping the others: a file may be nothing but comments.
+        """
+        text, begin = self.text, 0
+        for _ in range(first):
+            begin = text.find("\n", begin) + 1
+            if not begin:
+                return
+        if self.line_at(begin).lstrip()[:1] not in ("", "#"):
+            yield begin
+        for found in _ROW.finditer(text, begin):
+            yield found.start() + 1
+
+    def line_at(self, begin: int) -> str:
+        """The line that begins at ``begin``, its first `LONGEST_LINE` characters."""
+        end = self.text.find("\n", begin, begin + LONGEST_LINE)
+        return self.text[begin : end if end >= 0 else begin + LONGEST_LINE]
+
+    def line_number(self, begin: int) -> int:
+        """The number, from 1, of the line that begins at ``begin``."""
+        return self.text.count("\n", 0, begin) + 1
+
+    @cached_property
+    def first_rows(self) -> list[str]:
+        """The first three lines of `row_begins`, looked for once: every layout asks for them."""
+        return [self.line_at(begin) for begin in islice(self.row_begins(), 3)]
 
     @cached_property
     def starts_as_json(self) -> bool:
-        return self.is_text and self.text.lstrip()[:1] in ("{", "[")
+        return self.is_text and _OPENS.match(self.text) is not None
 
     @property
     def is_table(self) -> bool:
@@ -115,8 +168,9 @@ class Source:
         """The value of ``text``; raises ``ValueError`` whose words say what is wrong, NaN and too much included."""
         if len(text) > MAX_JSON_BYTES:
             raise ValueError(f"it has more than {MAX_JSON_BYTES} bytes of JSON")
-        if text.count("[") + text.count("{") > _MAX_JSON_LISTS or text.count(",") > _MAX_JSON_VALUES:
-            raise ValueError(f"it holds more than {MAX_POSES} cameras can need")
+        lists, objects, values = map(text.count, "[{,")
+        if lists * _LIST_BYTES + objects * _OBJECT_BYTES + values * _VALUE_BYTES > MAX_PARSED_BYTES:
+            raise ValueError(f"its {values + 1} values are more than {MAX_POSES} cameras can need")
         try:
             return json.loads(text, parse_constant=_no_constant)
         except json.JSONDecodeError as error:

@@ -8,7 +8,7 @@ from ..cameras.camera import FloatArray
 from .layout import Given, Layout, Recorded
 from .lens import check_normalised
 from .numbers import is_number, json_array, number_lines, numbers_of
-from .poses import Where, inverse, rigid_poses
+from .poses import inverse, rigid_poses
 from .source import Source
 
 _LONGEST = 2000
@@ -18,7 +18,7 @@ _LONGEST = 2000
 def recognises(source: Source) -> bool:
     if not source.starts_as_json:
         return False
-    first = next((line for line in source.lines if line.strip()), "")
+    first = next(iter(source.first_rows), "")
     if len(first) > _LONGEST:
         return False
     try:
@@ -37,11 +37,7 @@ def is_second(source: Source) -> bool:
 
 
 def read(source: Source, given: Given) -> Recorded:
-    lines, numbers = number_lines(source)
-
-    def where(index: int) -> str:
-        return f"line {numbers[index]}"
-
+    lines, where = number_lines(source)
     try:
         matrices = source.parse_json("[" + ",".join(lines) + "]")
     except ValueError:
@@ -59,8 +55,7 @@ def read(source: Source, given: Given) -> Recorded:
 
 def _lenses(source: Source, frames: int) -> FloatArray:
     """Normalised intrinsics (F, 4) from one line `[fx fy cx cy]` for all frames, or one for each."""
-    lines, numbers = number_lines(source)
-    where: Where = lambda index: f"line {numbers[index]}"  # noqa: E731
+    lines, where = number_lines(source)
     words = [line.replace("[", " ").replace("]", " ").replace(",", " ").split() for line in lines]
     values = check_normalised(source, numbers_of(source, words, 4, "Spatia's intrinsics", where), where)
     if len(values) not in (1, frames):

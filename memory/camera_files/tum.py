@@ -27,7 +27,7 @@ def recognises(source: Source) -> bool:
 def read(source: Source, given: Given) -> Recorded:
     values, where = number_table(source, 0, COLUMNS, "TUM")
     poses = quaternion_poses(source, values[:, 1:4], values[:, 4:], where)
-    fps = stated_rate(source.lines[0].split())
+    fps = stated_rate(source.beginning[0].split())
     return Recorded(poses, None, rising(source, values[:, 0], where), _TICK, fps, where=where)
 
 
@@ -40,7 +40,7 @@ def write(trajectory: Trajectory, path: Path, size: Size) -> dict[Path, str]:
 
 
 def _all_have(source: Source, columns: int) -> bool:
-    rows = list(first_rows(source))
+    rows = first_rows(source)
     return bool(rows) and all(is_numeric(row, columns) for row in rows)
 
 

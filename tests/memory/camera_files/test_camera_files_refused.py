@@ -432,8 +432,8 @@ def test_files_are_bounded_before_they_are_parsed(put: Put, monkeypatch: pytest.
     with pytest.raises(CameraFileError, match="it has more than 400 bytes of JSON"):
         read_trajectory(put(SAMPLES["MotionCtrl"](POSES, LENS)))
     monkeypatch.setattr(source, "MAX_JSON_BYTES", 10**6)
-    monkeypatch.setattr(source, "_MAX_JSON_LISTS", 5)
-    with pytest.raises(CameraFileError, match="it holds more than 1000000 cameras can need"):
+    monkeypatch.setattr(source, "MAX_PARSED_BYTES", 500)
+    with pytest.raises(CameraFileError, match="its 72 values are more than 1000000 cameras can need"):
         read_trajectory(put(SAMPLES["MotionCtrl"](POSES, LENS)))
 
 
