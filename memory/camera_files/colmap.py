@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from pathlib import Path
 
 import numpy as np
@@ -24,8 +23,6 @@ FOCAL_TWICE = {"PINHOLE", "OPENCV", "FULL_OPENCV"}
 FOCAL_ONCE = {"SIMPLE_PINHOLE", "SIMPLE_RADIAL", "RADIAL"}
 WIDE = {"OPENCV_FISHEYE", "SIMPLE_RADIAL_FISHEYE", "RADIAL_FISHEYE", "THIN_PRISM_FISHEYE", "RAD_TAN_THIN_PRISM_FISHEYE",
         "FOV"}  # fmt: skip
-
-_log = logging.getLogger(__name__)
 
 
 def recognises(source: Source) -> bool:
@@ -101,7 +98,7 @@ def _lens(source: Source, words: list[str], place: str, given: Given) -> FloatAr
     width, height, *numbers = map(float, words[2:])
     focal = [numbers[0], *numbers[:3]] if once else numbers[:4]
     if any(numbers[len(focal) - once :]):
-        _log.info("%s, %s: lens distortion is left out.", source.name, place)
+        source.tell("Its lens distortion is left out.")
     (lens,) = from_pixels(source, np.array([focal]), lambda index: place, np.array([[width, height]]))
     return np.asarray(lens, dtype=np.float64)
 

@@ -33,13 +33,15 @@ class Recorded:
 class Given:
     """What the caller says: the camera to pick, the file of intrinsics, and what stands in for a silent file.
 
-    ``fov`` (horizontal, degrees) and ``aspect`` (width / height) are 0 where the file's own, or the default, is meant.
+    ``fov`` (horizontal, degrees), ``aspect`` (width / height) and ``fps`` are 0 where the file's own, or the default,
+    is meant.
     """
 
     camera: str = ""
     intrinsics: Source | None = None
     fov: float = 0.0
     aspect: float = 0.0
+    fps: float = 0.0
 
 
 Size = tuple[int, int]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import math
 from collections.abc import Callable
 from pathlib import Path
@@ -21,8 +20,6 @@ from .poses import FLIP_YZ, FROM_Z_UP, Where, rigid_poses
 from .source import MAX_POSES, Source
 
 DISTORTION = ("k1", "k2", "k3", "k4", "p1", "p2")
-
-_log = logging.getLogger(__name__)
 
 
 def recognises(source: Source) -> bool:
@@ -71,7 +68,7 @@ def _lenses(
         source.refuse(f"its camera_model {model or 'fisheye'} is no flat picture's", "Set fov, or undistort the "
                       "pictures")  # fmt: skip
     if any(document.get(name) not in (None, 0, 0.0) for name in DISTORTION):
-        _log.info("%s: lens distortion is left out.", source.name)
+        source.tell("Its lens distortion is left out.")
     entry = _entries(source, document, frames, where)
     focal = entry("fl_x")
     width, height = entry("w"), entry("h")

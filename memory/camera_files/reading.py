@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import math
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -13,10 +15,11 @@ from .layout import Given, Layout, Recorded
 from .layouts import layout_named, recognised
 from .lens import chosen
 from .source import MAX_POSES, Source, sibling
-from .times import even_rate, evenly, mean_rate
+from .times import DEFAULT_FPS, even_rate, evenly, usual_rate
 
-DEFAULT_FPS = 24.0
 AUTO = "auto"
+
+_log = logging.getLogger(__name__)
 
 
 def read_trajectory(
@@ -28,6 +31,7 @@ def read_trajectory(
     aspect: float = 0.0,
     camera: str = "",
     intrinsics: Path | None = None,
+    tell: Callable[[str], None] = _log.info,
 ) -> Trajectory:
     """The camera path in a file, in our convention: camera-to-world, OpenCV axes, normalised intrinsics.
 
@@ -41,7 +45,11 @@ def read_trajectory(
     ``path`` may be the folder of a COLMAP model, or of a project with one in sparse/0.
 
     Positions stay where the file has them, however far from the origin: use ``Trajectory.after`` to move the path.
-    Uneven times are made even along splines that do not swing out, with as many frames as before if ``fps`` is 0.
+    Uneven times are made even along splines that do not swing out; if ``fps`` is 0, with as many frames as before, and
+    those that were lost.
+
+    ``tell`` gets a sentence for each thing that was put right, left out or assumed: sorted or lost cameras, times in
+    another unit, a lens that contradicts itself.
 
     Raises ``CameraFileError``, a ``ValueError``, that names the line or frame, the value and the cure.
     """
@@ -54,14 +62,18 @@ def read_trajectory(
         path = model_in(path) or path
     source = Source(path)
     found = recognised(source) if layout == AUTO else layout_named(layout)
-    given = Given(camera.strip(), _second(source, found, intrinsics), fov, aspect)
+    given = Given(camera.strip(), _second(source, found, intrinsics), fov, aspect, fps)
     if given.camera and not found.cameras:
         source.refuse(
             f"a file of {found.name} has one camera, and {given.camera!r} was asked for", "Leave camera empty"
         )
     recorded = found.read(source, given)
     lenses = chosen(recorded.intrinsics, len(recorded.poses), fov, aspect)
-    return _paced(source, recorded, lenses, fps)
+    result = _paced(source, recorded, lenses, fps)
+    for one in (source, given.intrinsics):
+        for sentence in one.told if one is not None else ():
+            tell(sentence)
+    return result
 
 
 def _paced(source: Source, recorded: Recorded, lenses: np.ndarray, fps: float) -> Trajectory:
@@ -70,7 +82,8 @@ def _paced(source: Source, recorded: Recorded, lenses: np.ndarray, fps: float) -
     if times is not None and len(times) > 1:
         even = even_rate(times, recorded.tick, own)
         if not even:
-            rate = fps or own or mean_rate(times)
+            rate = fps or own or usual_rate(times)
+            source.tell(f"Its times are uneven: the path is made even, at {rate:.4g} frames a second.")
             return Trajectory(*evenly(source, times, poses, lenses, rate), rate, name)
         own = even
     path = Trajectory(poses, lenses, own or fps or DEFAULT_FPS, name)

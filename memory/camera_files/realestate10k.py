@@ -6,16 +6,18 @@ from pathlib import Path
 
 import numpy as np
 
+from ..cameras.camera import FloatArray
 from ..cameras.trajectory import Trajectory
 from .layout import Given, Layout, Recorded, Size
 from .lens import check_normalised
 from .numbers import first_rows, is_number, is_numeric, number_table
 from .poses import inverse, rigid_poses
 from .source import Source
-from .times import rising
+from .times import DEFAULT_FPS, among, found, in_order, seconds
 
 COLUMNS = 19
-_MICROSECOND = 1e-6
+_FRAMES = 8.0
+"""A step from one camera to the next that is too short for a time, in milliseconds too: 125 cameras a second."""
 
 
 def recognises(source: Source) -> bool:
@@ -30,13 +32,35 @@ def recognises(source: Source) -> bool:
 def read(source: Source, given: Given) -> Recorded:
     title = source.beginning[0].split()
     values, where = number_table(source, 0 if is_numeric(title, COLUMNS) else 1, COLUMNS, "RealEstate10K")
-    poses = inverse(rigid_poses(source, values[:, 7:].reshape(-1, 3, 4), where))
-    lenses = check_normalised(source, values[:, 1:5], where)
     stamps = values[:, 0]
-    if (stamps == stamps[0]).all():
-        return Recorded(poses, lenses, fps=stated_rate(title), where=where)
-    times = rising(source, stamps * _MICROSECOND, where)
-    return Recorded(poses, lenses, times, _MICROSECOND, stated_rate(title), where=where)
+    fps = stated_rate(title)
+    if _no_times(stamps):
+        chosen, times, unit = found(source, values[:, 1:]), None, 0.0
+    else:
+        chosen = in_order(source, stamps, values[:, 1:], where)
+        times, unit, fps = _times(source, stamps[chosen], fps, given)
+    values, where = values[chosen], among(where, chosen)
+    poses = inverse(rigid_poses(source, values[:, 7:].reshape(-1, 3, 4), where))
+    return Recorded(poses, check_normalised(source, values[:, 1:5], where), times, unit, fps, where=where)
+
+
+def _no_times(stamps: FloatArray) -> bool:
+    return bool((stamps == stamps[0]).all())
+
+
+def _times(source: Source, stamps: FloatArray, fps: float, given: Given) -> tuple[FloatArray | None, float, float]:
+    """Seconds of rising ``stamps`` (F,), their rounding and the frame rate, 0 where the file does not say it.
+
+    Whole numbers less than `_FRAMES` apart are numbers of frames, whose rate the file does not hold.
+    """
+    steps = np.diff(stamps)
+    if len(steps) and float(np.median(steps)) < _FRAMES and (stamps == np.round(stamps)).all():
+        rate = fps or given.fps or DEFAULT_FPS
+        source.tell(f"Its first column counts frames, not microseconds: they run at {rate:g} a second, set fps for "
+                    "another rate.")  # fmt: skip
+        return (None, 0.0, fps) if (steps == steps[0]).all() else ((stamps - stamps[0]) / rate, 0.0, rate)
+    times, unit = seconds(source, stamps, "microseconds")
+    return times, unit, fps
 
 
 def write(trajectory: Trajectory, path: Path, size: Size) -> dict[Path, str]:

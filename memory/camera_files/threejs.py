@@ -14,7 +14,7 @@ from .lens import DEFAULT_ASPECT
 from .numbers import json_array
 from .poses import FLIP_YZ, Where, frame, quaternion_poses, refuse_numbers, rigid_poses
 from .source import MAX_POSES, Source
-from .times import rising
+from .times import among, timed
 
 LISTS = ("cameras", "keyframes", "frames")
 WRAPS = ("camera", "camera_info", "object")
@@ -45,13 +45,13 @@ def read(source: Source, given: Given) -> Recorded:
             source.refuse("it is no camera", "Write position with target or quaternion", frame(index))
         if str(camera.get("cameraType", camera.get("type", ""))).lower().startswith("ortho"):
             source.refuse("the camera is orthographic", "Switch the 3D view to a perspective camera", frame(index))
-    poses = _poses(source, cameras, frame)
-    times = None
+    times: FloatArray | None = None
+    where: Where = frame
     if all(isinstance(camera, dict) and "time" in camera for camera in cameras):
         stamps = json_array(source, field_of_frames(source, cameras, "time", frame), (), "time", frame)
-        refuse_numbers(source, stamps[:, None])
-        times = rising(source, stamps, frame)
-    return Recorded(poses, _lenses(source, cameras, given), times, _TICK)
+        chosen, times, _ = timed(source, stamps, stamps[:, None], "seconds", frame)
+        cameras, where = [cameras[index] for index in chosen], among(frame, chosen)
+    return Recorded(_poses(source, cameras, where), _lenses(source, cameras, given), times, _TICK, where=where)
 
 
 def _listed(document: object) -> list[object]:

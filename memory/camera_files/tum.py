@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +14,11 @@ from .numbers import first_rows, is_numeric, number_table
 from .poses import quaternion_poses
 from .realestate10k import rate_line, stated_rate
 from .source import Source
-from .times import rising
+from .times import among, timed
 
 COLUMNS = 8
+_NAMES = re.compile(r"[\s,;]+|\[[^\]]*\]|\([^)]*\)")
+_LETTER = re.compile(r"(?:q|quat|quaternion|rot|rotation|orientation|q_?rs)?[_.]?([wxyz])")
 _TICK = 1e-4
 """Seconds: recordings of TUM write four decimals."""
 
@@ -26,9 +29,25 @@ def recognises(source: Source) -> bool:
 
 def read(source: Source, given: Given) -> Recorded:
     values, where = number_table(source, 0, COLUMNS, "TUM")
-    poses = quaternion_poses(source, values[:, 1:4], values[:, 4:], where)
+    order = _order(source)
+    chosen, times, unit = timed(source, values[:, 0], values[:, 1:], "seconds", where)
+    where = among(where, chosen)
+    poses = quaternion_poses(source, values[chosen, 1:4], values[chosen][:, order], where)
     fps = stated_rate(source.beginning[0].split())
-    return Recorded(poses, None, rising(source, values[:, 0], where), _TICK, fps, where=where)
+    return Recorded(poses, None, times, _TICK if unit == 1.0 else unit, fps, where=where)
+
+
+def _order(source: Source) -> list[int]:
+    """The columns of the quaternion as x y z w: w is the last, unless a comment before the rows names another order."""
+    for line in source.beginning:
+        if line.strip() and not line.lstrip().startswith("#"):
+            break
+        names = [word for word in _NAMES.split(line.strip().lstrip("#% ").lower()) if word]
+        letters = [match[1] for match in map(_LETTER.fullmatch, names[-4:]) if match]
+        if sorted(letters) == list("wxyz") and len(names) >= COLUMNS - 1 and letters != list("xyzw"):
+            source.tell(f"Its quaternions are read in the order that its first lines name: {' '.join(letters)}.")
+            return [4 + letters.index(letter) for letter in "xyzw"]
+    return [4, 5, 6, 7]
 
 
 def write(trajectory: Trajectory, path: Path, size: Size) -> dict[Path, str]:

@@ -130,6 +130,7 @@ class LoadTrajectory(io.ComfyNode):
         memory: MemoryState | None = None,
     ) -> io.NodeOutput:
         rate, shape = rate_and_aspect(memory)
+        notes: list[str] = []
         path = read_trajectory(
             camera_file(file),
             layout=layout,
@@ -138,6 +139,7 @@ class LoadTrajectory(io.ComfyNode):
             aspect=aspect or shape,
             camera=camera,
             intrinsics=None if intrinsics == BESIDE else camera_file(intrinsics, "intrinsics"),
+            tell=notes.append,
         )
         if first_frame >= len(path):
             raise ValueError(
@@ -146,5 +148,5 @@ class LoadTrajectory(io.ComfyNode):
             )
         path = path[first_frame : first_frame + frames if frames else len(path)].scaled(scale)
         path = placed(path, begins, memory)
-        say(cls, figures(path))
+        say(cls, ". ".join([figures(path), " ".join(notes)]) if notes else figures(path))
         return io.NodeOutput(path, len(path))

@@ -130,17 +130,6 @@ WRONG: dict[str, tuple[str, Files, str]] = {
         "a.txt, line 2: the quaternion [0.0, 0.0, "
         "0.0, 0.0] (x y z w) has the length 0, expected 1. Check the order of the columns",
     ),
-    "time stands": (
-        "auto",
-        changed("TUM", r"^1305031098.0333", "1305031098.0000"),
-        "walk.tum, line 3: the time 1305031098 is not after the one before, 1305031098. Sort the cameras",
-    ),
-    "time is nan": ("auto", changed("TUM", r"^1305031098.0333", "nan"), "line 3: the time nan is not a finite number"),
-    "time turns back": (
-        "auto",
-        changed("RealEstate10K", r"^41000 ", "900 "),
-        "line 3: the time 0.0009 is not after the one before, 0.001. Sort",
-    ),
     "lens in pixels": (
         "auto",
         changed("RealEstate10K", r"0\.5 0\.5 0\.0", "416.0 240.0 0.0"),
