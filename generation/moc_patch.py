@@ -20,6 +20,7 @@ from ..kernels import MocLayout, MocSettings, expectation, implementation_for, m
 from .moc_layout import is_described
 from .moc_record import RECORD_KEY, RoutingRecord, step_now
 from .segment import LAYOUT_KEY
+from .untraced import untraced
 
 log = logging.getLogger(__name__)
 
@@ -53,7 +54,7 @@ def routed_model(model: Any, options: RoutingOptions) -> Any:
     host_options = patched.model_options["transformer_options"] = dict(
         patched.model_options.get("transformer_options", {})
     )
-    host_options[OVERRIDE] = routing_override(options, host_options.get(OVERRIDE))
+    host_options[OVERRIDE] = untraced(routing_override(options, host_options.get(OVERRIDE)))
     return patched
 
 

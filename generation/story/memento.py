@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from ..moc_layout import FirstCall
+from ..untraced import untraced
 from ..wan.options import NOISED
 from ..wan.timesteps import noised
 from .places import check_whole, rotary, told_blocks
@@ -69,7 +70,7 @@ def join_memory(executor: Any, x: Tensor, timestep: Tensor, context: Tensor, cli
             frame = -(-height // network.patch_size[1]) * -(-width // network.patch_size[2])
             text = context.shape[1]
             context = torch.cat([context, subject[0].to(context)], dim=1)
-            split = split_attention(frame, count * frame, text, options.get(OVERRIDE))
+            split = untraced(split_attention(frame, count * frame, text, options.get(OVERRIDE)))
             options = {**options, OVERRIDE: split}
         options = told_blocks(options, len(network.blocks), lambda given: _told(given, turned))
     result: Tensor = executor(x, timestep, context, clip, concat, options, **conds)
@@ -112,4 +113,4 @@ def split_text(attend: Attention, q: Tensor, k: Tensor, v: Tensor, subject: int,
 
 
 def _told(given: dict[str, Any], turned: Tensor) -> dict[str, Any]:
-    return {**given, "pe": turned, "transformer_options": {**given["transformer_options"], CALL: FirstCall()}}
+    return {**given, "pe": turned, "transformer_options": {**(given.get("transformer_options") or {}), CALL: FirstCall()}}

@@ -64,3 +64,42 @@ def test_inductor_s_own_code_makes_the_same(wan: Any, name: str) -> None:
         expected = wan.step(model, wan.prepared(model, segment))
         assert torch.allclose(wan.step(fast, wan.prepared(fast, segment)), expected, atol=1e-4)
     assert frames_compiled() > 0
+
+
+def as_memento(model: Any) -> Any:
+    from scene_memory.generation.story.options import StoryOptions, with_story
+
+    random = torch.Generator().manual_seed(8)
+    subject, none = (torch.randn(1, 4, 256, generator=random) for _ in range(2))
+    return with_story(model, StoryOptions("Memento", subject=subject, no_subject=none))
+
+
+def routed(model: Any) -> Any:
+    from scene_memory.generation.moc_patch import RoutingOptions, routed_model
+    from scene_memory.kernels import MocSettings
+
+    return routed_model(model, RoutingOptions(MocSettings(top_k=1)))
+
+
+@pytest.mark.parametrize("patched", [as_memento, routed])
+def test_attention_that_we_replace_is_the_same_compiled(wan: Any, patched: Any, backend: str = "eager") -> None:
+    """The first attention of a block is told from the second by a mark that is used up: nothing that a trace may keep.
+    Two levels of noise and two segments, so that what was traced once is used again."""
+    plain = wan.model(A14B)
+    model = patched(plain)
+    fast = compiled(model, backend)
+    begins = wan.segment(model, context=0, begins=True).begins_with
+    for given in segments(wan, model)[1:]:
+        segment = replace(given, begins_with=begins)
+        usual, expected, made = (
+            wan.step(one, wan.prepared(one, segment), steps=(0.9, 0.7, 0.4)) for one in (plain, model, fast)
+        )
+        assert (usual - expected).abs().max() > 0.05
+        assert torch.allclose(made, expected, atol=1e-4)
+    assert frames_compiled() > 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("patched", [as_memento, routed])
+def test_attention_that_we_replace_is_the_same_with_inductor(wan: Any, patched: Any) -> None:
+    test_attention_that_we_replace_is_the_same_compiled(wan, patched, "inductor")
