@@ -68,7 +68,10 @@ def with_described_blocks(transformer_options: Options, layout: MocLayout, block
 
 def _marking(before: Callable[..., Any] | None) -> Callable[..., Any]:
     def block(given: dict[str, Any], more: dict[str, Any]) -> Any:
-        marked = {**given, "transformer_options": {**(given.get("transformer_options") or {}), ROUTABLE_KEY: FirstCall()}}
+        marked = {
+            **given,
+            "transformer_options": {**(given.get("transformer_options") or {}), ROUTABLE_KEY: FirstCall()},
+        }
         return before(marked, more) if before else more["original_block"](marked)
 
     return block

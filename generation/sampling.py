@@ -37,9 +37,9 @@ def sample(
     """
     noise = comfy.sample.prepare_noise(prepared.latent, seed)
     latent, done = prepared.latent, 0
-    for one, levels in passes(prepared.model or model, prepared, sigmas):
+    for one, levels, scale in passes(prepared.model or model, prepared, sigmas, cfg):
         fresh = torch.zeros_like(noise) if done else noise
-        latent = _sampled(one, prepared, latent, fresh, sampler, levels, cfg, seed, done, on_step)
+        latent = _sampled(one, prepared, latent, fresh, sampler, levels, scale, seed, done, on_step)
         done += len(levels) - 1
     latent = pictures_of(latent)
     check_latent(latent, model_kind(model), prepared)
@@ -52,13 +52,15 @@ def pictures_of(latent: Tensor) -> Tensor:
     return latent.unbind()[0] if latent.is_nested else latent
 
 
-def passes(model: Any, prepared: Prepared, sigmas: Tensor) -> list[tuple[Any, Tensor]]:
-    """Which MODEL samples which noise levels: one of a pair those that begin below its boundary."""
+def passes(model: Any, prepared: Prepared, sigmas: Tensor, cfg: float) -> list[tuple[Any, Tensor, float]]:
+    """Which MODEL samples which noise levels with which cfg: one of a pair those that begin below its boundary, or from
+    its step on."""
     if prepared.low_noise is None:
-        return [(model, sigmas)]
-    high = int((sigmas[:-1] >= prepared.boundary).sum())
-    parts = [(model, sigmas[: high + 1]), (prepared.low_noise, sigmas[high:])]
-    return [(one, levels) for one, levels in parts if len(levels) > 1]
+        return [(model, sigmas, cfg)]
+    high = prepared.switch_step or int((sigmas[:-1] >= prepared.boundary).sum())
+    low_cfg = cfg if prepared.low_noise_cfg is None else prepared.low_noise_cfg
+    parts = [(model, sigmas[: high + 1], cfg), (prepared.low_noise, sigmas[high:], low_cfg)]
+    return [part for part in parts if len(part[1]) > 1]
 
 
 def _sampled(

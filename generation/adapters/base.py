@@ -18,7 +18,8 @@ class Prepared:
     """One sampling pass: conditioning that carries the segment, and the latent to fill.
 
     mask: 1 where the latent is to be made, 0 where it is known; None where all is to be made. model: the MODEL to
-    sample, None for the artist's own. low_noise: a MODEL that goes on from where the noise level is below ``boundary``.
+    sample, None for the artist's own. low_noise: a MODEL that goes on from where the noise level is below ``boundary``,
+    or from the step ``switch_step`` where that is not 0, with a cfg of its own if ``low_noise_cfg`` says one.
     in_front, behind: latent frames before the segment's first and after its last that are cut off before anything is
     decoded.
     """
@@ -30,6 +31,8 @@ class Prepared:
     model: Any = None
     low_noise: Any = None
     boundary: float = 0.0
+    switch_step: int = 0
+    low_noise_cfg: float | None = None
     in_front: int = 0
     behind: int = 0
 

@@ -55,7 +55,7 @@ class MementoAdapter(StoryMemAdapter):
             latent=in_front_of(latent, front.shape[2]),
             model=with_memory(model),
             low_noise=None if options.low_noise is None else with_memory(options.low_noise),
-            boundary=options.boundary,
+            **options.pair,
             in_front=front.shape[2],
         )
 

@@ -51,7 +51,7 @@ class StoryMemAdapter(WanAdapter):
         self, model: Any, positive: Conditioning, negative: Conditioning | None, segment: Segment, vae: Any = None
     ) -> Prepared:
         options = options_of(model)
-        check_pair(self, options)
+        check_pair(self, options, negative)
         check_vae(self, vae)
         check_conditioning(model, positive, negative)
         return self._ready(model, positive, negative, segment, vae)
@@ -74,7 +74,7 @@ class StoryMemAdapter(WanAdapter):
             latent=in_front_of(latent, count),
             model=placed,
             low_noise=low,
-            boundary=options.boundary,
+            **options.pair,
             in_front=count,
         )
 

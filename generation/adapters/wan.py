@@ -65,7 +65,7 @@ class WanAdapter(Adapter):
         self, model: Any, positive: Conditioning, negative: Conditioning | None, segment: Segment, vae: Any = None
     ) -> Prepared:
         options = options_of(model)
-        check_pair(self, options)
+        check_pair(self, options, negative)
         check_vae(self, vae)
         check_conditioning(model, positive, negative)
         start = start_of(self.family, vae, len(segment), segment.width, segment.height, segment.begins_with)
@@ -88,7 +88,7 @@ class WanAdapter(Adapter):
             mask=start.mask,
             model=sampled,
             low_noise=low,
-            boundary=options.boundary,
+            **options.pair,
         )
 
     def _more_values(self, model: Any, segment: Segment) -> dict[str, Any]:
@@ -148,10 +148,15 @@ def routed_like(low: Any, high: Any) -> Any:
     return routed
 
 
-def check_pair(adapter: WanAdapter, options: WanOptions) -> None:
-    """Refuses a second MODEL of another family."""
+def check_pair(adapter: WanAdapter, options: WanOptions, negative: Conditioning | None) -> None:
+    """Refuses a second MODEL of another family, and a cfg of its own without anything to steer away from."""
     if options.low_noise is None:
         return
+    if options.low_noise_cfg not in (0.0, 1.0) and negative is None:
+        raise ValueError(
+            f"low_noise_cfg is {options.low_noise_cfg:g}, but nothing is connected to 'negative', which it steers away "
+            "from. Connect a CLIP Text Encode there, or use low_noise_cfg 1."
+        )
     other = family_of(options.low_noise)
     if other != adapter.family:
         kind = other.name if other is not None else type(options.low_noise.model).__name__

@@ -30,7 +30,7 @@ class WanVaceAdapter(WanAdapter):
         self, model: Any, positive: Conditioning, negative: Conditioning | None, segment: Segment, vae: Any = None
     ) -> Prepared:
         options = options_of(model)
-        check_pair(self, options)
+        check_pair(self, options, negative)
         check_vae(self, vae)
         check_conditioning(model, positive, negative)
         size = segment.width, segment.height
@@ -44,6 +44,6 @@ class WanVaceAdapter(WanAdapter):
             negative=None if negative is None else with_conditions(negative, values, {}),
             latent=torch.cat([front, latent], dim=2),
             low_noise=options.low_noise,
-            boundary=options.boundary,
+            **options.pair,
             in_front=count,
         )

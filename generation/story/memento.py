@@ -113,4 +113,8 @@ def split_text(attend: Attention, q: Tensor, k: Tensor, v: Tensor, subject: int,
 
 
 def _told(given: dict[str, Any], turned: Tensor) -> dict[str, Any]:
-    return {**given, "pe": turned, "transformer_options": {**(given.get("transformer_options") or {}), CALL: FirstCall()}}
+    return {
+        **given,
+        "pe": turned,
+        "transformer_options": {**(given.get("transformer_options") or {}), CALL: FirstCall()},
+    }

@@ -23,6 +23,8 @@ class WanOptions:
     positions: places in time (RoPE) of the context frames.
     blank_negative: the negative prompt sees blank frames in place of the context, as Phantom's does.
     low_noise, boundary: a second MODEL that goes on where the noise level has fallen below the boundary (0..1).
+    switch_step: instead, the step with which the second MODEL begins, counted from 0; 0 goes by the boundary.
+    low_noise_cfg: cfg of the second MODEL; 0 takes the first one's.
     clip_vision: encodes each segment's first picture, for Wan 2.1 image to video.
     camera_scale: how far Fun Camera goes for one scene unit.
     """
@@ -32,6 +34,8 @@ class WanOptions:
     blank_negative: bool = False
     low_noise: Any = None
     boundary: float = 0.875
+    switch_step: int = 0
+    low_noise_cfg: float = 0.0
     clip_vision: Any = None
     camera_scale: float = 1.0
 
@@ -41,6 +45,16 @@ class WanOptions:
                 raise ValueError(f"{name} is {given!r}: expected one of {', '.join(known)}. Use {AUTO}.")
         if not 0.0 < self.boundary < 1.0:
             raise ValueError(f"boundary is {self.boundary:g}: it must lie between 0 and 1. Use 0.875, or 0.9 for I2V.")
+        if self.switch_step < 0:
+            raise ValueError(f"switch_step is {self.switch_step}: steps are counted from 0. Use 0 for the boundary.")
+        if not 0.0 <= self.low_noise_cfg < float("inf"):
+            raise ValueError(f"low_noise_cfg is {self.low_noise_cfg:g}: it must be 0 or more. Use 0 for the same cfg.")
+
+    @property
+    def pair(self) -> dict[str, Any]:
+        """How the pair shares the steps, by the names of ``Prepared``."""
+        cfg = self.low_noise_cfg or None
+        return {"boundary": self.boundary, "switch_step": self.switch_step, "low_noise_cfg": cfg}
 
 
 def with_options(model: Any, options: WanOptions) -> Any:

@@ -89,6 +89,25 @@ class WanMemoryOptions(io.ComfyNode):
                     tooltip="For Echo-Memory's weights: their file once more. It holds layers for the camera path, "
                     "which Load Diffusion Model leaves out. Recommended: none for all other models.",
                 ),
+                io.Int.Input(
+                    "switch_step",
+                    default=0,
+                    min=0,
+                    max=1000,
+                    optional=True,
+                    tooltip="The low noise model takes over after so many steps, whatever the noise; 0 goes by the "
+                    "boundary. Recommended: 0; 2 for LoRAs that make a picture in 4 steps.",
+                ),
+                io.Float.Input(
+                    "low_noise_cfg",
+                    default=0.0,
+                    min=0.0,
+                    max=30.0,
+                    step=0.1,
+                    optional=True,
+                    tooltip="cfg of the low noise model; 0 takes that of Shot Generator. Recommended: 0; 1 where only the "
+                    "low noise model has a LoRA for few steps.",
+                ),
             ],
             outputs=[
                 io.Model.Output(tooltip="The model with these options, for MoC Sparse Sampler or Shot Generator.")
@@ -107,6 +126,8 @@ class WanMemoryOptions(io.ComfyNode):
         low_noise_model: Any = None,
         clip_vision: Any = None,
         camera_layers: str = NO_FILE,
+        switch_step: int = 0,
+        low_noise_cfg: float = 0.0,
     ) -> io.NodeOutput:
         if family_of(model) is None:
             raise ValueError(
@@ -119,6 +140,8 @@ class WanMemoryOptions(io.ComfyNode):
             blank_negative=blank_negative,
             low_noise=low_noise_model,
             boundary=boundary,
+            switch_step=switch_step,
+            low_noise_cfg=low_noise_cfg,
             clip_vision=clip_vision,
             camera_scale=camera_scale,
         )

@@ -116,6 +116,8 @@ def test_every_option_and_the_second_model_count_for_what_is_made_again(wan: Any
         plain,
         {"low_noise": wan.model(HIGH)},
         {**plain, "boundary": 0.9},
+        {**plain, "switch_step": 2},
+        {**plain, "low_noise_cfg": 1.0},
         {**plain, "times": "clean"},
         {**plain, "positions": "true time"},
         {**plain, "blank_negative": True},
@@ -135,7 +137,64 @@ def test_the_second_model_takes_over_below_the_boundary(comfy: Path, boundary: f
 
     sigmas = torch.tensor([1.0, 0.95, 0.8, 0.4, 0.0])
     ready = Prepared([], None, torch.zeros(1), low_noise="low", boundary=boundary)
-    found = {name: len(levels) - 1 for name, levels in passes("high", ready, sigmas)}
+    found = {name: len(levels) - 1 for name, levels, _ in passes("high", ready, sigmas, 1.0)}
     assert (found.get("high", 0), found.get("low", 0)) == steps
-    joined = torch.cat([levels[:-1] for _, levels in passes("high", ready, sigmas)])
+    joined = torch.cat([levels[:-1] for _, levels, _ in passes("high", ready, sigmas, 1.0)])
     assert torch.equal(joined, sigmas[:-1])
+
+
+@pytest.mark.parametrize(("step", "cfg", "expected"), [
+    (0, None, [("high", 3, 3.5), ("low", 1, 3.5)]),
+    (2, None, [("high", 2, 3.5), ("low", 2, 3.5)]),
+    (2, 1.0, [("high", 2, 3.5), ("low", 2, 1.0)]),
+    (9, 1.0, [("high", 4, 3.5)]),
+])  # fmt: skip
+def test_a_pair_changes_over_at_a_step_and_each_half_has_its_cfg(
+    comfy: Path, step: int, cfg: float | None, expected: list[Any]
+) -> None:
+    """Shift 8 and four steps, as the recipes for 4-step LoRAs have it: the boundary alone would give three and one."""
+    from scene_memory.generation.adapters.base import Prepared
+    from scene_memory.generation.sampling import passes
+
+    even = torch.linspace(1.0, 0.0, 5)
+    sigmas = 8.0 * even / (1.0 + 7.0 * even)
+    ready = Prepared([], None, torch.zeros(1), low_noise="low", boundary=0.875, switch_step=step, low_noise_cfg=cfg)
+    found = passes("high", ready, sigmas, 3.5)
+    assert [(name, len(levels) - 1, scale) for name, levels, scale in found] == expected
+
+
+def test_a_pair_with_its_own_cfg_and_step_is_as_two_advanced_samplers(wan: Any) -> None:
+    """The host's own sampler, first with one model to a step, then with the other from there, each with its cfg."""
+    import comfy.samplers
+
+    from scene_memory.generation.wan.options import WanOptions, with_options
+
+    high, low = wan.model(HIGH), wan.model(LOW)
+    pair = with_options(high, WanOptions(low_noise=low, switch_step=2, low_noise_cfg=1.0))
+    segment = wan.segment(high, context=0, begins=True)
+    ready, steps = wan.prepared(pair, segment), (1.0, 0.95, 0.9, 0.5, 0.0)
+    made = wan.step(pair, ready, cfg=3.5, steps=steps)
+
+    def alone(model: Any, latent: Any, noise: Any, levels: tuple[float, ...], cfg: float) -> Any:
+        guider = comfy.samplers.CFGGuider(model)
+        guider.set_conds(ready.positive, ready.negative)
+        guider.set_cfg(cfg)
+        euler = comfy.samplers.sampler_object("euler")
+        return guider.sample(noise, latent, euler, torch.tensor(levels), disable_pbar=True, seed=11)
+
+    with torch.inference_mode():
+        noise = comfy.sample.prepare_noise(ready.latent, 11)
+        between = alone(high, ready.latent, noise, steps[:3], 3.5)
+        expected = alone(low, between, torch.zeros_like(noise), steps[2:], 1.0)
+    assert torch.equal(made, expected)
+    assert not torch.equal(made, wan.step(pair, ready, cfg=1.0, steps=steps))
+
+
+def test_a_cfg_of_the_low_half_needs_something_to_steer_away_from(wan: Any) -> None:
+    from scene_memory.generation.wan.options import WanOptions, with_options
+
+    high = wan.model(HIGH)
+    pair = with_options(high, WanOptions(low_noise=wan.model(LOW), low_noise_cfg=3.0))
+    segment = wan.segment(high, context=0, begins=True)
+    with pytest.raises(ValueError, match="low_noise_cfg is 3.*negative"):
+        wan.adapter(pair).prepare(pair, wan.positive, None, segment, wan.vae(pair))
