@@ -19,27 +19,58 @@ from .model_identity import latent_space
 
 log = logging.getLogger(__name__)
 
-KEPT = 64
-"""Frames whose encoded latents stay in RAM for the shot: the same ones are looked back at again and again."""
+MOST_BYTES = 256 * 1024 * 1024
+"""Of encoded latents that stay in RAM: 670 frames of 832 x 480 in Wan's VAE. Segments, shots and films look back at the
+same frames again and again, and a video VAE encodes about as slowly as it decodes."""
 
 Pixels = NDArray[np.uint8]
 ReadPixels = Callable[[MemoryState, Sequence[int] | NDArray[np.int64]], Pixels]
 
 
-class ContextLatents:
-    """Latents of past frames in the space of one VAE: read from the bank where they lie there, else encoded.
+class EncodedFrames:
+    """Latents (C, h, w) float32 by the space of the VAE, the id of the segment (which vouches for its pictures) and the
+    frame in it. Those that were looked at longest ago go first when there are more than ``most`` bytes of them."""
 
-    For the memories of one shot, each of which continues the one before.
+    def __init__(self, most: int) -> None:
+        self.most = most
+        self._kept: OrderedDict[tuple[str, str, int], Tensor] = OrderedDict()
+        self._bytes = 0
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+    def get(self, key: tuple[str, str, int]) -> Tensor | None:
+        found = self._kept.get(key)
+        if found is not None:
+            self._kept.move_to_end(key)
+        return found
+
+    def keep(self, key: tuple[str, str, int], latent: Tensor) -> None:
+        if key not in self._kept:
+            self._bytes += latent.nbytes
+        self._kept[key] = latent
+        while self._bytes > self.most and len(self._kept) > 1:
+            self._bytes -= self._kept.popitem(last=False)[1].nbytes
+
+
+_ENCODED = EncodedFrames(MOST_BYTES)
+
+
+class ContextLatents:
+    """Latents of past frames in the space of one VAE: read from the bank where they lie there, else encoded, and kept.
+
+    A VAE whose content cannot be told keeps them for the shot alone. ``encoded`` counts the pictures that went through
+    the VAE.
     """
 
     def __init__(self, vae: Any) -> None:
         self._vae = vae
-        self._coded: OrderedDict[int, Tensor] = OrderedDict()
+        self.encoded = 0
         try:
-            self.space = latent_space(vae)
+            self.space, self._kept = latent_space(vae), _ENCODED
         except NoIdentity as nothing:
             log.info("Latents are not kept beside the frames: %s.", nothing)
-            self.space = ""
+            self.space, self._kept = "", EncodedFrames(MOST_BYTES)
 
     def kept(self, latent: Tensor) -> NDArray[np.float16] | None:
         """What goes into the bank of a segment's latent (1, C, T, h, w): (C, T, h, w) float16, or nothing.
@@ -59,15 +90,14 @@ class ContextLatents:
         ours = np.flatnonzero([self._is_ours(state, int(owner)) for owner in state.segment_at(indices)])
         there = dict(zip(ours.tolist(), state.read_latents(indices[ours]), strict=True))
         frames = {place: torch.from_numpy(one.copy()) for place, one in there.items() if one is not None}
-        for place, index in enumerate(indices.tolist()):
-            if place not in frames and index in self._coded:
-                frames[place] = self._coded[index]
-                self._coded.move_to_end(index)
+        keys = [self._key(state, index) for index in indices.tolist()]
+        for place, key in enumerate(keys):
+            if place not in frames and (known := self._kept.get(key)) is not None:
+                frames[place] = known
         if missing := [place for place in range(len(indices)) if place not in frames]:
             for place, picture in zip(missing, pixels(state, indices[missing]), strict=True):
-                frames[place] = self._coded[int(indices[place])] = self._encoded(picture)
-        while len(self._coded) > KEPT:
-            self._coded.popitem(last=False)
+                frames[place] = self._encoded(picture)
+                self._kept.keep(keys[place], frames[place])
         return torch.stack([frames[place].float() for place in range(len(indices))], dim=1)[None]
 
     def _is_ours(self, state: MemoryState, segment: int) -> bool:
@@ -75,6 +105,11 @@ class ContextLatents:
         text = state.segments[segment].text
         return bool(self.space) and bool(text) and json.loads(text).get("latent_space") == self.space
 
+    def _key(self, state: MemoryState, index: int) -> tuple[str, str, int]:
+        segment = int(state.segment_at([index])[0])
+        return self.space, state.segments.id_of(segment), index - state.segments[segment].start
+
     def _encoded(self, picture: Pixels) -> Tensor:
+        self.encoded += 1
         latent: Tensor = self._vae.encode(torch.from_numpy(picture)[None].float() / 255).detach()
         return latent[0, :, 0].cpu()

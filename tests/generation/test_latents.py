@@ -28,6 +28,14 @@ class Counted:
         return state.read_frames(indices)
 
 
+@pytest.fixture(autouse=True)
+def nothing_encoded(comfy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Frames that another test has encoded are not known here."""
+    from scene_memory.generation import latents
+
+    monkeypatch.setattr(latents, "_ENCODED", latents.EncodedFrames(latents.MOST_BYTES))
+
+
 @pytest.fixture
 def pictures() -> np.ndarray:
     return np.random.default_rng(1).integers(0, 256, (6, 32, 32, 3), dtype=np.uint8)
@@ -103,14 +111,31 @@ def test_a_frame_that_comes_again_is_not_encoded_again_and_few_are_kept(
     vae = load_wan_vae(0)
     bank = Bank.create(tmp_path, "film")
     state = bank.append(bank.empty(), frames=pictures, trajectory=PATH, shot=0)
-    monkeypatch.setattr(latents, "KEPT", 3)
+    few = latents.EncodedFrames(3 * 16 * 4 * 4 * 4)
+    monkeypatch.setattr(latents, "_ENCODED", few)
     kept, read = latents.ContextLatents(vae), Counted()
     first = kept.read(state, np.array([0, 2, 4]), read)
     again = kept.read(state, np.array([2, 4, 5]), read)
     assert read.asked == [0, 2, 4, 5] and torch.equal(again[:, :, :2], first[:, :, 1:])
     assert torch.equal(again, coded_singly(vae, pictures[[2, 4, 5]]))
     kept.read(state, np.array([0]), read)
-    assert read.asked[-1] == 0 and len(kept._coded) == 3
+    assert read.asked[-1] == 0 and len(few) == 3 and kept.encoded == 5
+
+
+def test_another_shot_and_another_loading_of_the_bank_find_what_was_encoded(
+    load_wan_vae: Any, tmp_path: Path, pictures: np.ndarray
+) -> None:
+    from scene_memory.generation.latents import ContextLatents
+
+    bank = Bank.create(tmp_path, "film")
+    bank.append(bank.empty(), frames=pictures, trajectory=PATH, shot=0)
+    first, read = ContextLatents(load_wan_vae(0)), Counted()
+    expected = first.read(Bank.open(tmp_path, "film").load(), np.array([1, 3]), read)
+    again, other = ContextLatents(load_wan_vae(0)), ContextLatents(load_wan_vae(1))
+    state = Bank.open(tmp_path, "film").load()
+    assert torch.equal(again.read(state, np.array([3, 1]), read), expected.flip(2))
+    assert (again.encoded, read.asked) == (0, [1, 3])
+    assert not torch.equal(other.read(state, np.array([1, 3]), read), expected) and other.encoded == 2
 
 
 def test_what_float16_cannot_hold_is_not_kept(load_wan_vae: Any) -> None:
