@@ -17,6 +17,7 @@ from ..memory.bank.prepared import Prepared
 from ..memory.cameras.camera import FloatArray
 from ..memory.cameras.trajectory import Trajectory
 from ..memory.retrieval.distances import distances
+from ..memory.retrieval.encoded import NOTE
 from ..memory.retrieval.reasons import notes_of
 from ..memory.retrieval.retrieve import Retrieval
 from ..memory.retrieval.settings import RetrievalSettings
@@ -286,6 +287,7 @@ def _notes(shot: _Shot, retrieval: Retrieval | None) -> dict[str, Any]:
         "sigmas": [round(float(sigma), 6) for sigma in plan.sigmas],
         "strategy": shot.settings.strategy,
         **notes_of(retrieval.reasons if retrieval else ()),
+        **({NOTE: True} if shot.latents else {}),
     }
 
 

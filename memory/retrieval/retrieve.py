@@ -11,6 +11,7 @@ from ..cameras.camera import FloatArray
 from ..cameras.trajectory import Trajectory
 from ..state.state import MemoryState
 from .distances import Distances, distances
+from .encoded import encoded_frames, without_twins
 from .pool import Choice, Integers, Pool, Question, Usable
 from .reasons import Reason
 from .settings import RetrievalSettings
@@ -45,7 +46,8 @@ def retrieve(state: MemoryState, targets: Trajectory, settings: RetrievalSetting
 
     The most recent frame that may be used is always among them, then the pinned frames (the newest of them, if there
     are more than places); the others follow ``settings.strategy``. Frames that are excluded, superseded, dropped or of
-    strength 0 are never given. Fewer are returned when fewer fit the rule, and none from an empty memory. The same
+    strength 0 are never given. Where segments before have looked at frames as latents, these stand for others that show
+    the same (``encoded``). Fewer are returned when fewer fit the rule, and none from an empty memory. The same
     memory, path and settings give the same choice. Never looks at all frames.
     """
     given = _given(state, settings.k)
@@ -57,7 +59,7 @@ def retrieve(state: MemoryState, targets: Trajectory, settings: RetrievalSetting
     if question.count > 0:
         chosen += STRATEGIES[settings.strategy](question)
     near = int(question.candidate.sum()) if question.asked else len(question.pool) - len(given)
-    reasons = _reasons(state, settings, question, chosen, size.reach)
+    reasons = _reasons(state, settings, question, chosen, size)
     return Retrieval(_frozen([choice.index for choice in chosen]), reasons, near)
 
 
@@ -78,7 +80,7 @@ def _question(
 ) -> Question:
     views = np.unique(np.linspace(0, len(targets) - 1, TARGET_VIEWS).round().astype(np.int64))
     poses, lenses = targets.poses[views], targets.intrinsics[views]
-    near = _near(state, poses, lenses, size.reach, POOLS.get(settings.strategy, 0))
+    near = _near(state, poses, lenses, size, POOLS.get(settings.strategy, 0))
     pool = _pool(state, np.union1d(near, given))
     return Question(
         count=settings.k - len(given),
@@ -99,11 +101,21 @@ def _question(
     )
 
 
-def _near(state: MemoryState, poses: FloatArray, lenses: FloatArray, reach: float, limit: int) -> Integers:
-    """Usable frames near coming views (T, 4, 4) with lenses (T, 4), ascending, ``limit`` at most."""
+def _near(state: MemoryState, poses: FloatArray, lenses: FloatArray, size: Distances, limit: int) -> Integers:
+    """Usable frames near coming views (T, 4, 4) with lenses (T, 4), ascending, ``limit`` at most; of those that show
+    the same as a frame whose latent is known, that one."""
     if not limit:
         return np.zeros(0, dtype=np.int64)
-    return state.index.candidates(poses, lenses, reach=reach, limit=limit, usable=_usable(state))
+    usable = _usable(state)
+    near = state.index.candidates(poses, lenses, reach=size.reach, limit=limit, usable=usable)
+    if not (encoded := encoded_frames(state)):
+        return near
+    known = np.zeros(state.frames, dtype=np.bool_)
+    known[list(encoded)] = True
+    known_near = state.index.candidates(
+        poses, lenses, reach=size.reach, limit=limit // 2, usable=lambda frames: known[frames] & usable(frames)
+    )
+    return without_twins(state, near, known_near, size.scale)
 
 
 def _usable(state: MemoryState) -> Usable:
@@ -118,7 +130,7 @@ def _pool(state: MemoryState, indices: Integers) -> Pool:
 
 
 def _reasons(
-    state: MemoryState, settings: RetrievalSettings, question: Question, chosen: list[Choice], reach: float
+    state: MemoryState, settings: RetrievalSettings, question: Question, chosen: list[Choice], size: Distances
 ) -> tuple[Reason, ...]:
     """Why each was chosen, and what it saw, measured in 3-D whatever it was chosen by."""
     rows = np.asarray([choice.index for choice in chosen], dtype=np.int64)
@@ -126,7 +138,7 @@ def _reasons(
     if settings.strategy != "coverage":
         # What stands in the way is known from frames beside the chosen ones too: the same that coverage looks at.
         limit = POOLS["coverage"] if state.has_depth else 0
-        near = _near(state, question.targets, question.lenses, reach, limit)
+        near = _near(state, question.targets, question.lenses, size, limit)
         pool = _pool(state, np.union1d(near, rows))
         question = replace(question, pool=pool, given=())
     shares = question.seen.shares(np.searchsorted(pool.indices, rows).tolist()).max(axis=0)
