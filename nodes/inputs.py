@@ -18,6 +18,23 @@ def frame_rate(tooltip: str) -> io.Float.Input:
     return io.Float.Input("fps", default=8.0, min=1.0, max=120.0, step=1.0, tooltip=tooltip)
 
 
+def fixed_seed(tooltip: str, *, default: int = 0, most: int = 0xFFFFFFFF, optional: bool = False) -> io.Int.Input:
+    """A seed that stays until the artist changes it.
+
+    The page puts a *control after generate* beside every number called seed, and lets it draw another number after each
+    Run unless it is told otherwise: then the same graph, queued again, would find nothing of what it has made.
+    """
+    return io.Int.Input(
+        "seed",
+        default=default,
+        min=0,
+        max=most,
+        optional=optional,
+        control_after_generate=io.ControlAfterGenerate.fixed,
+        tooltip=tooltip,
+    )
+
+
 def side(name: str, tooltip: str) -> io.Int.Input:
     """A width or height in pixels; 0 leaves it to the node."""
     return io.Int.Input(name, default=0, min=0, max=4096, step=4, tooltip=tooltip)

@@ -11,6 +11,7 @@ from ...memory.retrieval.retrieve import retrieve
 from ...memory.retrieval.settings import RetrievalSettings
 from ...memory.retrieval.strategies import STRATEGIES
 from ...memory.state.state import MemoryState
+from ..inputs import fixed_seed
 from ..pictures import to_image
 from ..types import CATEGORY, SceneMemory, SceneRetriever, SceneTrajectory
 
@@ -46,13 +47,7 @@ class FovRetriever(io.ComfyNode):
                     "'pinned' takes only the newest frame and the pinned ones, as Story Keyframes marks them. The "
                     "rest is what they were compared with. Recommended: coverage.",
                 ),
-                io.Int.Input(
-                    "seed",
-                    default=0,
-                    min=0,
-                    max=0xFFFFFFFF,
-                    tooltip="Fixes the choice between frames that are equally good. Recommended: 0.",
-                ),
+                fixed_seed("Fixes the choice between frames that are equally good. Recommended: 0."),
                 io.Float.Input(
                     "depth",
                     default=defaults.depth,

@@ -13,6 +13,7 @@ from ...generation.adapters.base import Prepared
 from ...generation.moc_again import Sampling, SegmentAgain, find_segment, watch, watch_segment
 from ...generation.moc_record import RoutingRecord
 from ...memory.state.state import MemoryState
+from ..inputs import fixed_seed
 from ..pictures import to_image
 from ..types import CATEGORY, SceneMemory
 from .moc_drawing import Side, draw_layers, draw_map, draw_nothing
@@ -63,14 +64,7 @@ class MocRouting(io.ComfyNode):
                     optional=True,
                     tooltip="Frame of the memory whose segment is looked at; -1 is the newest. Recommended: -1.",
                 ),
-                io.Int.Input(
-                    "seed",
-                    default=0,
-                    min=0,
-                    max=0xFFFFFFFFFFFFFFFF,
-                    optional=True,
-                    tooltip="Only with a latent. Recommended: the sampler's.",
-                ),
+                fixed_seed("Only with a latent. Recommended: the sampler's.", most=0xFFFFFFFFFFFFFFFF, optional=True),
                 io.Float.Input(
                     "cfg",
                     default=1.0,

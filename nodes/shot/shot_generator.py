@@ -16,7 +16,7 @@ from ...memory.cameras.trajectory import Trajectory
 from ...memory.retrieval.settings import RetrievalSettings
 from ...memory.state.state import MemoryState
 from ..depth import NEAR_IS_WHITE, to_depth
-from ..inputs import depth_kind, depth_scale, side
+from ..inputs import depth_kind, depth_scale, fixed_seed, side
 from ..pictures import preview_picture
 from ..types import CATEGORY, SceneMemory, SceneRetriever, SceneTrajectory
 from .shot_video import ShotVideo
@@ -57,13 +57,10 @@ class ShotGenerator(io.ComfyNode):
                     tooltip="What to avoid; matters only with cfg above 1. "
                     "Recommended: leave it open with the world model.",
                 ),
-                io.Int.Input(
-                    "seed",
-                    default=0,
-                    min=0,
-                    max=0xFFFFFFFFFFFFFFFF,
-                    control_after_generate=True,
-                    tooltip="The same seed, memory and settings make the same shot. Recommended: any.",
+                fixed_seed(
+                    "The same seed, memory and settings make the same shot. Recommended: any, and fixed: then a graph "
+                    "that is queued again finds what is there.",
+                    most=0xFFFFFFFFFFFFFFFF,
                 ),
                 io.Float.Input(
                     "cfg",

@@ -13,7 +13,7 @@ from ...memory.retrieval.settings import RetrievalSettings
 from ...memory.state.state import MemoryState
 from ...memory.story.keyframes import THRESHOLD, bank_of
 from ...memory.story.script import Story
-from ..inputs import side
+from ..inputs import fixed_seed, side
 from ..types import CATEGORY, SceneMemory, SceneStory
 from .keyframe_choice import LIKENESS, QUERY, RULES
 
@@ -54,13 +54,9 @@ class StoryFilm(io.ComfyNode):
                     optional=True,
                     tooltip="Tells Story Keyframes which pictures are alike. Recommended: clip_vision_h.",
                 ),
-                io.Int.Input(
-                    "seed",
-                    default=0,
-                    min=0,
-                    max=0xFFFFFFFFFFFF,
-                    control_after_generate=True,
-                    tooltip="The first shot's seed; each later one takes the next number. Recommended: fixed.",
+                fixed_seed(
+                    "The first shot's seed; each later one takes the next number. Recommended: fixed.",
+                    most=0xFFFFFFFFFFFF,
                 ),
                 io.String.Input(
                     "takes",

@@ -9,7 +9,7 @@ from comfy_api.latest import io
 from ...memory.cameras.camera import intrinsics_from_fov
 from ...world.render import render_with_depth
 from ...world.scenes import PLACES, make_scene
-from ..inputs import field_of_view, world_side
+from ..inputs import field_of_view, fixed_seed, world_side
 from ..types import CATEGORY
 
 SUPERSAMPLE = 3
@@ -34,14 +34,11 @@ class WorldScene(io.ComfyNode):
                     default="room",
                     tooltip="What kind of place to draw. Recommended: room.",
                 ),
-                io.Int.Input(
-                    "seed",
-                    default=7,
-                    min=0,
-                    max=99_999,
-                    control_after_generate=True,
-                    tooltip="Each number is another place. The model has seen none of them while it learned. "
+                fixed_seed(
+                    "Each number is another place. The model has seen none of them while it learned. "
                     "Recommended: any; try a few.",
+                    default=7,
+                    most=99_999,
                 ),
                 world_side("width", 96),
                 world_side("height", 60),
