@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -18,6 +19,7 @@ from ..memory.state.state import MemoryState
 from .adapters.base import Adapter
 from .latents import ContextLatents
 from .segment import ContextFrames
+from .segment_key import Read
 from .writer import SegmentWriter
 
 log = logging.getLogger(__name__)
@@ -30,25 +32,31 @@ Pixels = NDArray[np.uint8]
 
 
 def choose_context(
-    state: MemoryState, path: Trajectory, settings: RetrievalSettings, adapter: Adapter, reader: ContextReader
+    state: MemoryState,
+    path: Trajectory,
+    settings: RetrievalSettings,
+    adapter: Adapter,
+    reader: ContextReader,
+    on_disk: bool = True,
 ) -> Retrieval | None:
     """Which past frames the segment along ``path`` may look at; None while nothing is remembered.
 
-    A frame whose pixels are no longer on the disk is left out and another is looked for in its place.
+    A frame whose pixels are no longer on the disk is left out and another is looked for in its place; not with
+    ``on_disk`` False: then the memory alone decides.
     """
     if not state.frames:
         return None
     if state.has_depth:
         reader.settle(state.frames - 1)
     found = retrieve(state, path, settings)
-    for _ in range(SEARCHES):
+    for _ in range(SEARCHES if on_disk else 0):
         gone = found.indices[~reader.has(state, found.indices)]
         if not len(gone):
             break
         state = state.with_edit(Edit("drop", runs_of(gone)))
         found = retrieve(state, path, settings)
     else:
-        here = reader.has(state, found.indices)
+        here = reader.has(state, found.indices) | (not on_disk)
         reasons = tuple(reason for reason, kept in zip(found.reasons, here, strict=True) if kept)
         found = replace(found, indices=found.indices[here], reasons=reasons)
     return replace(found, indices=found.indices[: adapter.most_context], reasons=found.reasons[: adapter.most_context])
@@ -101,6 +109,25 @@ class ContextReader:
         latents = self._latents.read(state, indices, self.pixels) if self._latents is not None else None
         numbers = tuple(int(index) for index in indices)
         return ContextFrames(self.pixels(state, indices), poses, intrinsics, latents, numbers)
+
+    def told(self, state: MemoryState, indices: Sequence[int] | NDArray[np.int64], numbered: bool) -> list[Read]:
+        """What ``read`` reads of frames, by what a segment's key tells it by: no picture is decoded for it."""
+        poses, lenses = state.cameras(indices)
+        latents = self._latents
+        return [
+            Read(self._hash(state, int(index)), latents.told(state, int(index)) if latents else "", pose, lens,
+                 int(index) if numbered else -1)
+            for index, pose, lens in zip(indices, poses, lenses, strict=True)
+        ]  # fmt: skip
+
+    def _hash(self, state: MemoryState, index: int) -> bytes:
+        coming = self._writer.first_frame if self._writer is not None else None
+        if coming is not None and index >= coming:
+            if index in self._pixels:
+                return hashlib.sha256(self._pixels[index].data).digest()
+            self.settle(index)
+        assert state.bank is not None
+        return state.bank.frame_hashes(state, [index])[0]
 
     def pixels(self, state: MemoryState, indices: Sequence[int] | NDArray[np.int64]) -> Pixels:
         """Pixels (n, H, W, 3) of frames."""

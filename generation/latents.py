@@ -100,6 +100,17 @@ class ContextLatents:
                 self._kept.keep(keys[place], frames[place])
         return torch.stack([frames[place].float() for place in range(len(indices))], dim=1)[None]
 
+    def told(self, state: MemoryState, index: int) -> str:
+        """What the latent of a frame is told by beside its pixels: "" where it is encoded from them."""
+        segment = int(state.segment_at([index])[0])
+        if not self._is_ours(state, segment):
+            return ""
+        record = state.segments[segment]
+        kept = json.loads(record.text)["tensors"].get("latents")
+        if kept is None or kept["shape"][1] != record.frames:
+            return ""
+        return f"{kept['sha256']} {index - record.start}"
+
     def _is_ours(self, state: MemoryState, segment: int) -> bool:
         """Whether a segment's latents mean in this VAE what they meant when they were made."""
         text = state.segments[segment].text

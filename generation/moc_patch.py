@@ -17,12 +17,16 @@ import comfy.model_management
 from torch import Tensor
 
 from ..kernels import MocLayout, MocSettings, expectation, implementation_for, moc_attention, rechunked
+from .identity import TOLD
 from .moc_layout import is_described
 from .moc_record import RECORD_KEY, RoutingRecord, step_now
 from .segment import LAYOUT_KEY
 from .untraced import untraced
 
 log = logging.getLogger(__name__)
+
+VERSION = 1
+"""Part of a segment's key where attention is routed: raised when the same options come to mean other pictures."""
 
 OVERRIDE = "optimized_attention_override"
 AUTOMATIC = 0
@@ -54,7 +58,9 @@ def routed_model(model: Any, options: RoutingOptions) -> Any:
     host_options = patched.model_options["transformer_options"] = dict(
         patched.model_options.get("transformer_options", {})
     )
-    host_options[OVERRIDE] = untraced(routing_override(options, host_options.get(OVERRIDE)))
+    before = host_options.get(OVERRIDE)
+    host_options[OVERRIDE] = override = untraced(routing_override(options, before))
+    setattr(override, TOLD, ("routed attention", VERSION, options, before))
     return patched
 
 

@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from ..memory.bank.bank import Bank
+from ..memory.bank.keys import kept_code
 from ..memory.bank.prepared import Prepared
 from ..memory.cameras.camera import FloatArray
 from ..memory.cameras.trajectory import Trajectory
@@ -25,16 +26,16 @@ from ..memory.state.depth import depth_to_keep
 from ..memory.state.state import MemoryState
 from .adapters import adapter_for
 from .adapters.base import Adapter, Conditioning
-from .colour import VERSION as COLOUR_VERSION
 from .colour import anchored
-from .context import ContextReader, choose_context
+from .context import ContextReader
 from .continuity import continues
 from .latents import ContextLatents
 from .next_segment import next_segment
+from .recall import Search
 from .returned import check_pictures, decoded
 from .sampling import sample, segment_seed
 from .segment import Segment
-from .segment_key import ShotKey, shot_key
+from .segment_key import NoIdentity, ShotKey, shot_key
 from .writer import SegmentWriter
 
 log = logging.getLogger(__name__)
@@ -79,7 +80,7 @@ class SegmentDone:
 
 
 @dataclass(frozen=True)
-class _Shot:
+class Shot:
     """What stays the same from segment to segment."""
 
     plan: ShotPlan
@@ -125,22 +126,28 @@ def generate_shot(
     goes_on = continues(state, plan.trajectory)
     lengths = adapter.segment_lengths(len(plan.trajectory), plan.segment_frames, goes_on)
     start = there = 0
+    older: set[str] = set()
     try:
         for index, length in enumerate(lengths):
             comfy.model_management.throw_exception_if_processing_interrupted()
             part = slice(start, start + length)
             start += length
             path, depth = plan.trajectory[part], _depth(state, plan, part)
-            key = shot.key.segment(state.id, path, depth) if shot.key else None
-            if key is not None and _bank(state).knows(key):
+            onward = goes_on or index > 0
+            overlap = adapter.overlap_after(state.frames) if onward else 0
+            search = Search(shot, state, path, overlap, depth, lambda retrieval: _notes(shot, retrieval))
+            known = None
+            for find in search.ways():
                 if (written := shot.writer.wait()) is not None:
                     yield SegmentDone(state := written, index - 1)
-                if (known := _bank(state).recall(state, key)) is not None:
-                    there += 1
-                    yield SegmentDone(state := known, index, made=False)
-                    continue
-            retrieval = choose_context(state, path, shot.settings, adapter, shot.reader) if shot.looks_back else None
-            onward = goes_on or index > 0
+                if (known := find(state)) is not None:
+                    break
+            if known is not None:
+                there += 1
+                older |= _older(shot, _bank(state), search.keys[-1])
+                yield SegmentDone(state := known, index, made=False)
+                continue
+            retrieval = search.retrieval
             segment = next_segment(state, path, retrieval, adapter, size, shot.reader, onward)
             pictures, latent = _made(state, shot, segment, len(path), index, on_step)
             pictures = _anchored(state, shot, segment, path, pictures)
@@ -148,7 +155,7 @@ def generate_shot(
                 on_pictures(index, pictures)
             if (written := shot.writer.wait()) is not None:
                 yield SegmentDone(state := written, index - 1)
-            ready = _prepared(state, shot, path, depth, key, retrieval, pictures, latent)
+            ready = _prepared(state, shot, path, depth, search.keys, retrieval, pictures, latent)
             shot.reader.made(state.frames, pictures)
             if _bank(state).max_bytes is None:
                 shot.writer.begin(ready, state.frames)
@@ -162,6 +169,12 @@ def generate_shot(
         shot.writer.close()
         if there:
             log.info("%d of %d segments of this shot were in the bank already.", there, len(lengths))
+        if older:
+            log.info(
+                "They were made with other code of %s; pictures are not made anew for that. "
+                "Another seed, or a new Memory Bank, makes them anew.",
+                ", ".join(sorted(older)),
+            )
 
 
 def shot_size(state: MemoryState, plan: ShotPlan, adapter: Adapter) -> tuple[int, int]:
@@ -181,30 +194,41 @@ def shot_size(state: MemoryState, plan: ShotPlan, adapter: Adapter) -> tuple[int
     return size
 
 
-def _begin(state: MemoryState, plan: ShotPlan, adapter: Adapter, size: tuple[int, int]) -> _Shot:
+def _begin(state: MemoryState, plan: ShotPlan, adapter: Adapter, size: tuple[int, int]) -> Shot:
     newest = adapter.context_without_retriever
     settings = plan.retriever or RetrievalSettings(strategy="recent", k=max(1, newest))
     if settings.k > adapter.most_context:
         log.info("%s looks at no more than %d frames of those found.", adapter.name, adapter.most_context)
     latents = ContextLatents(plan.vae) if adapter.context_latents else None
-    # Only where it is used, so that segments of before keep their keys.
-    colour = {"colour": (COLOUR_VERSION, plan.colour_anchor)} if plan.colour_anchor else {}
-    key = shot_key(
-        adapter=(type(adapter), adapter.version, adapter.most_context, adapter.context_latents),
-        model=plan.model,
-        vae=plan.vae,
-        conditioning=(plan.positive, plan.negative),
-        sampler=plan.sampler,
-        sigmas=plan.sigmas,
-        numbers=(plan.seed, plan.cfg, size, state.shots),
-        retrieval=settings,
-        retriever=plan.retriever is not None,
-        prompt=plan.prompt,
-        **colour,
-    )
     writer = SegmentWriter()
     reader, looks_back = ContextReader(latents, writer), plan.retriever is not None or newest > 0
-    return _Shot(plan, adapter, settings, size, state.shots, latents, reader, writer, key, looks_back)
+    key = plan_key(plan, adapter, size)
+    return Shot(plan, adapter, settings, size, state.shots, latents, reader, writer, key, looks_back)
+
+
+def plan_key(plan: ShotPlan, adapter: Adapter, size: tuple[int, int]) -> ShotKey | None:
+    """What all segments of a plan share; None, and one line in the log, if something in it has no identity."""
+    try:
+        return shot_key(
+            adapter=(adapter.name, adapter.version),
+            model=plan.model,
+            vae=plan.vae,
+            conditioning=(plan.positive, plan.negative),
+            sampler=plan.sampler,
+            sigmas=plan.sigmas,
+            numbers=(plan.cfg, size),
+        )
+    except NoIdentity as nothing:
+        log.info("This shot is made anew even if it is in the bank already: %s.", nothing)
+        return None
+
+
+def _older(shot: Shot, bank: Bank, key: str) -> set[str]:
+    """Packs of others whose code is not what it was when the segment of a key was made."""
+    note = bank.note_of(key)
+    now = kept_code(shot.key.code) if shot.key else {}
+    then = note.code if note is not None else now
+    return {pack for pack in {*then, *now} if then.get(pack) != now.get(pack)}
 
 
 def _bank(state: MemoryState) -> Bank:
@@ -213,7 +237,7 @@ def _bank(state: MemoryState) -> Bank:
 
 
 def _made(
-    state: MemoryState, shot: _Shot, segment: Segment, new: int, index: int, on_step: StepCallback | None
+    state: MemoryState, shot: Shot, segment: Segment, new: int, index: int, on_step: StepCallback | None
 ) -> tuple[NDArray[np.uint8], torch.Tensor]:
     """The new pictures of a segment, and its latent."""
     plan = shot.plan
@@ -233,7 +257,7 @@ def _made(
 
 
 def _anchored(
-    state: MemoryState, shot: _Shot, segment: Segment, path: Trajectory, pictures: NDArray[np.uint8]
+    state: MemoryState, shot: Shot, segment: Segment, path: Trajectory, pictures: NDArray[np.uint8]
 ) -> NDArray[np.uint8]:
     """The new pictures with colours like those of the frames that the segment was given."""
     if not shot.plan.colour_anchor:
@@ -253,10 +277,10 @@ def _anchored(
 
 def _prepared(
     state: MemoryState,
-    shot: _Shot,
+    shot: Shot,
     path: Trajectory,
     depth: NDArray[np.float16] | None,
-    key: str | None,
+    keys: list[str],
     retrieval: Retrieval | None,
     pictures: NDArray[np.uint8],
     latent: torch.Tensor,
@@ -274,11 +298,12 @@ def _prepared(
         latents=kept,
         latent_space=shot.latents.space if shot.latents and kept is not None else "",
         depth=depth,
-        key=key,
+        key=keys,
+        code=shot.key.code if shot.key else None,
     )
 
 
-def _notes(shot: _Shot, retrieval: Retrieval | None) -> dict[str, Any]:
+def _notes(shot: Shot, retrieval: Retrieval | None) -> dict[str, Any]:
     """What is written down beside a segment, for whoever looks at the bank."""
     plan = shot.plan
     return {

@@ -55,8 +55,13 @@ class Adapter(ABC):
     """
 
     name: str
+    """What artists read, and part of a segment's key, as is the version."""
+
     version: int
     """Raised whenever a change makes other pictures of the same inputs: segments of before are then made anew."""
+
+    frame_numbers: bool = True
+    """Whether it matters which frames of the film the context frames and the segment are, beside what they show."""
 
     default_segment: int
     """Frames a segment, if the artist does not say."""

@@ -36,6 +36,7 @@ class LtxAdapter(Adapter):
     most_context = 8
     context_latents = True
     overlap = 1
+    frame_numbers = False
 
     @staticmethod
     def serves(model: Any) -> bool:

@@ -37,6 +37,7 @@ class MinimaxH3Adapter(Adapter):
     context_without_retriever = 0
     most_context = 9
     overlap = 1
+    frame_numbers = False
 
     @staticmethod
     def serves(model: Any) -> bool:

@@ -20,6 +20,7 @@ class WanVaceAdapter(WanAdapter):
 
     most_context = 3
     describes_tokens = False
+    frame_numbers = False
 
     @staticmethod
     def serves(model: Any) -> bool:

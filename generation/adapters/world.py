@@ -26,6 +26,7 @@ class WorldAdapter(Adapter):
     context_without_retriever = 5
     most_context = 20
     describes_tokens = True
+    frame_numbers = False
 
     @staticmethod
     def serves(model: Any) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -18,14 +19,22 @@ from ..state.edits import Edit
 from ..state.state import Batch, MemoryState
 from .given import checked_frames, checked_latents
 from .head import ID, Head, head_of, read_head, replace_head
-from .keys import check_key, read_key, write_key
+from .keys import KeyNote, check_key, read_key, write_key
 from .loading import load_state, with_file
 from .locking import head_lock
 from .names import bank_name
 from .packs import packed
 from .pixels import kept_frames, read_pixels
 from .prepared import Prepared
-from .segment_file import describe_segment, encode_segment, is_sound, read_extra
+from .segment_file import (
+    copy_segment,
+    describe_again,
+    describe_segment,
+    encode_segment,
+    is_sound,
+    read_extra,
+    read_hashes,
+)
 from .segment_text import MAX_TEXT_BYTES
 from .storage import bytes_in, names_in, no_link, read_small, remove_stale_parts, stay_inside, write_whole
 
@@ -139,19 +148,21 @@ class Bank:
         latents: ArrayLike | None = None,
         latent_space: str = "",
         depth: ArrayLike | None = None,
-        key: str | None = None,
+        key: str | Sequence[str] | None = None,
+        code: Mapping[str, str] | None = None,
     ) -> MemoryState:
         """Writes a segment after ``state`` and returns the new memory; ``state`` stays as it is.
 
         ``frames`` (F, H, W, 3) uint8 RGB, ``trajectory`` of F frames at the memory's rate, ``shot`` counted from 0,
         ``info`` anything that JSON can hold, ``latents`` (C, T, h, w) float16 or float32 in the space called
-        ``latent_space``, ``depth`` (F, h, w) along the line of sight in scene units, ``key`` under which ``recall``
-        finds the segment again. The same content gives the same id and is not written twice. The segment is on the
-        disk before the head names it, so a crash at any instant leaves the last good memory.
+        ``latent_space``, ``depth`` (F, h, w) along the line of sight in scene units, ``key`` (or several) under
+        which ``recall`` and ``take_over`` find the segment again, ``code`` by pack of others a digest of its code that
+        had a part in it. The same content gives the same id and is not written twice. The segment is on the disk before
+        the head names it, so a crash at any instant leaves the last good memory.
         """
         return self.prepare(
             state, frames=frames, trajectory=trajectory, shot=shot, prompt=prompt, info=info, latents=latents,
-            latent_space=latent_space, depth=depth, key=key,
+            latent_space=latent_space, depth=depth, key=key, code=code,
         ).write()
 
     def prepare(
@@ -166,7 +177,8 @@ class Bank:
         latents: ArrayLike | None = None,
         latent_space: str = "",
         depth: ArrayLike | None = None,
-        key: str | None = None,
+        key: str | Sequence[str] | None = None,
+        code: Mapping[str, str] | None = None,
     ) -> Prepared:
         """What ``append`` does, in two steps: nothing is on the disk before ``write`` of the result has returned.
 
@@ -189,8 +201,8 @@ class Bank:
             raise BankError(f"The prompt and info of the segment take {len(record.text)} bytes: at most "
                             f"{MAX_TEXT_BYTES} fit. Shorten them.")
         state.check_fit(record)
-        if key is not None:
-            check_key(key)
+        keys = [check_key(one) for one in ([key] if isinstance(key, str) else key or ())]
+        note = KeyNote(state.id, record.id, dict(code or {}))
         times = state.end_time + np.arange(record.frames) / record.fps
         result = state.with_batch(Batch(
             [record.id], [state.frames], [record.shot], [record.text], record.size, record.fps, record.depth_size,
@@ -201,8 +213,8 @@ class Bank:
             path = no_link(self._segment_file(record.id))
             if not (path.is_file() and is_sound(path, record, state.end_time)):
                 write_whole(path, *encode_segment(record, tensors, pictures), folder=False)
-            if key is not None:
-                write_key(self.path / "keys", key, state.id, record.id)
+            for one in keys:
+                write_key(self.path / "keys", one, note)
             return self._become(result)
 
         return Prepared(result, write)
@@ -218,8 +230,12 @@ class Bank:
         return self._become(result)
 
     def knows(self, key: str) -> bool:
-        """Whether something was made with ``key``: if not, ``recall`` gives None."""
+        """Whether something was made with ``key``: if not, ``recall`` and ``take_over`` give None."""
         return (self.path / "keys" / f"{check_key(key)}.json").is_file()
+
+    def note_of(self, key: str) -> KeyNote | None:
+        """What ``key`` led to, if that is known. Raises ``DamageError`` for a file that is damaged."""
+        return read_key(self.path / "keys", key)
 
     def recall(self, state: MemoryState, key: str) -> MemoryState | None:
         """The memory with the segment that was made with ``key`` after exactly this ``state``, and now the bank's head.
@@ -229,21 +245,65 @@ class Bank:
         """
         state = self._own(state)
         try:
-            segment = read_key(self.path / "keys", key, state.id)
-            if segment is None:
+            note = self.note_of(key)
+            if note is None or note.parent != state.id:
                 return None
-            result = with_file(self.path, state, segment)
-            path, bounded = no_link(self._segment_file(segment)), self.max_bytes is not None
-            if not is_sound(path, result.segments[-1], state.end_time, dropped=bounded):
-                raise BankError(f"{segment}.safetensors does not hold all of its pictures.")
-            if bounded:
-                from .bounds import dropped_then
-
-                result = dropped_then(self, result)
+            return self._recalled(state, note.segment)
         except BankError as problem:
-            _log.warning("Memory bank %r: a segment that was made before is made again. %s", self.name, problem)
+            self._made_again(problem)
             return None
-        return self._become(result)
+
+    def take_over(
+        self,
+        state: MemoryState,
+        key: str,
+        *,
+        trajectory: Trajectory,
+        shot: int,
+        prompt: str = "",
+        info: Mapping[str, Any] | None = None,
+        depth: ArrayLike | None = None,
+        also: Sequence[str] = (),
+    ) -> MemoryState | None:
+        """The memory ``state`` with the pictures and latents that ``key`` led to after whatever memory, told as in
+        ``append``, and now the bank's head. What was made after this very memory and told the same is ``recall``-ed.
+
+        ``also`` names keys that lead there from now on, too. None as for ``recall``, and where pictures of another
+        memory's were dropped.
+        """
+        state = self._own(state)
+        try:
+            note = self.note_of(key)
+            if note is None:
+                return None
+            source = no_link(self._segment_file(note.segment))
+            record, tensors = describe_again(
+                source, note.segment, trajectory, parent=state.id, start=state.frames, time=state.end_time, shot=shot,
+                prompt=prompt, info=info or {}, depth=None if depth is None else np.asarray(depth),
+                depth_size=state.depth_size,
+            )
+            path = no_link(self._segment_file(record.id))
+            if record.id != note.segment and not (path.is_file() and is_sound(path, record, state.end_time)):
+                write_whole(path, *copy_segment(source, note.segment, record, tensors), folder=False)
+            result = self._recalled(state, record.id)
+        except BankError as problem:
+            self._made_again(problem)
+            return None
+        for one in (key, *also):
+            write_key(self.path / "keys", check_key(one), replace(note, parent=state.id, segment=record.id))
+        return result
+
+    def frame_hashes(self, state: MemoryState, indices: ArrayLike | Sequence[int]) -> list[bytes]:
+        """For each of the frames ``indices`` of ``state`` the sha256 of its pixels, also where they were dropped."""
+        wanted = state.checked_indices(indices)
+        result: list[bytes] = []
+        for frame, owner in zip(wanted.tolist(), state.segment_at(wanted).tolist(), strict=True):
+            entry = state.segments.id_of(owner)
+            known = _frame_hashes(self._segment_file(entry), entry)
+            start = int(state.segments.starts(np.array([owner]))[0])
+            result.append(hashlib.sha256(self.read_frames(state, [frame])[0].data).digest() if known is None
+                          else known[frame - start].tobytes())
+        return result
 
     def read_frames(
         self, state: MemoryState, indices: ArrayLike | Sequence[int], nearest: bool = False
@@ -294,6 +354,21 @@ class Bank:
             state = keep_within(self, state, self.max_bytes)
         return state
 
+    def _recalled(self, state: MemoryState, segment: str) -> MemoryState:
+        """``state`` with the segment that lies in its file, now the bank's head. Raises ``BankError`` for damage."""
+        result = with_file(self.path, state, segment)
+        path, bounded = no_link(self._segment_file(segment)), self.max_bytes is not None
+        if not is_sound(path, result.segments[-1], state.end_time, dropped=bounded):
+            raise BankError(f"{segment}.safetensors does not hold all of its pictures.")
+        if bounded:
+            from .bounds import dropped_then
+
+            result = dropped_then(self, result)
+        return self._become(result)
+
+    def _made_again(self, problem: BankError) -> None:
+        _log.warning("Memory bank %r: a segment that was made before is made again. %s", self.name, problem)
+
     def _own(self, state: MemoryState) -> MemoryState:
         if state.bank is None and state.frames == 0:
             state = replace(state, bank=self)
@@ -323,6 +398,11 @@ class Bank:
 def bank_names(root: Path) -> list[str]:
     """Names of the banks in the folder ``root``, sorted."""
     return sorted(path.parent.name for path in Path(root).glob("*/head.json") if path.is_file())
+
+
+@lru_cache(maxsize=4096)
+def _frame_hashes(path: Path, entry: str) -> NDArray[np.uint8] | None:
+    return read_hashes(no_link(path), entry)
 
 
 @lru_cache(maxsize=128)

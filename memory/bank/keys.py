@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..errors import BankError, damaged
@@ -12,7 +14,18 @@ from .storage import no_link, read_small, write_whole
 KEY_KIND = "scene-memory key"
 _KEY = re.compile(r"[0-9a-f]{16,128}")
 _ID = re.compile(r"[0-9a-f]{64}")
-_MAX_BYTES = 4096
+_MAX_BYTES = 16384
+_MOST_PACKS, _LONGEST_NAME = 16, 40
+
+
+@dataclass(frozen=True)
+class KeyNote:
+    """What a key led to: ``segment`` was made after the memory ``parent``. ``code`` names packs of others whose code
+    had a part in it, with a digest of the code of then."""
+
+    parent: str
+    segment: str
+    code: dict[str, str] = field(default_factory=dict)
 
 
 def check_key(key: str) -> str:
@@ -22,9 +35,17 @@ def check_key(key: str) -> str:
     return key
 
 
-def write_key(folder: Path, key: str, parent: str, segment: str) -> None:
-    """Notes in ``folder`` that ``key``, after the memory ``parent``, made ``segment``."""
-    document = {"format": KEY_KIND, "version": FORMAT_VERSION, "key": key, "parent": parent, "segment": segment}
+def kept_code(code: Mapping[str, str]) -> dict[str, str]:
+    """What of the digests of packs is written down: of so many packs and so long names as fit."""
+    return {name[:_LONGEST_NAME]: code[name] for name in sorted(code)[:_MOST_PACKS]}
+
+
+def write_key(folder: Path, key: str, note: KeyNote) -> None:
+    """Notes in ``folder`` what ``key`` led to."""
+    document = {"format": KEY_KIND, "version": FORMAT_VERSION, "key": key, "parent": note.parent,
+                "segment": note.segment}
+    if note.code:
+        document["code"] = kept_code(note.code)
     data, path = canonical(document).encode("ascii"), no_link(folder / f"{key}.json")
     if path.is_file() and read_small(path, _MAX_BYTES, path.name) == data:
         return
@@ -32,8 +53,8 @@ def write_key(folder: Path, key: str, parent: str, segment: str) -> None:
     write_whole(path, data, sync=False)
 
 
-def read_key(folder: Path, key: str, parent: str) -> str | None:
-    """Id of the segment that ``key`` made after the memory ``parent``; None if none is known.
+def read_key(folder: Path, key: str) -> KeyNote | None:
+    """What ``key`` led to; None if nothing is known.
 
     Raises ``DamageError`` for a file that is damaged.
     """
@@ -41,7 +62,9 @@ def read_key(folder: Path, key: str, parent: str) -> str | None:
     if not path.is_file():
         return None
     document = parse(read_small(path, _MAX_BYTES, path.name), KEY_KIND, path.name)
-    segment = document.get("segment")
-    if document.get("key") != key or not isinstance(segment, str) or not _ID.fullmatch(segment):
+    segment, parent, code = document.get("segment"), document.get("parent"), document.get("code", {})
+    if document.get("key") != key or not all(isinstance(one, str) and _ID.fullmatch(one) for one in (segment, parent)):
         raise damaged(f"{path.name} does not name the segment of its key")
-    return segment if document.get("parent") == parent else None
+    if not isinstance(code, dict) or not all(isinstance(one, str) for one in code.values()):
+        raise damaged(f"{path.name} does not say which code made its segment")
+    return KeyNote(str(parent), str(segment), code)

@@ -76,8 +76,7 @@ def describe_segment(
     depth_size: tuple[int, int] | None,
 ) -> tuple[SegmentRecord, Tensors]:
     """The record of a new segment, which has its id, and what is stored beside its pictures."""
-    lenses = np.ascontiguousarray(trajectory.intrinsics, dtype=np.float64)
-    same = bool((lenses == lenses[:1]).all())
+    lenses, same = _lenses_of(trajectory)
     hashes = _each(lambda frame: hashlib.sha256(np.ascontiguousarray(frame).data).digest(), frames, frames[0].nbytes)
     tensors: dict[str, NDArray[Any]] = {
         "poses": np.ascontiguousarray(trajectory.poses[:, :3], dtype=np.float64),
@@ -93,6 +92,71 @@ def describe_segment(
         info=info, latent_space=latent_space if latents is not None else "", tensors=tensors,
     )
     return SegmentRecord.from_text(hashlib.sha256(text.encode("ascii")).hexdigest(), start, text), tensors
+
+
+def describe_again(
+    path: Path,
+    segment_id: str,
+    trajectory: Trajectory,
+    *,
+    parent: str,
+    start: int,
+    time: float,
+    shot: int,
+    prompt: str,
+    info: Mapping[str, Any],
+    depth: NDArray[Any] | None,
+    depth_size: tuple[int, int] | None,
+) -> tuple[SegmentRecord, Tensors]:
+    """The record that the pictures and latents of a segment file have in another memory, and what is stored beside its
+    pictures. After the same memory its ``info`` stays as it is.
+
+    Raises ``BankError`` for a segment of version 1, whose pictures only have a hash together.
+    """
+    lenses, same = _lenses_of(trajectory)
+    with _opened(path, segment_id) as (file, document):
+        hashes = _hashes(file, document, path)
+        if hashes is None or len(hashes) != len(trajectory):
+            raise BankError(f"{path.name} does not hold the pictures of {len(trajectory)} frames with a hash of each.")
+        tensors: dict[str, NDArray[Any]] = {
+            "poses": np.ascontiguousarray(trajectory.poses[:, :3], dtype=np.float64),
+            "intrinsics": lenses[:1] if same else lenses,
+            "hashes": hashes,
+        }
+        size, space = (document["height"], document["width"]), document["latent_space"]
+        info = document["info"] if document["parent"] == parent else info
+    if (latents := read_extra(path, segment_id, "latents")) is not None:
+        tensors["latents"] = latents
+    if depth is not None:
+        tensors["depth"] = depth_to_keep(depth, len(trajectory), depth_size)
+    text = segment_text(
+        parent=parent, shot=shot, prompt=prompt, size=size, fps=trajectory.fps, time=time, info=info,
+        latent_space=space if latents is not None else "", tensors=tensors,
+    )
+    return SegmentRecord.from_text(hashlib.sha256(text.encode("ascii")).hexdigest(), start, text), tensors
+
+
+def _lenses_of(trajectory: Trajectory) -> tuple[FloatArray, bool]:
+    """Lenses (F, 4), and whether all are the same."""
+    lenses = np.ascontiguousarray(trajectory.intrinsics, dtype=np.float64)
+    return lenses, bool((lenses == lenses[:1]).all())
+
+
+def copy_segment(path: Path, segment_id: str, record: SegmentRecord, tensors: Tensors) -> list[Buffer]:
+    """The parts of the file of a segment from ``describe_again``, with the pictures of the file ``path`` as they are
+    coded there. Raises ``BankError`` if one of them was dropped or is damaged."""
+    pictures = read_coded(path, segment_id, range(record.frames))
+    coded = [picture for picture in pictures if picture is not None]
+    if len(coded) < len(pictures):
+        raise BankError(f"{path.name} does not hold all of its pictures.")
+    decode_all(coded)
+    return _parts(record.text, coded[0].coding, tensors, [picture.data for picture in coded])
+
+
+def read_hashes(path: Path, segment_id: str) -> NDArray[np.uint8] | None:
+    """(F, 32) sha256 of the pixels of each frame, also of dropped ones; None for a segment of version 1."""
+    with _opened(path, segment_id) as (file, document):
+        return None if is_version_1(document) else _hashes(file, document, path)
 
 
 def encode_segment(record: SegmentRecord, tensors: Tensors, frames: NDArray[np.uint8]) -> list[Buffer]:

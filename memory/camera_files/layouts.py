@@ -5,9 +5,7 @@ from __future__ import annotations
 from . import (
     colmap,
     context_as_memory,
-    flashworld,
     hy_worldplay,
-    keyframe_track,
     kitti,
     lingbot,
     motionctrl,
@@ -36,8 +34,6 @@ _MODULES = (
     hy_worldplay,
     spatia,
     threejs,
-    flashworld,
-    keyframe_track,
 )
 
 LAYOUTS: dict[str, Layout] = {module.LAYOUT.name: module.LAYOUT for module in _MODULES}

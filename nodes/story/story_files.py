@@ -2,41 +2,50 @@
 
 from __future__ import annotations
 
-from functools import cache
 from pathlib import Path
 
+import folder_paths
+
 from ...memory.story.script import MAX_BYTES
-from .. import folders
+from ..folders import MOST_FILES
 
 NO_FILE = "none"
-ENDING = folders.STORY_ENDING
+ENDING = ".json"
 BUNDLED = " [bundled]"
 STORIES = Path(__file__).resolve().parents[2] / "workflows" / "stories"
 
 
-@cache
-def bundled_stories() -> tuple[str, ...]:
+def bundled_stories() -> list[str]:
     """Stories that come with the pack, as "NAME [bundled]"."""
-    return tuple(f"{path.stem}{BUNDLED}" for path in sorted(STORIES.glob(f"*{ENDING}")))
+    return sorted(f"{path.stem}{BUNDLED}" for path in STORIES.glob(f"*{ENDING}"))
 
 
 def story_files() -> list[str]:
-    """JSON files in the input folder and the folders directly in it, the newest first."""
-    return folders.listed(
-        lambda file: file.name.endswith(ENDING) and file.size <= MAX_BYTES and len(file.folders) < 2, output=False
-    )
+    """JSON files in the input folder and the folders directly in it, the newest first; links that lead out are not."""
+    folder = Path(folder_paths.get_input_directory())
+    found = []
+    for pattern in (f"*{ENDING}", f"*/*{ENDING}"):
+        for path in folder.glob(pattern):
+            if path.is_file() and folder_paths.is_within_directory(str(folder), str(path)):
+                status = path.stat()
+                if status.st_size <= MAX_BYTES:
+                    found.append((-status.st_mtime, path.relative_to(folder).as_posix()))
+    return [name for _, name in sorted(found)[:MOST_FILES]]
 
 
 def story_file(name: str) -> Path:
-    """The file of a name as `story_files` or `bundled_stories` give it.
+    """The file of a name from `story_files` or `bundled_stories`.
 
     Raises:
         ValueError: there is no such file, with some of those that there are.
     """
-    if name.endswith(BUNDLED) and name in bundled_stories():
+    bundled, there = bundled_stories(), story_files()
+    if name in bundled:
         return STORIES / f"{name.removesuffix(BUNDLED)}{ENDING}"
-    kind = f"a story ({ENDING}, at most {MAX_BYTES // 2**20} MB)"
-    path = folders.chosen(name, "file", (ENDING,), kind, lambda: [*bundled_stories(), *story_files()])
-    if path.stat().st_size > MAX_BYTES:
-        raise ValueError(f"file is {name!r}, which is larger than {MAX_BYTES // 2**20} MB: choose {kind}.")
-    return path
+    if name not in there:
+        known = "; ".join([*bundled, *there][:10])
+        raise ValueError(
+            f"file is {name!r}: choose a story ({ENDING}, at most {MAX_BYTES // 2**20} MB). There are: {known}. Put "
+            "yours into ComfyUI's input folder and press R to see it."
+        )
+    return Path(folder_paths.get_input_directory()) / name

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import subprocess
 import sys
 from collections.abc import Callable
@@ -16,6 +15,7 @@ import torch
 
 from scene_memory.memory.cameras.presets import make_preset
 from scene_memory.memory.cameras.trajectory import Trajectory
+from scene_memory.memory.retrieval.settings import RetrievalSettings
 
 ROOT = Path(__file__).resolve().parents[2]
 PARENT = "a" * 64
@@ -27,14 +27,10 @@ def path() -> Trajectory:
 
 
 @pytest.fixture
-def key_of(comfy: Path, path: Trajectory) -> Callable[..., str | None]:
+def key_of(comfy: Path) -> Callable[..., str]:
     from scene_memory.generation.segment_key import shot_key
 
-    def key(**ingredients: Any) -> str | None:
-        shot = shot_key(**ingredients)
-        return None if shot is None else shot.segment(PARENT, path)
-
-    return key
+    return lambda **ingredients: shot_key(**ingredients).shared
 
 
 def with_lora(model: Any, amount: float = 1.0, strength: float = 1.0) -> Any:
@@ -93,7 +89,7 @@ def test_every_change_of_a_model_changes_the_key(key_of: Any, load_wan: Any) -> 
         "other routing": with_routing(model, 4),
     }
     keys = {name: key_of(model=variant) for name, variant in variants.items()}
-    assert None not in keys.values() and len(set(keys.values())) == len(keys), keys
+    assert len(set(keys.values())) == len(keys), keys
     assert key_of(model=model.clone()) == keys["as it is"] == key_of(model=load_wan(0))
     assert key_of(model=with_routing(load_wan(0), 5)) == keys["routing"]
 
@@ -125,7 +121,7 @@ def test_every_sampler_has_a_key_of_its_own(key_of: Any) -> None:
     make = comfy.samplers.sampler_object
     names = [name for name in comfy.samplers.SAMPLER_NAMES]
     keys = {name: key_of(sampler=make(name)) for name in names}
-    assert None not in keys.values() and len(set(keys.values())) == len(names)
+    assert len(set(keys.values())) == len(names)
     assert key_of(sampler=make("euler")) == keys["euler"]
     options = [comfy.samplers.ksampler("euler", {"s_churn": churn}) for churn in (0.0, 0.5)]
     assert len({keys["euler"], *(key_of(sampler=sampler) for sampler in options)}) == 3
@@ -147,39 +143,79 @@ def test_everything_in_the_conditioning_counts(key_of: Any) -> None:
         [[text, {}], [text, {"start_percent": 0.1}]],
     ]
     keys = [key_of(positive=variant) for variant in variants]
-    assert None not in keys and len(set(keys)) == len(variants)
+    assert len(set(keys)) == len(variants)
     assert key_of(positive=[[text.clone(), {}]]) == keys[0]
 
 
-def test_the_past_and_the_cameras_count_and_the_name_of_the_path_does_not(comfy: Path, path: Trajectory) -> None:
+def changed(path: Trajectory, **parts: Any) -> Trajectory:
+    """The path with one number of each named part a little off."""
+    made = {name: getattr(path, name).copy() for name in parts}
+    for name, place in parts.items():
+        made[name][place] += 1e-9
+    return replace(path, **made)
+
+
+def test_what_is_asked_for_counts_and_the_name_of_the_path_does_not(comfy: Path, path: Trajectory) -> None:
     from scene_memory.generation.segment_key import shot_key
 
-    shot = shot_key(seed=1)
-    assert shot is not None
-    poses, lenses = path.poses.copy(), path.intrinsics.copy()
-    poses[3, 0, 3] += 1e-9
-    lenses[0, 0] += 1e-9
-    depth = np.ones((8, 4, 6), dtype=np.float32)
+    shot, settings = shot_key(seed=1), RetrievalSettings()
+    depth = np.ones((8, 4, 6), dtype=np.float16)
     keys = [
-        shot.segment(PARENT, path),
-        shot.segment("b" * 64, path),
-        shot.segment(PARENT, replace(path, poses=poses)),
-        shot.segment(PARENT, replace(path, intrinsics=lenses)),
-        shot.segment(PARENT, replace(path, fps=16.0)),
-        shot.segment(PARENT, path[:7]),
-        shot.segment(PARENT, path, depth),
-        shot.segment(PARENT, path, 2 * depth),
+        shot.asked(PARENT, path, settings),
+        shot.asked("b" * 64, path, settings),
+        shot.asked(PARENT, changed(path, poses=(3, 0, 3)), settings),
+        shot.asked(PARENT, changed(path, intrinsics=(0, 0)), settings),
+        shot.asked(PARENT, replace(path, fps=16.0), settings),
+        shot.asked(PARENT, path[:7], settings),
+        shot.asked(PARENT, path, replace(settings, k=19)),
+        shot.asked(PARENT, path, settings, depth),
+        shot.asked(PARENT, path, settings, 2 * depth),
+        shot_key(seed=2).asked(PARENT, path, settings),
     ]
     assert len(set(keys)) == len(keys)
-    assert shot.segment(PARENT, replace(path, name="another name")) == keys[0]
-    assert shot.segment(PARENT, path, depth.copy()) == keys[6]
+    assert shot.asked(PARENT, replace(path, name="another name"), RetrievalSettings()) == keys[0]
+    assert shot.asked(PARENT, path, settings, depth.copy()) == keys[7]
 
 
-def test_what_has_no_identity_gets_no_key_and_one_line_says_so(key_of: Any, caplog: pytest.LogCaptureFixture) -> None:
-    with caplog.at_level(logging.INFO):
-        assert key_of(seed=1, conditioning=[[torch.zeros(1), {"control": object()}]]) is None
-    (line,) = [record.getMessage() for record in caplog.records if "scene_memory" in record.name]
-    assert "conditioning.0.1.control" in line and "made anew" in line
+def test_what_the_model_is_given_counts(comfy: Path, path: Trajectory) -> None:
+    from scene_memory.generation.segment_key import Given, Read, shot_key
+
+    frame = Read(b"p" * 32, "", path.poses[0], path.intrinsics[0])
+    given = Given(path, 8, [frame], [frame], 1)
+    variants = [
+        given,
+        replace(given, whole=changed(path, poses=(3, 0, 3))),
+        replace(given, whole=changed(path, intrinsics=(0, 0))),
+        replace(given, whole=replace(path, fps=16.0)),
+        replace(given, new=7),
+        replace(given, seed=2),
+        replace(given, first_frame=0),
+        replace(given, colour=(0.5, 3.0)),
+        replace(given, colour=(0.5, 4.0)),
+        replace(given, context=[]),
+        replace(given, known=[]),
+        replace(given, context=[frame, frame], known=[]),
+    ]
+    others = [
+        b"q" * 32,
+        "latent",
+        changed(path, poses=(0, 0, 3)).poses[0],
+        changed(path, intrinsics=(0, 0)).intrinsics[0],
+        3,
+    ]
+    for name, other in zip(("pixels", "latent", "pose", "lens", "number"), others, strict=True):
+        variants += [replace(given, context=[replace(frame, **{name: other})])]
+        variants += [replace(given, known=[replace(frame, **{name: other})])]
+    keys = [shot_key(seed=1).made(variant) for variant in variants]
+    assert len(set(keys)) == len(keys)
+    assert shot_key(seed=1).made(replace(given, whole=replace(path, name="another name"))) == keys[0]
+
+
+def test_what_has_no_identity_is_named(key_of: Any) -> None:
+    from scene_memory.generation.segment_key import NoIdentity
+
+    with pytest.raises(NoIdentity, match=r"conditioning\.0\.1\.control"):
+        key_of(seed=1, conditioning=[[torch.zeros(1), {"control": object()}]])
 
 
 def test_a_new_process_finds_the_same_keys(comfy: Path) -> None:
@@ -202,7 +238,7 @@ shot = shot_key(
     model=routed_model(model, RoutingOptions(MocSettings(5))), vae=vae, sampler=comfy.samplers.sampler_object("ddim"),
     positive=clip.encode_from_tokens_scheduled(clip.tokenize("a small room")),
 )
-print(shot.segment("0" * 64, make_preset("pan", frames=8, fps=8.0, amount=30.0, fov=70.0, aspect=1.6)))
+print(shot.asked("0" * 64, make_preset("pan", frames=8, fps=8.0, amount=30.0, fov=70.0, aspect=1.6), {"x", "y"}))
 """
     found = set()
     for seed in ("1", "2"):

@@ -136,12 +136,8 @@ def test_the_layers_count_for_what_is_made_again(wan: Any, echo: Any) -> None:
     from scene_memory.generation.segment_key import shot_key
     from scene_memory.generation.wan.camera_layers import ATTACHMENT
 
-    path = make_preset("pan", frames=5, fps=15.0, amount=9.0, fov=70.0, aspect=1.0)
-
     def key(model: Any) -> str:
-        made = shot_key(model=model)
-        assert made is not None
-        return made.segment("", path)
+        return shot_key(model=model).shared
 
     plain, model, other = with_layers(echo[0]), with_layers(echo[0]), with_layers(echo[0])
     plain.remove_attachments(ATTACHMENT)
