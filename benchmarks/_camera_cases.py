@@ -174,14 +174,159 @@ def timed_cases() -> Iterator[tuple[str, Case]]:
     )  # fmt: skip
 
 
-CASES: dict[str, Case] = dict(timed_cases())
+def viewed(places: Sequence[Sequence[float]], targets: Sequence[Sequence[float]], roll: Sequence[float] = ()) -> Array:
+    """Our poses of cameras in a world with y up at ``places`` (F, 3) that look at ``targets`` (F, 3).
+
+    As three.js does it: z away from the target, x across it and the world's up, y above both, then turned about z by
+    ``roll`` (F,) degrees. Ours has y down and z forward, of the world and of the camera.
+    """
+    result = np.tile(np.eye(4), (len(places), 1, 1))
+    for frame, (place, target) in enumerate(zip(np.array(places, float), np.array(targets, float), strict=True)):
+        z = (place - target) / np.linalg.norm(place - target)
+        x = np.cross([0.0, 1.0, 0.0], z)
+        x /= np.linalg.norm(x)
+        y = np.cross(z, x)
+        angle = np.radians(roll[frame] if len(roll) else 0.0)
+        x, y = np.cos(angle) * x + np.sin(angle) * y, np.cos(angle) * y - np.sin(angle) * x
+        result[frame, :3] = np.diag([1.0, -1.0, -1.0]) @ np.stack([x, -y, -z, place], axis=1)
+    return result
+
+
+def upright_lens(fov: Array | float, aspect: float) -> Array:
+    focal = 0.5 / np.tan(np.radians(np.atleast_1d(fov)) / 2.0)
+    return np.stack([focal / aspect, focal, 0.5 + 0 * focal, 0.5 + 0 * focal], axis=1)
+
+
+def between(first: Sequence[float], last: Sequence[float], share: Array) -> Array:
+    return np.outer(1.0 - share, first) + np.outer(share, last)
+
+
+def track(way: str | None, **changed: object) -> dict[str, Any]:
+    """Two keyframes, 80 frames apart, as OmniCam writes them."""
+    common = {"zoom": 1.0, "near": 0.01, "far": 10000.0, "camera_type": "perspective"}
+    keyframes: list[dict[str, Any]] = [
+        {"frame": 0, "camera": {"position": [0, 1.5, 6], "target": [0, 1, 0], "fov": 45, "roll": 0, **common}},
+        {"frame": 80, "camera": {"position": [3, 2, 5], "target": [0, 1, -1], "fov": 35, "roll": 20, **common}},
+    ]
+    for keyframe in keyframes:
+        keyframe["interpolation"] = way
+        keyframe["camera"].update(changed)
+    if way is None:
+        keyframes = [{key: value for key, value in one.items() if value is not None} for one in keyframes]
+    return {"schema_version": 1, "fps": 24, "duration_frames": 81, "width": 1280, "height": 720, "keyframes": keyframes}
+
+
+def tracked(share: Array) -> tuple[Array, Array]:
+    """Poses and lenses of `track` at shares (F,) of its way."""
+    places, targets = between([0, 1.5, 6], [3, 2, 5], share), between([0, 1, 0], [0, 1, -1], share)
+    return viewed(places.tolist(), targets.tolist(), (20 * share).tolist()), upright_lens(45 - 10 * share, 16 / 9)
+
+
+def as_json(value: object) -> dict[str, bytes]:
+    return {"cameras.json": json.dumps(value).encode()}
+
+
+def moved(x: float, y: float, z: float) -> list[float]:
+    """A matrix of three.js, column by column."""
+    return [1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0, x, y, z, 1]
+
+
+def viewer_cases() -> Iterator[tuple[str, Case]]:
+    lens = {"fx": 428, "fy": 426, "cx": 352, "cy": 240}
+    ahead = [{"position": [0, 0, 0.1 * i], "quaternion": [1, 0, 0, 0], **lens} for i in range(3)]
+    of_lens = np.array([428 / 704, 426 / 480, 0.5, 0.5])
+    flash = {"resolution": [3, 480, 704], "cameras": ahead}
+    yield "FlashWorld", Case(as_json(flash), along_z([0, -0.1, -0.2]), of_lens, 24.0)
+    half = np.sqrt(0.5)
+    turned = [{"position": [1, 2, 3], "quaternion": [half, 0, half, 0], **lens}]
+    yield "FlashWorld, a quarter turn to the left", Case(
+        as_json({"resolution": [1, 480, 704], "cameras": turned}), viewed([[1, 2, 3]], [[0, 2, 3]]), of_lens
+    )
+    yield "a list quaternion beside a lens in pixels", Case(as_json({"cameras": ahead}), refused="first or its last")
+    yield "a quaternion of a viewer", Case(
+        as_json([{"position": [1, 2, 3], "quaternion": [0, half, 0, half]}]), viewed([[1, 2, 3]], [[0, 2, 3]])
+    )
+
+    share = np.arange(81) / 80
+    eased = {"linear": share, "ease": share**2 * (3 - 2 * share), "ease_in": share**2,
+             "ease_out": 1 - (1 - share) ** 2, "hold": np.floor(share), None: share}  # fmt: skip
+    for way, gone in eased.items():
+        poses, lenses = tracked(gone)
+        yield f"keyframes, {way or 'nothing said'}", Case(as_json(track(way)), poses, lenses, 24.0)
+    poses, lenses = tracked(np.minimum(np.arange(100) / 80, 1.0))
+    yield "keyframes that end before the film", Case(
+        as_json({**track("linear"), "duration_frames": 100}), poses, lenses, 24.0
+    )
+    poses, lenses = tracked(share[:41])
+    yield "keyframes behind the end of the film", Case(
+        as_json({**track("linear"), "duration_frames": 41}), poses, lenses, 24.0, told="left out"
+    )
+    poses, lenses = tracked(share)
+    listed = [{"frame": one["frame"], "interpolation": "linear", "aspect": 16 / 9, **one["camera"]}
+              for one in track("linear")["keyframes"]]  # fmt: skip
+    yield "keyframes without a head", Case(as_json(listed), poses, lenses, 16.0, settings={"fps": 16.0})
+    timed = [{**one, "time": one["frame"] / 20} for one in listed]
+    timed = [{key: value for key, value in one.items() if key != "frame"} for one in timed]
+    yield "keyframes with times", Case(as_json({"fps": 20, "keyframes": timed[::-1]}), poses, lenses, 20.0,
+                                       told="sorted")  # fmt: skip
+    yield "keyframes with times in milliseconds", Case(
+        as_json({"fps": 20, "keyframes": [{**one, "time": round(1000 * one["time"])} for one in timed]}),
+        poses, lenses, 20.0, told="milliseconds",
+    )  # fmt: skip
+    flat_track = track("linear", camera_type="orthographic")
+    yield "keyframes of a flat camera", Case(as_json(flat_track), refused="orthographic")
+    yield "keyframes with an unknown way", Case(as_json(track("boing")), refused="interpolation is 'boing'")
+    rest = [0, 1, 1, 2]
+    still = [{"frame": 24 * i, "position": [x, 0, 0], "target": [x, 0, -1]} for i, x in enumerate(rest)]
+    made = np.interp(np.arange(73) / 24, range(4), rest)
+    yield "keyframes with a rest", Case(as_json({"fps": 24, "keyframes": still}), along_x(made.tolist()), fps=24.0,
+                                        near=0.3)  # fmt: skip
+
+    camera = {"type": "PerspectiveCamera", "name": "shot", "fov": 50, "aspect": 2, "matrix": moved(0, 1, 2)}
+    mesh = {"type": "Mesh", "matrix": moved(7, 7, 7)}
+    turn = [0, 0, -2, 0, 0, 2, 0, 0, 2, 0, 0, 0, 5, 0, 0, 1]  # a quarter turn to the left, twice as large
+    group = {"type": "Group", "matrix": turn, "children": [mesh, camera]}
+    scene = {"metadata": {"type": "Object"}, "object": {"type": "Scene", "matrix": moved(0, 0, 0), "children": [group]}}
+    # The camera stands at (0, 1, 2) of the group: turned to (2, 1, 0), doubled, and 5 to the right; it looks along -x.
+    yield "a scene", Case(as_json(scene), viewed([[9, 2, 0]], [[8, 2, 0]]), upright_lens(50.0, 2.0))
+    two = {**scene["object"], "children": [{**camera, "name": "first", "matrix": moved(1, 0, 0)}, group]}
+    both = np.concatenate([viewed([[1, 0, 0]], [[1, 0, -1]]), viewed([[9, 2, 0]], [[8, 2, 0]])])
+    yield "a scene with two cameras", Case(as_json({"object": two}), both, told="each is a frame")
+    yield "one of two cameras", Case(
+        as_json({"object": two}), both[1:], told=ANYTHING, settings={"camera": "shot"}
+    )
+    yield "a scene without a camera", Case(as_json({"object": {**two, "children": [mesh]}}), refused="has no camera")
+    flat = {"type": "OrthographicCamera", "matrix": moved(0, 0, 0)}
+    yield "a scene with a flat camera", Case(
+        as_json({"object": {**two, "children": [flat]}}), refused="only orthographic cameras"
+    )
+    yield "a scene that is animated", Case(
+        as_json({**scene, "animations": [{"name": "clip", "tracks": []}]}), refused="moved by animations"
+    )
+    yield "meshes", Case(as_json([mesh, mesh]), refused="it is a Mesh, no camera")
+
+    keys = {"times": [0, 60], "values": {"position": [0, 0, 4, 4, 0, 0], "target": [0, 0, 0, 0, 1, 0]}}
+    settings = {
+        "camera": {"fov": 60, "position": [0, 0, 4], "target": [0, 0, 0], "startAnim": "animTrack", "animTrack": "cam"},
+        "background": {"color": [0, 0, 0]},
+        "animTracks": [{"name": "cam", "duration": 3, "frameRate": 30, "target": "camera", "loopMode": "none",
+                        "interpolation": "spline", "smoothness": 0, "keyframes": keys}],
+    }  # fmt: skip
+    share = np.minimum(np.arange(90) / 60, 1.0)
+    share = share**2 * (3 - 2 * share)
+    played = viewed(between([0, 0, 4], [4, 0, 0], share).tolist(), between([0, 0, 0], [0, 1, 0], share).tolist())
+    wide = 0.5 / np.tan(np.radians(30))
+    yield "SuperSplat", Case(as_json(settings), played, np.array([wide, wide * 16 / 9, 0.5, 0.5]), 30.0)
+    yield "SuperSplat on a portrait", Case(
+        as_json(settings), played, np.array([wide * 2, wide, 0.5, 0.5]), 30.0, settings={"aspect": 0.5}
+    )
+    yield "SuperSplat without an animation", Case(as_json({**settings, "animTracks": []}), refused="no animation")
+
+
+CASES: dict[str, Case] = dict([*timed_cases(), *viewer_cases()])
 
 
 def wrong(folder: Path) -> dict[str, list[str]]:
     """The cases that are not read as they must be, and what is wrong with each."""
     found = {name: faults(case, folder / str(number)) for number, (name, case) in enumerate(CASES.items())}
     return {name: problems for name, problems in found.items() if problems}
-
-
-def as_json(value: object) -> bytes:
-    return json.dumps(value).encode()

@@ -150,12 +150,19 @@ def spatia(poses: np.ndarray, lens: np.ndarray) -> Files:
     return {"w2c.txt": _text(map(json.dumps, views.tolist())), "intrinsics.txt": f"[{_words(lens.tolist())}]".encode()}
 
 
-def threejs(poses: np.ndarray, lens: np.ndarray) -> Files:
-    """LOAD3D_CAMERA: (x, -y, -z) of our world, and the camera turned half a circle about its own x."""
+def viewed(poses: np.ndarray, lens: np.ndarray) -> tuple[list[list[float]], list[list[float]], float]:
+    """Places, quaternions with w last and vertical fov in a viewer's world with y up, whose cameras look along -z.
+
+    (x, -y, -z) of our world, and the camera turned half a circle about its own x.
+    """
     half_turn = Rotation.from_euler("x", 180, degrees=True)
     turns = (half_turn * Rotation.from_matrix(poses[:, :3, :3]) * half_turn).as_quat().tolist()
-    places = (poses[:, :3, 3] * (1, -1, -1)).tolist()
-    fov = float(np.degrees(2 * np.arctan(0.5 / lens[1])))
+    return (poses[:, :3, 3] * (1, -1, -1)).tolist(), turns, float(np.degrees(2 * np.arctan(0.5 / lens[1])))
+
+
+def threejs(poses: np.ndarray, lens: np.ndarray) -> Files:
+    """LOAD3D_CAMERA."""
+    places, turns, fov = viewed(poses, lens)
     cameras = [
         {
             "position": dict(zip("xyz", place, strict=True)),
@@ -169,6 +176,27 @@ def threejs(poses: np.ndarray, lens: np.ndarray) -> Files:
         for place, turn in zip(places, turns, strict=True)
     ]
     return {"cameras.json": _json(cameras)}
+
+
+def flashworld(poses: np.ndarray, lens: np.ndarray) -> Files:
+    places, turns, _ = viewed(poses, lens)
+    pixels = dict(zip(("fx", "fy", "cx", "cy"), (lens * (WIDTH, HEIGHT, WIDTH, HEIGHT)).tolist(), strict=True))
+    cameras = [
+        {"position": place, "quaternion": [turn[3], *turn[:3]], **pixels}
+        for place, turn in zip(places, turns, strict=True)
+    ]
+    return {"world.json": _json({"resolution": [len(poses), HEIGHT, WIDTH], "cameras": cameras, "text_prompt": ""})}
+
+
+def keyframe_track(poses: np.ndarray, lens: np.ndarray) -> Files:
+    """A keyframe for each frame."""
+    places, turns, fov = viewed(poses, lens)
+    keyframes = [
+        {"frame": frame, "interpolation": "linear", "camera": {"position": place, "quaternion": turn, "fov": fov}}
+        for frame, (place, turn) in enumerate(zip(places, turns, strict=True))
+    ]
+    head = {"schema_version": 1, "fps": 24, "duration_frames": len(poses), "width": WIDTH, "height": HEIGHT}
+    return {"track.json": _json({**head, "keyframes": keyframes})}
 
 
 def own(poses: np.ndarray, lens: np.ndarray) -> Files:
@@ -191,6 +219,8 @@ SAMPLES: dict[str, Callable[[np.ndarray, np.ndarray], Files]] = {
     "HY-WorldPlay": hy_worldplay,
     "Spatia": spatia,
     "three.js": threejs,
+    "FlashWorld": flashworld,
+    "Keyframe track": keyframe_track,
 }
 """By the layout's name. The first file is the one to read; the others lie beside it."""
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 from . import (
     colmap,
     context_as_memory,
+    flashworld,
     hy_worldplay,
+    keyframe_track,
     kitti,
     lingbot,
     motionctrl,
@@ -34,6 +36,8 @@ _MODULES = (
     hy_worldplay,
     spatia,
     threejs,
+    flashworld,
+    keyframe_track,
 )
 
 LAYOUTS: dict[str, Layout] = {module.LAYOUT.name: module.LAYOUT for module in _MODULES}

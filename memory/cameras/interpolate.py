@@ -154,10 +154,13 @@ def _slerped(times: FloatArray, turns: FloatArray, at: FloatArray) -> FloatArray
     return np.asarray(Rotation.from_quat(turned).as_matrix(), dtype=np.float64)
 
 
+def interpolate_values(times: FloatArray, values: FloatArray, at: FloatArray) -> FloatArray:
+    """Values (n, k) at the times ``at`` (n,) from values (F, k), along the curve that positions follow."""
+    inside = np.clip(at, times[0], times[-1])
+    return np.repeat(values, len(at), axis=0) if len(times) == 1 else _curve(times, values, inside)
+
+
 def interpolate_intrinsics(times: FloatArray, intrinsics: FloatArray, at: FloatArray) -> FloatArray:
     """Intrinsics (n, 4) at the times ``at``; a zoom never overshoots the zooms given."""
-    inside = np.clip(at, times[0], times[-1])
-    if len(times) == 1:
-        return np.repeat(intrinsics, len(at), axis=0)
-    between = _curve(times, intrinsics, inside)
+    between = interpolate_values(times, intrinsics, at)
     return np.clip(between, intrinsics.min(axis=0), intrinsics.max(axis=0))

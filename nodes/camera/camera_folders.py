@@ -3,49 +3,44 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from pathlib import Path
-
-import folder_paths
 
 from ...memory.camera_files.layouts import LAYOUTS
 from ...memory.camera_files.source import MAX_BYTES, sibling
-from ..folders import IN_OUTPUT, MOST_FILES, banks
+from .. import folders
 
 NO_FILE = "none"
-SUFFIXES = (".txt", ".json", ".npy", ".npz", ".csv", ".bin", ".tum", ".kitti")
+SUFFIXES = folders.CAMERA_ENDINGS
 
 
 def camera_files() -> list[str]:
-    """Files that may hold a camera path: those in the input folder, then those in the output folder with ' [output]'.
-
-    The newest of each first. Which of them do hold one is known when they are read.
+    """Files that may hold a camera path: those in the input folder, then those in the output folder with ' [output]',
+    but not those of memory banks. The newest of each first. Which of them do hold one is known when they are read.
     """
-    found = _files(Path(folder_paths.get_input_directory()))
-    return [*found, *(f"{name}{IN_OUTPUT}" for name in _files(Path(folder_paths.get_output_directory())))]
+    return folders.listed(lambda file: file.name.lower().endswith(SUFFIXES) and file.folders[:1] != (folders.BANKS,))
 
 
 def camera_file(name: str, field: str = "file") -> Path:
-    """The file of a name from `camera_files`.
+    """The file of a name as `camera_files` gives it; what is beside it and belongs to it may be read, too.
 
     Raises:
-        ValueError: there is no such file, with some of those that there are.
+        ValueError: there is no such file, with some of those that there are; or its second file leads elsewhere.
     """
-    there = camera_files()
-    if name not in there:
-        known = "; ".join(there[:10]) or "none"
-        raise ValueError(
-            f"{field} is {name!r}: choose a file with a camera path ({', '.join(SUFFIXES)}). There are: {known}. Put "
-            "yours into ComfyUI's input folder and press R to see it."
-        )
-    folder = folder_paths.get_output_directory() if name.endswith(IN_OUTPUT) else folder_paths.get_input_directory()
-    return Path(folder) / name.removesuffix(IN_OUTPUT)
+    path = folders.chosen(name, field, SUFFIXES, f"a file with a camera path ({', '.join(SUFFIXES)})", camera_files)
+    for second in _seconds(path):
+        if os.path.lexists(second) and not folders.is_inside(second):
+            raise ValueError(
+                f"{field} is {name!r}, and {second.name} beside it, which would hold its lens, is a link that leads "
+                "out of ComfyUI's folders: it is not followed. Put the file itself there."
+            )
+    return path
 
 
 def content_stamp(path: Path) -> str:
     """A hash of what is in a camera file, and in the files beside it that hold a lens for it."""
-    seconds = {sibling(path, *layout.intrinsics) for layout in LAYOUTS.values() if layout.intrinsics is not None}
     digest = hashlib.sha256()
-    for file in (path, *sorted(seconds)):
+    for file in (path, *_seconds(path)):
         if file.is_file() and file.stat().st_size <= MAX_BYTES:
             digest.update(f"{file.name} {file.stat().st_size}\n".encode())
             with open(file, "rb") as opened:
@@ -54,13 +49,6 @@ def content_stamp(path: Path) -> str:
     return digest.hexdigest()
 
 
-def _files(folder: Path) -> list[str]:
-    """Files with a fitting ending, up to two folders deep, but not those of memory banks, nor links that lead out."""
-    found = []
-    for pattern in ("*", "*/*", "*/*/*"):
-        for path in folder.glob(pattern):
-            if path.suffix.lower() not in SUFFIXES or not path.is_file() or banks() in path.parents:
-                continue
-            if folder_paths.is_within_directory(str(folder), str(path)):
-                found.append((-path.stat().st_mtime, path.relative_to(folder).as_posix()))
-    return [name for _, name in sorted(found)[:MOST_FILES]]
+def _seconds(path: Path) -> list[Path]:
+    """Where the second file of each layout would be."""
+    return sorted({sibling(path, *layout.intrinsics) for layout in LAYOUTS.values() if layout.intrinsics is not None})

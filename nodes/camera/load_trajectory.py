@@ -33,8 +33,8 @@ class LoadTrajectory(io.ComfyNode):
                     "file",
                     options=[NO_FILE, *files],
                     default=NO_FILE,
-                    tooltip=f"A file ({', '.join(SUFFIXES)}) in ComfyUI's input or output folder. Press R to see a file "
-                    "that you have just put there. Recommended: put files into the input folder.",
+                    tooltip=f"A file ({', '.join(SUFFIXES)}) in ComfyUI's input or output folder. Press R to see a "
+                    "file that you have just put there. Recommended: put files into the input folder.",
                 ),
                 io.Combo.Input(
                     "layout",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import re
 import shutil
 from collections.abc import Callable
@@ -324,3 +325,20 @@ def test_a_path_is_shown_with_and_without_a_memory(server: HostServer, kit: Any)
     assert plain.shape == seen.shape and plain.shape[1] > 1200
     assert (np.abs(plain.astype(int) - seen).max(axis=2) > 20).sum() > 500, "the memory's cameras are drawn"
     assert "24 frames, 3.00 s at 8 frames a second" in run.outputs["words"]["text"][0]
+
+
+def test_a_file_that_masses_of_newer_ones_crowd_out_of_the_list_runs(server: HostServer, kit: Any) -> None:
+    put(server, move("pan", 9), "captions/old.json")
+    os.utime(server.base / "input" / "captions" / "old.json", (0, 0))
+    captions = [server.base / "input" / "captions" / f"img_{number:04}.txt" for number in range(1100)]
+    try:
+        for caption in captions:
+            caption.write_text("a photo of a dog")
+        shown = server.client.object_info("SceneMemoryLoadTrajectory")["SceneMemoryLoadTrajectory"]
+        assert "captions/old.json" not in shown["input"]["required"]["file"][1]["options"]
+        prompt: Prompt = {"load": load(kit, "captions/old.json")}
+        run = server.client.queue({**prompt, "count": kit.node("PreviewAny", source=["load", 1])})
+        assert run.ok and run.outputs["count"]["text"] == ["9"], run.error
+    finally:
+        for caption in captions:
+            caption.unlink()

@@ -1,0 +1,1 @@
+"""What `bench trust` measures, one file a part: each has a function `figures` that really measures."""
