@@ -323,7 +323,57 @@ def viewer_cases() -> Iterator[tuple[str, Case]]:
     yield "SuperSplat without an animation", Case(as_json({**settings, "animTracks": []}), refused="no animation")
 
 
-CASES: dict[str, Case] = dict([*timed_cases(), *viewer_cases()])
+def lens_cases() -> Iterator[tuple[str, Case]]:
+    """nerfstudio's transforms.json: OpenGL axes in a world with z up, so the identity looks straight down."""
+    down = poses_at([[0, 0, 0], [1, 0, 0]])
+    down[:, :3, :3] = [[1, 0, 0], [0, 0, 1], [0, -1, 0]]
+    matrices = [np.eye(4), np.eye(4)]
+    matrices[1][0, 3] = 1.0
+    frames = [{"file_path": f"{i}.png", "transform_matrix": one.tolist()} for i, one in enumerate(matrices)]
+
+    def case(lens: Sequence[float] | None, told: str = "", refused: str = "", **head: object) -> Case:
+        document = {"frames": frames, **head}
+        return Case({"transforms.json": json.dumps(document).encode()}, None if refused else down,
+                    None if lens is None else np.array(lens), told=told, refused=refused)  # fmt: skip
+
+    hd = {"w": 1920, "h": 1080}
+    yield "fl_y alone", case([1000 / 1920, 1000 / 1080, 0.5, 0.5], fl_y=1000, **hd)
+    half = 0.5 / np.tan(0.4)
+    yield "camera_angle_x", case([half, half * 16 / 9, 0.5, 0.5], camera_angle_x=0.8, **hd)
+    yield "camera_angle_y", case([half * 9 / 16, half, 0.5, 0.5], camera_angle_y=0.8, **hd)
+    wide, high = 0.5 / np.tan(np.radians(30)), 0.5 / np.tan(np.radians(20))
+    yield "x_fov", case([wide, wide * 16 / 9, 0.5, 0.5], x_fov=60, **hd)
+    yield "x_fov and y_fov", case([wide, high, 0.5, 0.5], x_fov=60, y_fov=40)
+    yield "an angle with its axis", case(
+        [half, half * 16 / 9, 0.25, 0.75], camera_angle_x=0.8, cx=480, cy=810, **hd
+    )
+    square = 0.5 / np.tan(np.radians(35))
+    yield "only a size", case([square, square, 0.5, 0.5], told="nothing of the lens", w=800, h=800)
+    yield "a focal length against its angle", case(
+        [1000 / 1920, 1000 / 1080, 0.5, 0.5], told="fov 45.8", fl_x=1000, camera_angle_x=0.8, **hd
+    )
+    agreed = 2 * np.arctan(1920 / 2000)
+    yield "a focal length with its angle", case(
+        [1000 / 1920, 1000 / 1080, 0.5, 0.5], fl_x=1000, camera_angle_x=agreed, **hd
+    )
+    yield "a focal length of another picture", case(
+        None, refused="sees 175 degrees across", fl_x=35.7, camera_angle_x=0.86, w=1500, h=1000
+    )
+    yield "a lens like a needle's eye", case(None, refused="sees 0.458 degrees", camera_angle_x=0.008, **hd)
+    yield "an angle in degrees for radians", case(None, refused="expected radians between 0 and pi", camera_angle_x=50)
+    lost = [frames[0], {"file_path": "0b.png", "transform_matrix": None}, frames[1]]
+    yield "a picture that was not registered", case(
+        [half, half * 16 / 9, 0.5, 0.5], told="1 of 3 pictures", camera_angle_x=0.8, **{**hd, "frames": lost}
+    )
+    yield "no picture that was registered", case(
+        None, refused="no picture of it has a camera", camera_angle_x=0.8, **{**hd, "frames": [lost[1]]}
+    )
+    far = [[0.1 * i, 0, 0] if i < 12 else [90 + 0.1 * i, 0, 0] for i in range(24)]
+    rows = [f"1 0 0 {x} 0 1 0 0 0 0 1 0" for x, _, _ in far]
+    yield "a jump", Case({"00.txt": text(rows)}, poses_at(far), told="the camera jumps 90.1 units")
+
+
+CASES: dict[str, Case] = dict([*timed_cases(), *viewer_cases(), *lens_cases()])
 
 
 def wrong(folder: Path) -> dict[str, list[str]]:

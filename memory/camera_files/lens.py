@@ -11,6 +11,8 @@ from .poses import Where
 from .source import Source
 
 DEFAULT_FOV, DEFAULT_ASPECT = 70.0, 16 / 9
+NARROWEST, WIDEST = 1.0, 170.0
+"""Degrees across that a film's lens can see."""
 
 
 def from_pixels(source: Source, pixels: FloatArray, where: Where, size: FloatArray | None = None) -> FloatArray:
@@ -51,6 +53,21 @@ def check_normalised(source: Source, intrinsics: FloatArray, where: Where) -> Fl
             where(index),
         )
     return intrinsics
+
+
+def refuse_implausible(source: Source, intrinsics: FloatArray, where: Where) -> None:
+    """Refuses a lens (F, 4) that no picture of a film has: pixels, or another picture's size, were meant."""
+    wide = np.degrees(
+        np.arctan(intrinsics[:, 2] / intrinsics[:, 0]) + np.arctan((1.0 - intrinsics[:, 2]) / intrinsics[:, 0])
+    )
+    wrong = (wide > WIDEST) | (wide < NARROWEST)
+    if wrong.any():
+        index = int(np.argmax(wrong))
+        source.refuse(
+            f"its lens sees {wide[index]:.3g} degrees across, expected {NARROWEST:g} to {WIDEST:g}",
+            "Set fov, or repair the focal length: it must be for the width of the same picture",
+            where(index),
+        )
 
 
 def chosen(intrinsics: FloatArray | None, frames: int, fov: float, aspect: float) -> FloatArray:

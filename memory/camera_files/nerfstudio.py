@@ -9,16 +9,18 @@ from pathlib import Path
 
 import numpy as np
 
-from ..cameras.camera import FloatArray
+from ..cameras.camera import FloatArray, horizontal_fov, intrinsics_from_fov
 from ..cameras.trajectory import Trajectory
 from .keyed import field_of_frames
 from .layout import Given, Layout, Recorded, Size
-from .lens import DEFAULT_ASPECT, from_pixels
+from .lens import DEFAULT_ASPECT, DEFAULT_FOV, from_pixels
 from .natural import natural_order
 from .numbers import json_array
 from .poses import FLIP_YZ, FROM_Z_UP, Where, rigid_poses
 from .source import MAX_POSES, Source
 
+_ALIKE = 0.05
+"""How far two focal lengths may be apart, as a share, to be the same but for rounding."""
 DISTORTION = ("k1", "k2", "k3", "k4", "p1", "p2")
 
 
@@ -40,6 +42,12 @@ def read(source: Source, given: Given) -> Recorded:
     def where(index: int) -> str:
         return f"frame {order[index]}"
 
+    there = [index for index in order if not _is_lost(frames[index])]
+    if not there:
+        source.refuse("no picture of it has a camera: each transform_matrix is null", "Register the pictures again")
+    if len(there) < len(order):
+        source.tell(f"{len(order) - len(there)} of {len(order)} pictures have no camera and are left out.")
+    order = there
     frames = [frames[index] for index in order]
     matrices = field_of_frames(source, frames, "transform_matrix", where)
     rows = 3 if isinstance(matrices[0], list) and len(matrices[0]) == 3 else 4
@@ -49,6 +57,11 @@ def read(source: Source, given: Given) -> Recorded:
     fps = document.get("fps")
     stated = float(fps) if isinstance(fps, (int, float)) and 0.0 < fps < 1e6 else 0.0
     return Recorded(poses, lenses, fps=stated, where=where)
+
+
+def _is_lost(frame: object) -> bool:
+    """Whether a picture was not registered: its matrix is null."""
+    return isinstance(frame, dict) and "transform_matrix" in frame and frame["transform_matrix"] is None
 
 
 def _order(frames: list[object]) -> list[int]:
@@ -70,27 +83,66 @@ def _lenses(
     if any(document.get(name) not in (None, 0, 0.0) for name in DISTORTION):
         source.tell("Its lens distortion is left out.")
     entry = _entries(source, document, frames, where)
-    focal = entry("fl_x")
     width, height = entry("w"), entry("h")
-    if focal is None:
-        angle = entry("camera_angle_x")
-        if angle is None:
-            return None
-        if not ((angle > 0.0) & (angle < math.pi)).all():
-            index = int(np.argmin((angle > 0.0) & (angle < math.pi)))
-            source.refuse(f"camera_angle_x is {angle[index]:g}, expected radians between 0 and pi",
-                          "Write the horizontal field of view in radians", where(index))  # fmt: skip
-        shape = width / height if width is not None and height is not None else given.aspect or DEFAULT_ASPECT
-        wanted = 0.5 / np.tan(angle / 2.0)
-        return np.stack([wanted, wanted * shape, np.full_like(angle, 0.5), np.full_like(angle, 0.5)], axis=1)
-    focal_y = entry("fl_y")
-    middle = [axis if axis is not None else size / 2.0 if size is not None else None
-              for axis, size in ((entry("cx"), width), (entry("cy"), height))]  # fmt: skip
-    if middle[0] is None or middle[1] is None:
-        source.refuse("it has fl_x but neither cx cy nor w h", "Add w and h, the size of the pictures in pixels")
-    pixels = np.stack([focal, focal if focal_y is None else focal_y, middle[0], middle[1]], axis=1)
     size = None if width is None or height is None else np.stack([width, height], axis=1)
-    return from_pixels(source, pixels, where, size)
+    angles = _of_angles(source, entry, size, given, where)
+    focal, focal_y = entry("fl_x"), entry("fl_y")
+    if focal is None and focal_y is None:
+        if angles is None and size is not None and not given.fov:
+            lenses = np.stack([intrinsics_from_fov(DEFAULT_FOV, float(wide / high)) for wide, high in size])
+            source.tell(f"It says nothing of the lens: {DEFAULT_FOV:g} degrees are taken for the shape of w and h.")
+            return lenses
+        return angles
+    name = "fl_y" if focal is None else "fl_x"
+    focal = focal_y if focal is None else focal
+    focal_y = focal if focal_y is None else focal_y
+    middle = [axis if axis is not None else side / 2.0 if side is not None else None
+              for axis, side in ((entry("cx"), width), (entry("cy"), height))]  # fmt: skip
+    if focal is None or focal_y is None or middle[0] is None or middle[1] is None:
+        source.refuse(f"it has {name} but neither cx cy nor w h", "Add w and h, the size of the pictures in pixels")
+    lenses = from_pixels(source, np.stack([focal, focal_y, middle[0], middle[1]], axis=1), where, size)
+    if angles is not None and not given.fov:
+        _compare(source, lenses, angles)
+    return lenses
+
+
+def _of_angles(
+    source: Source, entry: Callable[[str], FloatArray | None], size: FloatArray | None, given: Given, where: Where
+) -> FloatArray | None:
+    """Normalised intrinsics (F, 4) of the fields of view; None if there are none. Pixels are square if it has one."""
+    focals: list[FloatArray | None] = []
+    for name, degrees in (("camera_angle_x", "x_fov"), ("camera_angle_y", "y_fov")):
+        angle, unit, whole = entry(name), "radians between 0 and pi", math.pi
+        if angle is None:
+            name, angle, unit, whole = degrees, entry(degrees), "degrees between 0 and 180", 180.0
+        if angle is not None and not ((angle > 0.0) & (angle < whole)).all():
+            index = int(np.argmin((angle > 0.0) & (angle < whole)))
+            source.refuse(f"{name} is {angle[index]:g}, expected {unit}",
+                          f"Write the field of view in {unit.split()[0]}", where(index))  # fmt: skip
+        focals.append(None if angle is None else 0.5 / np.tan(angle * (math.pi / whole) / 2.0))
+    wide, high = focals
+    shape = size[:, 0] / size[:, 1] if size is not None else given.aspect or DEFAULT_ASPECT
+    if wide is None and high is None:
+        return None
+    wide = high / shape if wide is None and high is not None else wide
+    high = wide * shape if high is None and wide is not None else high
+    assert wide is not None and high is not None
+    middle = [np.full_like(wide, 0.5), np.full_like(wide, 0.5)]
+    if size is not None:
+        for axis, name in enumerate(("cx", "cy")):
+            at = entry(name)
+            middle[axis] = middle[axis] if at is None else at / size[:, axis]
+    return np.stack([wide, high, *middle], axis=1)
+
+
+def _compare(source: Source, lenses: FloatArray, angles: FloatArray) -> None:
+    """Tells where the focal length and the field of view of a file contradict each other."""
+    off = np.abs(np.log(lenses[:, 0] / angles[:, 0]))
+    worst = int(np.argmax(off))
+    if off[worst] > _ALIKE:
+        said, other = (horizontal_fov(one[worst]) for one in (lenses, angles))
+        source.tell(f"Its focal length makes {said:.1f} degrees and its camera_angle or fov {other:.1f}: the focal "
+                    "length is taken, set fov for another lens.")  # fmt: skip
 
 
 def _entries(

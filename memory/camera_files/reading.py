@@ -10,14 +10,17 @@ from pathlib import Path
 import numpy as np
 
 from ..cameras.trajectory import Trajectory
+from . import own
 from .colmap import model_in
 from .layout import Given, Layout, Recorded
 from .layouts import layout_named, recognised
-from .lens import chosen
+from .lens import chosen, refuse_implausible
 from .source import MAX_POSES, Source, sibling
 from .times import DEFAULT_FPS, even_rate, evenly, usual_rate
 
 AUTO = "auto"
+_JUMP, _FEWEST = 50.0, 10
+"""How many usual steps make a jump, and how many there must be to know what is usual."""
 
 _log = logging.getLogger(__name__)
 
@@ -68,12 +71,27 @@ def read_trajectory(
             f"a file of {found.name} has one camera, and {given.camera!r} was asked for", "Leave camera empty"
         )
     recorded = found.read(source, given)
+    if recorded.intrinsics is not None and not fov and found is not own.LAYOUT:
+        refuse_implausible(source, np.atleast_2d(recorded.intrinsics), recorded.where)
+    _tell_jump(source, recorded)
     lenses = chosen(recorded.intrinsics, len(recorded.poses), fov, aspect)
     result = _paced(source, recorded, lenses, fps)
     for one in (source, given.intrinsics):
         for sentence in one.told if one is not None else ():
             tell(sentence)
     return result
+
+
+def _tell_jump(source: Source, recorded: Recorded) -> None:
+    """Tells the longest step of the camera where it is many times the usual one: tracking may have been lost there."""
+    steps = np.linalg.norm(np.diff(recorded.poses[:, :3, 3], axis=0), axis=1)
+    moving = steps[steps > 0.0]
+    if len(moving) < _FEWEST:
+        return
+    longest, usual = int(np.argmax(steps)), float(np.median(moving))
+    if steps[longest] > _JUMP * usual:
+        source.tell(f"After {recorded.where(longest)} the camera jumps {steps[longest]:.3g} units, "
+                    f"{steps[longest] / usual:.0f} times its usual step.")  # fmt: skip
 
 
 def _paced(source: Source, recorded: Recorded, lenses: np.ndarray, fps: float) -> Trajectory:
