@@ -361,13 +361,20 @@ def lens_cases() -> Iterator[tuple[str, Case]]:
     )
     yield "a lens like a needle's eye", case(None, refused="sees 0.458 degrees", camera_angle_x=0.008, **hd)
     yield "an angle in degrees for radians", case(None, refused="expected radians between 0 and pi", camera_angle_x=50)
-    lost = [frames[0], {"file_path": "0b.png", "transform_matrix": None}, frames[1]]
+    lost = [{"file_path": "0.png", "transform_matrix": None}, *frames]
     yield "a picture that was not registered", case(
         [half, half * 16 / 9, 0.5, 0.5], told="1 of 3 pictures", camera_angle_x=0.8, **{**hd, "frames": lost}
     )
     yield "no picture that was registered", case(
-        None, refused="no picture of it has a camera", camera_angle_x=0.8, **{**hd, "frames": [lost[1]]}
+        None, refused="none of its pictures has a camera", camera_angle_x=0.8, **{**hd, "frames": [lost[0]]}
     )
+    views: dict[str, Any] = {str(i): {"extrinsic": one.tolist(), "K": [[500, 0, 400], [0, 500, 300], [0, 0, 1]]}
+                             for i, one in enumerate(matrices)}  # fmt: skip
+    views = {"0": None, "1": views["0"], "2": views["1"]}
+    yield "a latent without a camera", Case(
+        {"pose.json": json.dumps(views).encode()}, along_x([0, 1]), np.array([0.625, 500 / 600, 0.5, 0.5]), 6.0,
+        told="1 of 3 pictures",
+    )  # fmt: skip
     far = [[0.1 * i, 0, 0] if i < 12 else [90 + 0.1 * i, 0, 0] for i in range(24)]
     rows = [f"1 0 0 {x} 0 1 0 0 0 0 1 0" for x, _, _ in far]
     yield "a jump", Case({"00.txt": text(rows)}, poses_at(far), told="the camera jumps 90.1 units")

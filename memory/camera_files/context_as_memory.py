@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..cameras.camera import FloatArray
-from .keyed import field_of_frames, first_frame, frames_in_order
+from .keyed import field_of_frames, first_frame, found_frames, frames_in_order
 from .layout import Given, Layout, Recorded
 from .numbers import json_array
 from .poses import FROM_UNREAL, refuse_numbers, rigid_poses
@@ -21,7 +21,8 @@ def recognises(source: Source) -> bool:
 
 
 def read(source: Source, given: Given) -> Recorded:
-    frames, where = frames_in_order(source, _actor(source, given.camera))
+    listed = frames_in_order(source, _actor(source, given.camera))
+    frames, where = found_frames(source, *listed, names=("position", "rotation"))
     places = json_array(source, field_of_frames(source, frames, "position", where), (3,), "the position", where)
     angles = json_array(source, field_of_frames(source, frames, "rotation", where), (3,), "the rotation", where)
     refuse_numbers(source, angles, where)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .keyed import field_of_frames, first_frame, frames_in_order
+from .keyed import field_of_frames, first_frame, found_frames, frames_in_order
 from .layout import Given, Layout, Recorded
 from .lens import from_pixels
 from .numbers import json_array
@@ -19,7 +19,7 @@ def recognises(source: Source) -> bool:
 
 
 def read(source: Source, given: Given) -> Recorded:
-    frames, where = frames_in_order(source, source.document)
+    frames, where = found_frames(source, *frames_in_order(source, source.document), names=("extrinsic", "K"))
     matrices = json_array(source, field_of_frames(source, frames, "extrinsic", where), (4, 4), "the extrinsic", where)
     cameras = json_array(source, field_of_frames(source, frames, "K", where), (3, 3), "K", where)
     poses = rigid_poses(source, matrices, where)

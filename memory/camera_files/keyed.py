@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 from .poses import Where
 from .source import MAX_POSES, Source
@@ -18,7 +19,13 @@ def looks_keyed(value: object) -> bool:
 
 
 def first_frame(value: object) -> object:
-    return next(iter(value.values())) if isinstance(value, dict) and looks_keyed(value) else None
+    """The first frame that is not null of an object with frames for keys; None if it is no such object."""
+    return first_found(value.values()) if isinstance(value, dict) and looks_keyed(value) else None
+
+
+def first_found(values: Iterable[object]) -> object:
+    """The first value that is not null, or None."""
+    return next((value for value in values if value is not None), None)
 
 
 def frames_in_order(source: Source, value: object) -> tuple[list[object], Where]:
@@ -35,6 +42,24 @@ def frames_in_order(source: Source, value: object) -> tuple[list[object], Where]
         numbered.append((int(match[1]), key))
     numbered.sort()
     return [value[key] for _, key in numbered], lambda index: f"frame {numbered[index][0]}"
+
+
+def found_frames(
+    source: Source, frames: list[object], where: Where, names: tuple[str, ...]
+) -> tuple[list[object], Where]:
+    """The frames whose camera was found; those that are null, or null in one of ``names``, are left out and told."""
+    there = [
+        index
+        for index, value in enumerate(frames)
+        if value is not None
+        and not (isinstance(value, dict) and any(name in value and value[name] is None for name in names))
+    ]
+    if len(there) == len(frames):
+        return frames, where
+    if not there:
+        source.refuse("none of its pictures has a camera: each is null", "Register the pictures again")
+    source.tell(f"{len(frames) - len(there)} of {len(frames)} pictures have no camera (null) and are left out.")
+    return [frames[index] for index in there], lambda index: where(there[index])
 
 
 def field_of_frames(source: Source, frames: list[object], name: str, where: Where) -> list[object]:

@@ -11,7 +11,7 @@ import numpy as np
 
 from ..cameras.camera import FloatArray, horizontal_fov, intrinsics_from_fov
 from ..cameras.trajectory import Trajectory
-from .keyed import field_of_frames
+from .keyed import field_of_frames, first_found, found_frames
 from .layout import Given, Layout, Recorded, Size
 from .lens import DEFAULT_ASPECT, DEFAULT_FOV, from_pixels
 from .natural import natural_order
@@ -27,7 +27,8 @@ DISTORTION = ("k1", "k2", "k3", "k4", "p1", "p2")
 def recognises(source: Source) -> bool:
     document = source.document if source.is_json else None
     frames = document.get("frames") if isinstance(document, dict) else None
-    return isinstance(frames, list) and bool(frames) and isinstance(frames[0], dict) and "transform_matrix" in frames[0]
+    first = first_found(frames) if isinstance(frames, list) else None
+    return isinstance(first, dict) and "transform_matrix" in first
 
 
 def read(source: Source, given: Given) -> Recorded:
@@ -39,16 +40,10 @@ def read(source: Source, given: Given) -> Recorded:
         source.refuse(f"it has {len(frames)} cameras, at most {MAX_POSES} are read", "Keep only those of the shot")
     order = _order(frames)
 
-    def where(index: int) -> str:
+    def in_file(index: int) -> str:
         return f"frame {order[index]}"
 
-    there = [index for index in order if not _is_lost(frames[index])]
-    if not there:
-        source.refuse("no picture of it has a camera: each transform_matrix is null", "Register the pictures again")
-    if len(there) < len(order):
-        source.tell(f"{len(order) - len(there)} of {len(order)} pictures have no camera and are left out.")
-    order = there
-    frames = [frames[index] for index in order]
+    frames, where = found_frames(source, [frames[index] for index in order], in_file, ("transform_matrix",))
     matrices = field_of_frames(source, frames, "transform_matrix", where)
     rows = 3 if isinstance(matrices[0], list) and len(matrices[0]) == 3 else 4
     native = rigid_poses(source, json_array(source, matrices, (rows, 4), "transform_matrix", where), where)
@@ -57,11 +52,6 @@ def read(source: Source, given: Given) -> Recorded:
     fps = document.get("fps")
     stated = float(fps) if isinstance(fps, (int, float)) and 0.0 < fps < 1e6 else 0.0
     return Recorded(poses, lenses, fps=stated, where=where)
-
-
-def _is_lost(frame: object) -> bool:
-    """Whether a picture was not registered: its matrix is null."""
-    return isinstance(frame, dict) and "transform_matrix" in frame and frame["transform_matrix"] is None
 
 
 def _order(frames: list[object]) -> list[int]:

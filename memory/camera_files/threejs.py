@@ -6,7 +6,7 @@ import numpy as np
 
 from ..cameras.camera import FloatArray
 from . import flashworld
-from .keyed import field_of_frames
+from .keyed import field_of_frames, first_found, found_frames
 from .layout import Given, Layout, Recorded
 from .lens import DEFAULT_ASPECT
 from .numbers import json_array
@@ -29,7 +29,7 @@ def recognises(source: Source) -> bool:
     document = source.document
     if isinstance(document, dict) and (flashworld.recognises(source) or "animTracks" in document):
         return False
-    first = next(iter(listed(document)), None)
+    first = first_found(listed(document))
     if not isinstance(first, dict):
         return False
     camera = plain(first)
@@ -43,7 +43,7 @@ def is_placed(camera: dict[str, object]) -> bool:
 
 def is_track(document: object) -> bool:
     """Whether the cameras of a document are keyframes: each has a frame, or a time in a list of keyframes."""
-    first = next(iter(listed(document)), None)
+    first = first_found(listed(document))
     camera = plain(first)
     if not isinstance(first, dict) or not isinstance(camera, dict) or not (is_placed(camera) or "matrix" in camera):
         return False
@@ -63,13 +63,13 @@ def read(source: Source, given: Given) -> Recorded:
     if len(cameras) > MAX_POSES:
         source.refuse(f"it has {len(cameras)} cameras, at most {MAX_POSES} are read", "Keep only those of the shot")
     cameras = _named(source, cameras, given.camera)
+    cameras, where = found_frames(source, cameras, frame, ("matrix", "position"))
     check(source, cameras)
     times: FloatArray | None = None
-    where: Where = frame
     if all(isinstance(camera, dict) and "time" in camera for camera in cameras):
-        stamps = json_array(source, field_of_frames(source, cameras, "time", frame), (), "time", frame)
-        chosen, times, _ = timed(source, stamps, stamps[:, None], "seconds", frame)
-        cameras, where = [cameras[index] for index in chosen], among(frame, chosen)
+        stamps = json_array(source, field_of_frames(source, cameras, "time", where), (), "time", where)
+        chosen, times, _ = timed(source, stamps, stamps[:, None], "seconds", where)
+        cameras, where = [cameras[index] for index in chosen], among(where, chosen)
     return Recorded(poses_of(source, cameras, where), _lenses(source, cameras, given), times, _TICK, where=where)
 
 
