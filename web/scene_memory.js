@@ -52,6 +52,10 @@ function portOf(node) {
       const reply = await host.request(`/editor/${memory}/cameras`)
       return new Float64Array(await reply.arrayBuffer())
     },
+    async seen(memory, question) {
+      const headers = { "Content-Type": "application/json" }
+      return (await host.request(`/editor/${memory}/seen`, { method: "POST", body: JSON.stringify(question), headers })).json()
+    },
     picture: (memory, frame) => host.address(`/editor/${memory}/frame/${frame}`),
   }
 }

@@ -92,7 +92,7 @@ class Covisibility:
         """(n, P) in float64 of frames of the pool; those asked for before are not worked out again."""
         if new := [row for row in rows if row not in self._known]:
             self._known.update(zip(new, self._worked_out(np.asarray(new, dtype=np.int64)), strict=True))
-        return np.stack([self._known[row] for row in rows])
+        return np.array([self._known[row] for row in rows]).reshape(len(rows), len(self.points.distance))
 
     def _worked_out(self, rows: Integers) -> FloatArray:
         # A point at the very end of what counts must not fall to either side by a last digit.

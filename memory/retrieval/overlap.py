@@ -89,21 +89,6 @@ def overlap(
     return _in_blocks(block, past, np.zeros((len(targets), 0)))
 
 
-def remembered(
-    targets: Fans, poses: FloatArray, intrinsics: FloatArray, past: Fans, depth: float, near: float, far: float
-) -> FloatArray:
-    """(T,): the share 0..1 of each target's horizontal view that the past cameras saw between them.
-
-    As ``overlap``, each point counted once, whoever saw it. ``web/editor/overlap.js`` works out the same.
-    """
-    any_saw = np.zeros((len(targets), SAMPLES), dtype=np.bool_)
-    for begin in range(0, len(past), _BLOCK):
-        part = past[begin : begin + _BLOCK]
-        seen = _seen(targets, poses, intrinsics, part, depth, near, far)
-        any_saw |= (seen & _facing(targets, part)[:, None]).any(axis=2)
-    return np.asarray(any_saw.mean(axis=1))
-
-
 def _seen(
     targets: Fans, poses: FloatArray, intrinsics: FloatArray, part: Fans, depth: float, near: float, far: float
 ) -> BoolArray:

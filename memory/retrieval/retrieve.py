@@ -55,12 +55,15 @@ def retrieve(state: MemoryState, targets: Trajectory, settings: RetrievalSetting
         return Retrieval(_frozen([]), (), 0)
     chosen = [Choice(given[0], "most recent"), *(Choice(index, "pinned") for index in given[1:])]
     size = distances(state, targets, settings)
-    question = _question(state, targets, settings, size, given)
+    views = np.unique(np.linspace(0, len(targets) - 1, TARGET_VIEWS).round().astype(np.int64))
+    poses, lenses = targets.poses[views], targets.intrinsics[views]
+    near = _near(state, poses, lenses, size, POOLS.get(settings.strategy, 0))
+    question = question_of(state, poses, lenses, settings, size, given, near)
     if question.count > 0:
         chosen += STRATEGIES[settings.strategy](question)
-    near = int(question.candidate.sum()) if question.asked else len(question.pool) - len(given)
+    candidates = int(question.candidate.sum()) if question.asked else len(question.pool) - len(given)
     reasons = _reasons(state, settings, question, chosen, size)
-    return Retrieval(_frozen([choice.index for choice in chosen]), reasons, near)
+    return Retrieval(_frozen([choice.index for choice in chosen]), reasons, candidates)
 
 
 def _given(state: MemoryState, k: int) -> list[int]:
@@ -75,13 +78,13 @@ def _given(state: MemoryState, k: int) -> list[int]:
     return []
 
 
-def _question(
-    state: MemoryState, targets: Trajectory, settings: RetrievalSettings, size: Distances, given: list[int]
+def question_of(
+    state: MemoryState, poses: FloatArray, lenses: FloatArray, settings: RetrievalSettings, size: Distances,
+    given: list[int], near: Integers,
 ) -> Question:
-    views = np.unique(np.linspace(0, len(targets) - 1, TARGET_VIEWS).round().astype(np.int64))
-    poses, lenses = targets.poses[views], targets.intrinsics[views]
-    near = _near(state, poses, lenses, size, POOLS.get(settings.strategy, 0))
-    pool = _pool(state, np.union1d(near, given))
+    """What a strategy is asked for coming views (T, 4, 4) with lenses (T, 4): its pool are the ``given`` frames and
+    those ``near`` the views."""
+    pool = _pool(state, np.union1d(near, np.asarray(given, dtype=np.int64)))
     return Question(
         count=settings.k - len(given),
         pool=pool,
@@ -96,7 +99,7 @@ def _question(
         far_share=settings.far_share,
         min_overlap=settings.min_overlap,
         frames=state.frames,
-        usable=_usable(state),
+        usable=usable_of(state),
         random=np.random.default_rng([settings.seed, state.frames]),
     )
 
@@ -106,7 +109,7 @@ def _near(state: MemoryState, poses: FloatArray, lenses: FloatArray, size: Dista
     the same as a frame whose latent is known, that one."""
     if not limit:
         return np.zeros(0, dtype=np.int64)
-    usable = _usable(state)
+    usable = usable_of(state)
     near = state.index.candidates(poses, lenses, reach=size.reach, limit=limit, usable=usable)
     if not (encoded := encoded_frames(state)):
         return near
@@ -118,7 +121,8 @@ def _near(state: MemoryState, poses: FloatArray, lenses: FloatArray, size: Dista
     return without_twins(state, near, known_near, size.scale)
 
 
-def _usable(state: MemoryState) -> Usable:
+def usable_of(state: MemoryState) -> Usable:
+    """Says of frames of a memory which may be looked at."""
     return lambda indices: state.flags(indices).usable
 
 

@@ -1,4 +1,4 @@
-"""Routes for the camera path editor: cameras and thumbnails of a memory, and a ready-made move as keyframes."""
+"""Routes for the camera path editor: cameras and thumbnails of a memory, what it has seen, and moves as keyframes."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from ...memory.cameras.pacing import speeds_from_text
 from ...memory.cameras.presets import make_preset
 from ...memory.errors import BankError
 from ...memory.state.state import MemoryState
+from . import seen_route
 from .shown_memories import SHOWN
 
 ROOT = "/scene_memory/editor"
@@ -36,6 +37,7 @@ def register() -> None:
     if server is not None:
         server.routes.get(ROOT + "/{memory}/cameras")(cameras)
         server.routes.get(ROOT + "/{memory}/frame/{index}")(frame)
+        server.routes.post(ROOT + "/{memory}/seen")(seen)
         server.routes.post(ROOT + "/move")(move)
 
 
@@ -70,6 +72,12 @@ async def frame(request: web.Request) -> web.Response:
     except (BankError, ValueError, OSError) as problem:
         return _refused(404, f"Frame {index} cannot be shown: {problem}")
     return web.Response(body=picture, content_type="image/jpeg", headers={"Cache-Control": "private, max-age=3600"})
+
+
+async def seen(request: web.Request) -> web.Response:
+    """How much of some views a memory has seen: ``seen_route.answer``."""
+    state = _memory(request)
+    return state if isinstance(state, web.Response) else await seen_route.answer(request, state)
 
 
 async def move(request: web.Request) -> web.Response:

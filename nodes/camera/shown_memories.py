@@ -62,6 +62,7 @@ def path_info(
             "id": memory.id,
             "bank": memory.bank.name if memory.bank else "",
             "frames": memory.frames,
+            "scale": size.scale,
             "near": size.near,
             "depth": size.depth,
             "far": size.far,

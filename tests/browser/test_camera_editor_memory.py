@@ -16,25 +16,23 @@ from scene_memory.memory.bank.bank import Bank
 from scene_memory.memory.cameras.camera import FloatArray, intrinsics_from_fov, pose
 from scene_memory.memory.cameras.keyframe_path import drawn_path, rotations, sampled
 from scene_memory.memory.cameras.keyframes import KINDS, Keyframe, keyframes_text, parse_keyframes
-from scene_memory.memory.retrieval.overlap import fans, overlap, remembered
+from scene_memory.memory.retrieval.band import frames_that_saw, seen_shares
+from scene_memory.memory.retrieval.distances import distances
+from scene_memory.memory.retrieval.settings import RetrievalSettings
 
 Open = Callable[[Mode], Frontend]
 WORKFLOW = ROOT / "workflows" / "A minute in one take.json"
-PATHS, MOMENTS, PAST = 120, 20, 40
+PATHS, MOMENTS = 120, 20
 
 IN_THE_BROWSER = """async ([root, cases]) => {
   const { CameraPath } = await import(root + '/path.js')
   const { parse, toText } = await import(root + '/keyframes.js')
   const { lensOf, poseOf } = await import(root + '/camera.js')
-  const { pastCameras, remembered } = await import(root + '/overlap.js')
-  return cases.map(({ text, at, rows, distances }) => {
+  return cases.map(({ text, at }) => {
     const path = new CameraPath(parse(toText(parse(text))), 70)
-    const past = pastCameras(Float64Array.from(rows))
     return at.map(frame => {
       const values = path.at(frame)
-      const [pose, lens, shares] = [poseOf(values), lensOf(values[6], 1.6), new Float64Array(past.count)]
-      const all = remembered(pose, lens, past, distances, shares)
-      return [[...values], [...pose], [...lens], [...shares], all]
+      return [[...values], [...poseOf(values)], [...lensOf(values[6], 1.6)]]
     })
   })
 }"""
@@ -69,41 +67,16 @@ def test_the_browser_works_out_what_python_works_out(open_frontend: Open) -> Non
         at = random.uniform(-3.0, keyframes[-1].frame + 3.0, MOMENTS)
         values = sampled(keyframes, at, 70.0)
         poses, lenses = cameras(values)
-        past_values = np.concatenate(
-            [
-                random.uniform(-6.0, 6.0, (PAST, 3)),
-                random.uniform([-180, -89, -20, 40], [180, 89, 20, 100], (PAST, 4)),
-            ],
-            axis=1,
-        )
-        past, past_lenses = cameras(past_values)
-        size = {"near": 0.1, "depth": float(random.uniform(1.0, 5.0)), "far": 12.0}
-        targets, seen_by = fans(poses, lenses), fans(past, past_lenses)
-        rows = np.concatenate(
-            [np.arange(PAST)[:, None], np.ones((PAST, 1)), past[:, :3].reshape(-1, 12), past_lenses], axis=1
-        )
-        cases.append(
-            {"text": keyframes_text(keyframes), "at": at.tolist(), "rows": rows.ravel().tolist(), "distances": size}
-        )
-        expected.append(
-            (
-                values,
-                poses[:, :3].reshape(-1, 12),
-                lenses,
-                overlap(targets, poses, lenses, seen_by, size["depth"], size["near"], size["far"]),
-                remembered(targets, poses, lenses, seen_by, size["depth"], size["near"], size["far"]),
-            )
-        )
+        cases.append({"text": keyframes_text(keyframes), "at": at.tolist()})
+        expected.append((values, poses[:, :3].reshape(-1, 12), lenses))
     page = open_frontend("classic").page
     found = page.evaluate(IN_THE_BROWSER, [f"/extensions/{PACK_FOLDER}/editor", cases])
-    apart = [0.0] * 5
+    apart = [0.0] * 3
     for case, wanted in zip(found, expected, strict=True):
-        for number in range(5):
+        for number in range(3):
             got = np.array([moment[number] for moment in case], dtype=np.float64)
             apart[number] = max(apart[number], float(np.abs(got - wanted[number]).max()))
-    assert max(apart) < 1e-6, dict(zip(("values", "poses", "lenses", "shares", "remembered"), apart, strict=True))
-    shares = np.concatenate([wanted[4] for wanted in expected])
-    assert 0.2 < shares.mean() < 0.98 and np.ptp(shares) == 1.0, "the cases say something"
+    assert max(apart) < 1e-6, dict(zip(("values", "poses", "lenses"), apart, strict=True))
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -149,12 +122,22 @@ def test_the_film_follows_the_drawn_path_and_its_frames_appear_on_the_map(
     seen = np.linalg.inv(state.last_pose) @ state.poses
     assert np.abs(places - seen[:, [0, 2], 3].T).max() < 1e-9
     frontend.page.evaluate("root => root.cameraEditor.goTo(4)", ahead.root)
-    words = ahead.words()
+    settled = "!editor.seen.asking && editor.seen.wanted.now?.asked && editor.seen.wanted.band?.asked"
+    ahead.wait_for(settled)
+    move = drawn_path(ahead_keyframes(ahead), frames=9, fps=8.0, fov=70.0, aspect=1.6).after(state.last_pose)
+    size = distances(state, move[1:], RetrievalSettings())
     now = state.last_pose @ cameras(np.array([[0, 0, 0, *frontend_yaw(ahead, 4), 0, 0, 70.0]]))[0][0]
-    size = {name: info["memory"][name] for name in ("depth", "near", "far")}
-    lens = intrinsics_from_fov(70.0, 1.6)[None]
-    share = remembered(fans(now[None], lens), now[None], lens, fans(state.poses, state.intrinsics), **size)[0]
-    assert f"the memory has seen {round(100 * share)} % of this view" in words
+    lens = intrinsics_from_fov(70.0, 1.6)
+    share, frames, shares = frames_that_saw(state, now, lens, size)
+    assert f"the memory has seen {round(100 * share)} % of this view" in ahead.words()
+    lit = frontend.page.evaluate("root => [...root.cameraEditor.seen.memory.shares]", ahead.root)
+    assert np.abs(np.array(lit)[frames] - shares).max() < 1e-4
+    band = np.array(frontend.page.evaluate("root => [...root.cameraEditor.seen.band]", ahead.root))
+    views = frontend.page.evaluate("root => root.cameraEditor.seen.wanted.band.views", ahead.root)
+    poses = np.tile(np.eye(4), (len(views), 1, 1))
+    poses[:, :3] = np.array(views)[:, :12].reshape(-1, 3, 4)
+    assert np.abs(band - seen_shares(state, poses, np.array(views)[:, 12:], size)).max() < 1e-4
+    assert 0.05 < np.ptp(band), "the path goes where nothing was seen"
     ahead.page.mouse.move(*ahead.point(float(places[0][3]), float(places[1][3])))
     ahead.page.wait_for_function(
         """root => {
@@ -170,3 +153,12 @@ def test_the_film_follows_the_drawn_path_and_its_frames_appear_on_the_map(
 
 def frontend_yaw(hand: EditorHand, frame: int) -> list[float]:
     return [float(hand.root.evaluate("(root, frame) => root.cameraEditor.path.at(frame)[3]", frame))]
+
+
+def ahead_keyframes(hand: EditorHand) -> tuple[Keyframe, ...]:
+    """The keyframes that the editor shows, also of a ready-made move."""
+    script = """async ([root, folder]) => {
+      const { toText } = await import(`/extensions/${folder}/editor/keyframes.js`)
+      return toText(root.cameraEditor.keyframes)
+    }"""
+    return parse_keyframes(str(hand.page.evaluate(script, [hand.root, PACK_FOLDER])))

@@ -15,10 +15,13 @@ from PIL import Image
 
 from dev_tools.server import LOCAL, HostServer
 from scene_memory.memory.bank.bank import Bank
+from scene_memory.memory.cameras.camera import pose, rotation
 from scene_memory.memory.cameras.keyframe_path import drawn_path
 from scene_memory.memory.cameras.keyframes import parse_keyframes
 from scene_memory.memory.cameras.presets import make_preset
+from scene_memory.memory.cameras.trajectory import Trajectory
 from scene_memory.memory.retrieval.distances import distances
+from scene_memory.memory.retrieval.retrieve import retrieve
 from scene_memory.memory.retrieval.settings import RetrievalSettings
 
 ROOT = "/scene_memory/editor"
@@ -135,3 +138,57 @@ def test_a_wrong_setting_is_refused_in_words(server: HostServer, body: Any, said
 
 def test_a_body_without_end_is_refused(server: HostServer) -> None:
     assert why(server, "/move", b" " * 70_000)[0] == 413
+
+
+def view(pose: Any, lens: Any) -> list[float]:
+    return [*np.asarray(pose)[:3].ravel().tolist(), *np.asarray(lens).tolist()]
+
+
+def test_what_the_memory_has_seen_is_told_by_the_measure_that_chooses(
+    server: HostServer, film: Callable[..., dict[str, Any]], open_bank: OPEN
+) -> None:
+    memory = film("editor seen")["memory"]
+    state = open_bank("editor seen").load()
+    size = {name: memory[name] for name in ("scale", "near", "depth", "far")}
+    here, lens = state.last_pose, state.intrinsics[0]
+    turned, up, down = (here @ pose([0, 0, 0], rotation(yaw, pitch)) for yaw, pitch in ((20, 0), (0, 50), (0, -50)))
+    views = [view(one, lens) for one in (here, turned, up, down)]
+    status, raw = ask(server, f"/{memory['id']}/seen", {"views": views, "distances": size})
+    same, beside, *away = json.loads(raw)["shares"]
+    assert status == 200 and same == 1.0 and 0.5 < beside < 0.9
+    assert away == [0.0, 0.0], "seen from above it is the same view"
+    found = retrieve(state, Trajectory(turned[None], lens, 8.0), RetrievalSettings(k=1))
+    assert beside == pytest.approx(found.reasons[0].overlap, abs=1e-3), "the band is the reason's number"
+    status, raw = ask(server, f"/{memory['id']}/seen", {"views": views[1:2], "distances": size, "frames": True})
+    assert status == 200 and json.loads(raw) == {"shares": [beside], "frames": [[0, beside]]}
+
+
+SIZE = {"scale": 1.0, "near": 0.1, "depth": 1.0, "far": 6.0}
+VIEW = [1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0, 0.7, 1.1, 0.5, 0.5]
+
+
+@pytest.mark.parametrize(
+    ("body", "code", "said"),
+    [
+        (b"{", 400, ""),
+        (b"[" * 60000, 400, ""),
+        (b"\xff\xfe{", 400, ""),
+        (b" " * 70000, 413, "more than 65536 bytes"),
+        ([], 400, "no JSON object"),
+        ({"views": [], "distances": SIZE}, 400, "1 to 64 lists of 16 numbers"),
+        ({"views": [VIEW] * 65, "distances": SIZE}, 400, "1 to 64 lists of 16 numbers"),
+        ({"views": [VIEW[:15]], "distances": SIZE}, 400, "1 to 64 lists of 16 numbers"),
+        ({"views": [[*VIEW[:15], "x"]], "distances": SIZE}, 400, "1 to 64 lists of 16 numbers"),
+        ({"views": [[2, *VIEW[1:]]], "distances": SIZE}, 400, "no rotation"),
+        ({"views": [[*VIEW[:12], 0, 1, 0.5, 0.5]], "distances": SIZE}, 400, "fx and fy above 0"),
+        ({"views": [VIEW]}, 400, "scale, near, depth, far"),
+        ({"views": [VIEW], "distances": {**SIZE, "far": 0.5}}, 400, "rise"),
+        ({"views": [VIEW] * 2, "distances": SIZE, "frames": True}, 400, "a single view"),
+    ],
+)
+def test_a_wrong_question_of_what_was_seen_is_named(
+    server: HostServer, film: Callable[..., dict[str, Any]], body: Any, code: int, said: str
+) -> None:
+    memory = film("editor seen wrong")["memory"]["id"]
+    status, words = why(server, f"/{memory}/seen", body)
+    assert status == code and said in words

@@ -27,7 +27,7 @@ export class CameraEditor {
     this.port = port
     this.parts = layout()
     this.panel = new Panel(this.parts)
-    this.seen = new Seen(port.cameras)
+    this.seen = new Seen(port.cameras, port.seen, () => this.schedule())
     this.view = new View()
     this.layer = { canvas: document.createElement("canvas"), key: "" }
     this.sizes = new ResizeObserver(() => this.schedule())
@@ -295,10 +295,9 @@ export class CameraEditor {
     if (!this.opened || !this.parts.map.clientWidth) return
     if (!this.fitted) return this.fit()
     if (this.playing) this.#play(now)
-    const { memory } = this.seen
     this.colours = colours(this.root)
     this.now = this.path.at(this.frame)
-    const share = this.seen.share(this.path, this.frame, memory?.shares)
+    const share = this.seen.share(this.path, this.frame)
     const { scene, parts } = this
     drawMap(parts.map, scene)
     // A keyframe dragged on the map changes neither height nor time: what is the same is not painted again.
@@ -389,7 +388,7 @@ export class CameraEditor {
   }
 
   #changed() {
-    this.#soon("band", () => this.#growBand())
+    this.#soon("band", () => this.seen.growBand(this.path))
     if (this.drag) this.timers.fill ??= setTimeout(() => this.#fill(), FILL)
     else this.#fill()
     this.schedule()
@@ -399,11 +398,6 @@ export class CameraEditor {
     clearTimeout(this.timers.fill)
     this.timers.fill = undefined
     this.panel.fill(this)
-  }
-
-  #growBand() {
-    if (this.seen.growBand(this.path)) this.#soon("band", () => this.#growBand(), 0)
-    else this.schedule()
   }
 
   #soon(name, action, wait = SOON) {

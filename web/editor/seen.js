@@ -1,19 +1,23 @@
-// What the memory that the node ran with has seen of the path: its frames on the map, and shares of views.
+// What the memory that the node ran with has seen of the path: its frames on the map, and shares of views. The server
+// works the shares out, by the measure that chooses frames: in three dimensions, past what stands in the way.
 
 import { IDENTITY, compose, inverse, lensOf, poseOf } from "./camera.js"
-import { placed } from "./memory.js"
-import { remembered } from "./overlap.js"
+import { placed, toldShares } from "./memory.js"
 
-const PARTS = 64
-const AT_ONCE = 8
+const PARTS = 48
 
 export class Seen {
-  constructor(fetchCameras) {
+  /** `fetchCameras(id)`; `askShares(id, question)`; `changed()` is called when an answer has come. */
+  constructor(fetchCameras, askShares, changed) {
     this.fetchCameras = fetchCameras
+    this.askShares = askShares
+    this.changed = changed
     this.told = null
     this.memory = null
     this.base = IDENTITY
     this.band = null
+    this.now = null
+    this.wanted = {}
   }
 
   /** What a run told. True if other frames are to be shown than before. Raises an Error if they cannot be had. */
@@ -22,7 +26,7 @@ export class Seen {
     this.rebase(path)
     const key = told.memory ? told.memory.id + told.start : ""
     if (key === (this.memory?.key ?? "")) return false
-    this.memory = null
+    this.memory = this.now = null
     if (!told.memory) return true
     const rows = await this.fetchCameras(told.memory.id)
     if (this.told === told) this.memory = { ...placed(rows, told.memory, this.base), key }
@@ -35,31 +39,67 @@ export class Seen {
     this.base = this.told?.continues ? compose(start, inverse(poseOf(path.values[0]))) : IDENTITY
   }
 
-  /** The share of the view at a frame that the memory saw, or null; `shares` gets what each of its frames saw. */
-  share(path, frame, shares = null) {
+  /** The share of the view at a frame that the memory saw, as far as it is known yet; null before. */
+  share(path, frame) {
     if (!this.memory) return null
-    const values = path.at(frame)
-    const lens = lensOf(values[6], this.told.aspect)
-    return remembered(compose(this.base, poseOf(values)), lens, this.memory.past, this.memory.told, shares)
+    this.#want("now", [this.#view(path, frame)])
+    return this.now
   }
 
-  /** The shares along the path, a few at a time, so that no frame of the page waits for them; false when all are there. */
+  /** Asks for the shares along the path; `band` holds those known last. */
   growBand(path) {
-    if (!this.memory || !path.length) return this.forgetBand()
-    if (this.banded !== path) {
-      this.banded = path
-      this.next = []
+    if (!this.memory || !path.length) {
+      this.band = null
+      delete this.wanted.band
+      return this.changed()
     }
-    for (let i = 0; i < AT_ONCE && this.next.length < PARTS; i++)
-      this.next.push(this.share(path, (path.length * (this.next.length + 0.5)) / PARTS))
-    if (this.next.length < PARTS) return true
-    this.band = Float32Array.from(this.next)
-    return false
+    const views = []
+    for (let i = 0; i < PARTS; i++) views.push(this.#view(path, (path.length * (i + 0.5)) / PARTS))
+    this.#want("band", views)
   }
 
-  forgetBand() {
-    this.band = null
-    this.banded = null
-    return false
+  #view(path, frame) {
+    const values = path.at(frame)
+    return [...compose(this.base, poseOf(values)), ...lensOf(values[6], this.told.aspect)]
+  }
+
+  /** One question at a time; of those that wait, only the newest of a kind is asked. */
+  #want(kind, views) {
+    const key = this.memory.key + views.join()
+    if (this.wanted[kind]?.key === key) return
+    this.wanted[kind] = { key, views }
+    this.asking ??= this.#ask()
+  }
+
+  async #ask() {
+    for (let next; (next = this.#next()); ) {
+      const [kind, one] = next
+      const { memory } = this
+      one.asked = true
+      const { near, depth, far, scale } = memory.told
+      try {
+        const said = await this.askShares(memory.id, {
+          views: one.views, frames: kind === "now", distances: { scale, near, depth, far },
+        })
+        if (this.memory === memory && this.wanted[kind]) this.#take(kind, said)
+      } catch {
+        // Not known, as before a run: the map and the path do without.
+        if (this.memory === memory) this[kind] = null
+      }
+      this.changed()
+    }
+    this.asking = undefined
+  }
+
+  #next() {
+    return this.memory && ["now", "band"].map((kind) => [kind, this.wanted[kind]]).find(([, one]) => one && !one.asked)
+  }
+
+  #take(kind, said) {
+    if (kind === "band") this.band = Float32Array.from(said.shares)
+    else {
+      this.now = said.shares[0]
+      toldShares(this.memory, said.frames)
+    }
   }
 }
