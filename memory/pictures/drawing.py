@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import colorsys
 import math
-import unicodedata
+from bisect import bisect_right
 from dataclasses import dataclass
 
 import cv2
@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..cameras.camera import FloatArray, horizontal_fov
+from .letters import letters, readable
 
 Pixels = NDArray[np.uint8]
 Colour = tuple[int, int, int]
@@ -23,7 +24,10 @@ TEXT: Colour = (232, 234, 238)
 WHITE: Colour = (255, 255, 255)
 LINE, MARGIN = 15, 8
 
-_FONT, _FONT_SIZE = cv2.FONT_HERSHEY_SIMPLEX, 0.38
+PIXELS = 12
+"""Height of a line of text of size 1."""
+MOST_LETTERS = 1000
+"""No picture is wide enough for more."""
 
 
 def canvas(height: int, width: int, colour: Colour = BACKGROUND) -> Pixels:
@@ -34,23 +38,18 @@ def canvas(height: int, width: int, colour: Colour = BACKGROUND) -> Pixels:
 def write(
     picture: Pixels, line: str, at: tuple[int, int], colour: Colour = TEXT, size: float = 1.0, room: int = 0
 ) -> None:
-    """A line of text whose left lower corner is ``at`` (x, y); cut to ``room`` pixels where that is given.
-
-    The font has plain letters only: accents are left out, and other scripts show as question marks.
-    """
-    plain = unicodedata.normalize("NFKD", line.replace("\n", " "))
-    plain = "".join(letter for letter in plain if not unicodedata.combining(letter))
-    plain = plain.encode("ascii", "replace").decode()
-    if room and text_width(plain, size) > room:
-        while plain and text_width(f"{plain}...", size) > room:
-            plain = plain[:-1]
-        plain = f"{plain}..."
-    cv2.putText(picture, plain, at, _FONT, _FONT_SIZE * size, colour, 1, cv2.LINE_AA)
+    """A line of text of any script whose left lower corner is ``at`` (x, y); cut to ``room`` pixels where that is
+    given."""
+    shown = readable(line[:MOST_LETTERS])
+    if room and (text_width(shown, size) > room or len(line) > MOST_LETTERS):
+        fits = bisect_right(range(1, len(shown)), room, key=lambda kept: text_width(f"{shown[:kept]}...", size))
+        shown = f"{shown[:fits]}..."
+    letters().draw(picture, shown, at, colour, round(PIXELS * size))
 
 
 def text_width(line: str, size: float = 1.0) -> int:
-    """Pixels that ``write`` needs for a plain line."""
-    return int(cv2.getTextSize(line, _FONT, _FONT_SIZE * size, 1)[0][0])
+    """Pixels that ``write`` needs for a line."""
+    return letters().width(readable(line), round(PIXELS * size))
 
 
 def thumbnail(frame: Pixels, width: int, height: int) -> Pixels:
