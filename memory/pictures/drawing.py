@@ -23,6 +23,8 @@ QUIET: Colour = (110, 116, 126)
 TEXT: Colour = (232, 234, 238)
 WHITE: Colour = (255, 255, 255)
 LINE, MARGIN = 15, 8
+MOST_SCALE = 1e6
+"""Pixels a scene unit at most: a camera that only turns stands in one place."""
 
 PIXELS = 12
 """Height of a line of text of size 1."""
@@ -81,41 +83,71 @@ def note_picture(*lines: str) -> Pixels:
 
 @dataclass(frozen=True, eq=False)
 class Plan:
-    """Where scene units lie on a square map of ``side`` pixels: x to the right, z upwards."""
+    """Where scene units lie on a map of ``width`` x ``height`` pixels: x to the right, z upwards. ``middle`` (x, y) is
+    the pixel of ``centre`` (x, z)."""
 
-    side: int
+    width: int
+    height: int
     centre: FloatArray
+    middle: FloatArray
     scale: float
 
     @classmethod
     def around(cls, poses: FloatArray, side: int) -> Plan:
-        """A map with the cameras (n, 4, 4) in the middle, so that wedges of a quarter of the map fit too."""
+        """A square map with the cameras (n, 4, 4) in the middle, so that wedges of a quarter of the map fit too."""
         places = poses[:, [0, 2], 3]
         extent = max(float(np.ptp(places, axis=0).max()), 1e-9)
-        return cls(side, (places.min(axis=0) + places.max(axis=0)) / 2, min(0.38 * side / extent, 1e6))
+        centre, middle = (places.min(axis=0) + places.max(axis=0)) / 2, np.full(2, side / 2)
+        return cls(side, side, centre, middle, min(0.38 * side / extent, MOST_SCALE))
+
+    @classmethod
+    def with_marks(cls, places: FloatArray, marks: FloatArray, width: int, height: int) -> Plan:
+        """The largest map on which all ``places`` (n, 2), as x and z, stand with their ``marks``: pixels (n, 2) beside
+        them that are to be on the map too, however large it is."""
+        centre = (places.min(axis=0) + places.max(axis=0)) / 2
+        flat = (places - centre) * (1.0, -1.0)
+
+        def bounds(scale: float) -> tuple[FloatArray, FloatArray]:
+            reached = np.concatenate([flat * scale, flat * scale + marks])
+            return reached.min(axis=0), reached.max(axis=0)
+
+        def fits(scale: float) -> bool:
+            least, most = bounds(scale)
+            return bool((most - least <= (width, height)).all())
+
+        extent = max(float(np.ptp(places, axis=0).max()), 1e-9)
+        low, high = 0.0, min(max(width, height) / extent, MOST_SCALE)
+        for _ in range(40):
+            half = (low + high) / 2
+            low, high = (half, high) if fits(half) else (low, half)
+        least, most = bounds(low)
+        return cls(width, height, centre, np.array([width, height]) / 2 - (least + most) / 2, low)
 
     def at(self, pose: FloatArray) -> tuple[int, int]:
         """Pixel (x, y) of a pose (4, 4)."""
         x, z = (np.array([pose[0, 3], pose[2, 3]]) - self.centre) * self.scale
-        return round(self.side / 2 + float(x)), round(self.side / 2 - float(z))
+        return round(float(self.middle[0] + x)), round(float(self.middle[1] - z))
+
+
+def fan(pose: FloatArray, lens: FloatArray, reach: float) -> FloatArray:
+    """Pixels (10, 2) of the horizontal field of view of a camera on a map, from its place, which is the first."""
+    heading, half = _heading(pose), math.radians(float(horizontal_fov(lens))) / 2
+    angles = heading + np.linspace(-half, half, 9)
+    return np.concatenate([np.zeros((1, 2)), reach * np.stack([np.sin(angles), -np.cos(angles)], axis=1)])
 
 
 def wedge(
-    picture: Pixels, plan: Plan, pose: FloatArray, lens: FloatArray, reach: float, colour: Colour, fill: float = 0.0
+    picture: Pixels, plan: Plan, pose: FloatArray, lens: FloatArray, reach: float, colour: Colour, fill: float = 0.0,
+    line: int = 1,
 ) -> None:
-    """The view of a camera on a map: its horizontal field of view, ``reach`` pixels long."""
-    at, heading = plan.at(pose), _heading(pose)
-    half = math.radians(float(horizontal_fov(lens))) / 2
-    corners = [at]
-    for step in np.linspace(-half, half, 9):
-        angle = heading + float(step)
-        corners.append((round(at[0] + reach * math.sin(angle)), round(at[1] - reach * math.cos(angle))))
-    outline = np.array(corners, dtype=np.int32)
+    """The view of a camera on a map: its horizontal field of view, ``reach`` pixels long, ``fill`` 0..1 of it covered,
+    its outline ``line`` pixels wide."""
+    outline = (np.array(plan.at(pose)) + fan(pose, lens, reach)).round().astype(np.int32)
     if fill:
         layer = picture.copy()
         cv2.fillPoly(layer, [outline], colour, cv2.LINE_AA)
         cv2.addWeighted(layer, fill, picture, 1 - fill, 0, dst=picture)
-    cv2.polylines(picture, [outline], True, colour, 1, cv2.LINE_AA)
+    cv2.polylines(picture, [outline], True, colour, line, cv2.LINE_AA)
 
 
 def camera_mark(picture: Pixels, plan: Plan, pose: FloatArray, colour: Colour, tick: int = 9, radius: int = 2) -> None:

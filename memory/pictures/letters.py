@@ -102,7 +102,7 @@ def letters() -> Letters:
 
 
 def readable(line: str) -> str:
-    """A line as it can be drawn: composed, on one line. A letter that no font here has loses its accent, or is a box."""
+    """A line as it can be drawn, composed. A letter that no font here has loses its accent, or is a box."""
     composed = unicodedata.normalize("NFC", line)
     return "".join(_drawn(" " if letter.isspace() else letter, letters()) for letter in composed)
 

@@ -17,8 +17,9 @@ from scene_memory.memory.cameras.camera import FloatArray, intrinsics_from_fov, 
 from scene_memory.memory.cameras.keyframe_path import drawn_path, rotations, sampled
 from scene_memory.memory.cameras.keyframes import KINDS, Keyframe, keyframes_text, parse_keyframes
 from scene_memory.memory.retrieval.band import frames_that_saw, seen_shares
-from scene_memory.memory.retrieval.distances import distances
+from scene_memory.memory.retrieval.distances import Distances, distances
 from scene_memory.memory.retrieval.settings import RetrievalSettings
+from scene_memory.memory.state.state import MemoryState
 
 Open = Callable[[Mode], Frontend]
 WORKFLOW = ROOT / "workflows" / "A minute in one take.json"
@@ -132,12 +133,13 @@ def test_the_film_follows_the_drawn_path_and_its_frames_appear_on_the_map(
     assert f"the memory has seen {round(100 * share)} % of this view" in ahead.words()
     lit = frontend.page.evaluate("root => [...root.cameraEditor.seen.memory.shares]", ahead.root)
     assert np.abs(np.array(lit)[frames] - shares).max() < 1e-4
-    band = np.array(frontend.page.evaluate("root => [...root.cameraEditor.seen.band]", ahead.root))
-    views = frontend.page.evaluate("root => root.cameraEditor.seen.wanted.band.views", ahead.root)
-    poses = np.tile(np.eye(4), (len(views), 1, 1))
-    poses[:, :3] = np.array(views)[:, :12].reshape(-1, 3, 4)
-    assert np.abs(band - seen_shares(state, poses, np.array(views)[:, 12:], size)).max() < 1e-4
-    assert 0.05 < np.ptp(band), "the path goes where nothing was seen"
+    level = band_of(ahead, state, size)
+    look_up = "root => { const e = root.cameraEditor; e.keep(e.keyframes.map((k, i) => i ? { ...k, pitch: 75 } : k)) }"
+    frontend.page.evaluate(look_up, ahead.root)
+    ahead.page.wait_for_timeout(500)
+    ahead.wait_for(settled)
+    raised = band_of(ahead, state, size)
+    assert level[-1] > 0.9 and raised[0] > 0.9 and raised[-1] < 0.2, "the camera never looked up"
     ahead.page.mouse.move(*ahead.point(float(places[0][3]), float(places[1][3])))
     ahead.page.wait_for_function(
         """root => {
@@ -153,6 +155,18 @@ def test_the_film_follows_the_drawn_path_and_its_frames_appear_on_the_map(
 
 def frontend_yaw(hand: EditorHand, frame: int) -> list[float]:
     return [float(hand.root.evaluate("(root, frame) => root.cameraEditor.path.at(frame)[3]", frame))]
+
+
+def band_of(hand: EditorHand, state: MemoryState, size: Distances) -> FloatArray:
+    """The green band, which is what Python says of the views that the page asked for."""
+    band, views = (
+        np.array(hand.page.evaluate(f"root => {script}", hand.root))
+        for script in ("[...root.cameraEditor.seen.band]", "root.cameraEditor.seen.wanted.band.views")
+    )
+    poses = np.tile(np.eye(4), (len(views), 1, 1))
+    poses[:, :3] = views[:, :12].reshape(-1, 3, 4)
+    assert np.abs(band - seen_shares(state, poses, views[:, 12:], size)).max() < 1e-4
+    return band
 
 
 def ahead_keyframes(hand: EditorHand) -> tuple[Keyframe, ...]:

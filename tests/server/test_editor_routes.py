@@ -155,7 +155,7 @@ def test_what_the_memory_has_seen_is_told_by_the_measure_that_chooses(
     views = [view(one, lens) for one in (here, turned, up, down)]
     status, raw = ask(server, f"/{memory['id']}/seen", {"views": views, "distances": size})
     same, beside, *away = json.loads(raw)["shares"]
-    assert status == 200 and same == 1.0 and 0.5 < beside < 0.9
+    assert status == 200 and same > 0.999 and 0.5 < beside < 0.9
     assert away == [0.0, 0.0], "seen from above it is the same view"
     found = retrieve(state, Trajectory(turned[None], lens, 8.0), RetrievalSettings(k=1))
     assert beside == pytest.approx(found.reasons[0].overlap, abs=1e-3), "the band is the reason's number"

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from scene_memory.memory.bank.bank import Bank
+from scene_memory.memory.cameras.camera import intrinsics_from_fov, pose, rotation
 from scene_memory.memory.cameras.presets import make_preset
-from scene_memory.memory.pictures.drawing import note_picture
+from scene_memory.memory.cameras.trajectory import Trajectory
+from scene_memory.memory.pictures.drawing import BACKGROUND, PIXELS, note_picture
+from scene_memory.memory.pictures.letters import readable
 from scene_memory.memory.retrieval import picture as pictures
 from scene_memory.memory.retrieval.picture import retrieval_picture
 from scene_memory.memory.retrieval.retrieve import Retrieval, retrieve
@@ -54,20 +58,81 @@ def test_an_empty_memory_says_that_nothing_is_remembered() -> None:
     )
 
 
-def test_below_each_frame_stands_why_it_was_chosen_and_what_it_adds(
-    film: MemoryState, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def written(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What stands on the picture."""
+    lines: list[str] = []
+    plain = pictures.write
+
+    def noted(picture: np.ndarray, line: str, *rest: Any, **named: Any) -> None:
+        lines.append(line)
+        plain(picture, line, *rest, **named)
+
+    monkeypatch.setattr(pictures, "write", noted)
+    return lines
+
+
+def test_below_each_frame_stands_why_it_was_chosen_and_what_it_adds(film: MemoryState, written: list[str]) -> None:
     coming = make_preset("pan", frames=8, fps=8.0, amount=-60.0, fov=70.0, aspect=1.6).after(film.last_pose)
     found = retrieve(film.with_edit(Edit("pin", ((3, 4),))), coming, RetrievalSettings(k=6, strategy="coverage"))
-    written: list[str] = []
-    monkeypatch.setattr(pictures, "write", lambda picture, line, *rest, **named: written.append(line))
     retrieval_picture(film, coming, found)
-    for place, reason in enumerate(found.reasons, start=1):
-        assert f"{place}. frame {reason.index}, {reason.age_s:.1f} s ago" in written
+    for reason in found.reasons:
+        assert f"frame {reason.index}" in written and f"{reason.age_s:.1f} s ago" in written
         assert reason.rule in written
+        assert all(part.replace("less than", "<") in written for part in reason.brings.split(", "))
     assert "pinned" in written and "most recent" in written
-    best = max(found.reasons, key=lambda reason: reason.gain)
-    assert best.gain > 0 and f"saw {best.overlap:.0%}, adds {best.gain:.1%}" in written
+    assert max(reason.gain for reason in found.reasons) > 0
+
+
+@pytest.mark.parametrize(("k", "looked_at", "numbered"), [(20, 0, 20), (20, 3, 3), (5, 8, 5), (1, 1, 1)])
+def test_map_and_thumbnails_share_numbers_as_far_as_the_model_looks(
+    film: MemoryState, written: list[str], k: int, looked_at: int, numbered: int
+) -> None:
+    coming = make_preset("pan", frames=8, fps=8.0, amount=-60.0, fov=70.0, aspect=1.6).after(film.last_pose)
+    found = retrieve(film, coming, RetrievalSettings(k=k, strategy="recent"))
+    assert len(found) == k
+    retrieval_picture(film, coming, found, looked_at)
+    thumbs = min(numbered, pictures.MOST_SHOWN)
+    numbers = sorted(int(line) for line in written if line.isdigit())
+    assert numbers == sorted([*range(1, numbered + 1), *range(1, thumbs + 1)])
+    assert {"first view", "last view"} <= set(written)
+    rest = [line for line in written if line.startswith("found, but this model does not look at ")]
+    assert len(rest) == (numbered < k)
+    if rest:
+        assert rest[0].split(" at ")[1] == ", ".join(str(index) for index in found.indices[numbered:])
+        assert "film: looks at 3 frames of the 20 found" in written
+
+
+def test_letters_are_large_enough_in_a_node() -> None:
+    assert int(PIXELS * pictures.SIZE) * 460 / pictures.WIDTH >= 14.0
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_nothing_on_the_map_is_cut_off(tmp_path: Path, seed: int) -> None:
+    random = np.random.default_rng(seed)
+    far = float(random.choice([0.0, 0.01, 3.0, 500.0]))
+    poses = np.stack(
+        [pose(random.uniform(-far, far, 3), rotation(random.uniform(-180, 180))) for _ in range(10)]
+    )
+    path = Trajectory(poses, intrinsics_from_fov(float(random.uniform(20, 150)), 1.6), 8.0)
+    bank = Bank.create(tmp_path, "far")
+    film = bank.append(bank.empty(), frames=np.zeros((6, 6, 10, 3), dtype=np.uint8), trajectory=path[:6], shot=0)
+    found = retrieve(film, path[6:], RetrievalSettings(k=6, strategy="recent"))
+    picture = retrieval_picture(film, path[6:], found)
+    top = pictures.STEP + pictures.MARGIN
+    plan = picture[top : top + pictures.MAP_HEIGHT - pictures.STEP - pictures.MARGIN]
+    frame = np.ones(plan.shape[:2], dtype=bool)
+    frame[4:, 4:-4] = False
+    assert (plan[frame] == BACKGROUND).all(), "a fan or a word reaches the edge"
+    assert (plan != BACKGROUND).any(axis=2).sum() > 1000
+
+
+def test_a_name_of_any_script_stands_on_the_picture(tmp_path: Path, written: list[str]) -> None:
+    path = make_preset("pan", frames=2, fps=8.0, amount=20.0, fov=70.0, aspect=1.6)
+    bank = Bank.create(tmp_path, "我的房间 café")
+    film = bank.append(bank.empty(), frames=np.zeros((2, 6, 10, 3), dtype=np.uint8), trajectory=path, shot=0)
+    retrieval_picture(film, path, retrieve(film, path, RetrievalSettings()))
+    assert written[0].startswith("我的房间 café: ") and "?" not in readable(written[0])
 
 
 def test_a_memory_of_which_nothing_may_be_used_says_so(film: MemoryState) -> None:
