@@ -30,9 +30,10 @@ from .drawing import (
     wedge,
     write,
 )
+from .picture_of_recall import recall_picture
 
 MAP_SIDE, SIDE_WIDTH = 460, 620
-WIDTH = MAP_SIDE + SIDE_WIDTH
+WIDTH, TIME_LEFT = MAP_SIDE + SIDE_WIDTH, 90
 MOST_CAMERAS, MOST_SHOTS, THUMBNAILS, FEW_PLACES = 1500, 18, 12, 8
 
 MARKS: dict[str, Colour] = {
@@ -48,7 +49,8 @@ def bank_picture(state: MemoryState, disk_bytes: int | None = None, thumbnails: 
     """Draw a memory: (H, W, 3) uint8.
 
     Above, the cameras from above, one colour a shot, each with a tick the way it looks, and the table of shots. Below,
-    the time line with what is pinned, excluded, superseded and dropped, and frames spread evenly over it.
+    the time line with what is pinned, excluded, superseded and dropped, what each segment looked at, and frames spread
+    evenly over it.
     """
     if state.frames == 0:
         return note_picture("Nothing is remembered yet.", "Connect the memory of a Shot Generator.")
@@ -57,6 +59,7 @@ def bank_picture(state: MemoryState, disk_bytes: int | None = None, thumbnails: 
     parts = [_map(state, colours), _table(summary, colours, disk_bytes)]
     height = max(len(part) for part in parts)
     rows = [np.concatenate([grown(part, height) for part in parts], axis=1), _time_line(summary, colours)]
+    rows.append(recall_picture(state, colours, WIDTH, TIME_LEFT))
     if thumbnails > 0:
         rows.append(_frames(state, thumbnails))
     return np.concatenate(rows)
@@ -119,7 +122,7 @@ def _table(summary: MemorySummary, colours: dict[int, Colour], disk_bytes: int |
 def _time_line(summary: MemorySummary, colours: dict[int, Colour]) -> Pixels:
     marked: dict[str, Runs] = {name: getattr(summary, name) for name in MARKS}
     there = {name: runs for name, runs in marked.items() if runs}
-    bar, row, left = 18, 11, 90
+    bar, row, left = 18, 11, TIME_LEFT
     picture = canvas(MARGIN * 2 + bar + len(there) * (row + 2) + LINE, WIDTH, PANEL)
     across = (WIDTH - left - MARGIN) / summary.frames
 

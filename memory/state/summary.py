@@ -91,12 +91,17 @@ def summary_lines(summary: MemorySummary, disk_bytes: int | None = None) -> list
     return lines
 
 
-def summary_text(summary: MemorySummary, disk_bytes: int | None = None, earlier: Sequence[str] = ()) -> str:
-    """The memory in words: figures, a line a shot, and the ids of ``earlier`` memories that can be brought back."""
+def summary_text(
+    summary: MemorySummary, disk_bytes: int | None = None, earlier: Sequence[str] = (), recalled: Sequence[str] = ()
+) -> str:
+    """The memory in words: figures, a line a shot, what segments ``recalled``, and the ids of ``earlier`` memories that
+    can be brought back."""
     lines = [f"Memory {summary.id[:SHORT_ID]} of the bank {summary.name!r}", *summary_lines(summary, disk_bytes), ""]
     for row in summary.shots:
         said = f": {row.prompt}" if row.prompt else ""
         lines.append(f"Shot {row.shot}, frames {runs_text(row.runs, 4)}, {row.seconds:.1f} s{said}")
+    if recalled:
+        lines += ["", "What each segment looked at, and how much of one of its views each frame saw:", *recalled]
     if earlier:
         lines += ["", "Earlier memories of this bank. To go on from one, write its id into Memory Bank's 'earlier':"]
         lines += list(earlier)

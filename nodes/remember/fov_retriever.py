@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from comfy_api.latest import io, ui
 
+from ...generation.adapters import adapter_for
 from ...memory.cameras.trajectory import Trajectory
 from ...memory.pictures.drawing import Pixels, note_picture
 from ...memory.retrieval.picture import retrieval_picture
@@ -33,10 +36,12 @@ class FovRetriever(io.ComfyNode):
                 io.Int.Input(
                     "k",
                     default=defaults.k,
-                    min=0,
+                    min=1,
                     max=1000,
-                    tooltip="Past frames for each segment, the newest one included. "
-                    "Recommended: 20 (the paper's value).",
+                    tooltip="Past frames for each segment, the newest one included. Each costs time, and each model "
+                    "takes only so many: connect 'model' to see what it looks at. Recommended: 20 with the world "
+                    "model and Wan trained as in Context-as-Memory, 5 with other Wan, LTX video and MiniMax H3, 3 with "
+                    "VACE, 2 with Echo or Phantom.",
                 ),
                 io.Combo.Input(
                     "strategy",
@@ -106,18 +111,18 @@ class FovRetriever(io.ComfyNode):
                 SceneTrajectory.Input(
                     "trajectory", optional=True, tooltip="For the preview only. Recommended: the shot's camera path."
                 ),
+                io.Model.Input(
+                    "model",
+                    optional=True,
+                    tooltip="For the preview only: it marks which of the found frames this model looks at. "
+                    "Recommended: the model of the Shot Generator.",
+                ),
             ],
             outputs=[
                 SceneRetriever.Output(display_name="retriever", tooltip="The rule, for the Shot Generator."),
                 io.Image.Output(display_name="preview", tooltip="What would be chosen now, and why."),
             ],
         )
-
-    @classmethod
-    def validate_inputs(cls, k: int | None) -> bool | str:
-        if k is not None and k < 1:
-            return f"k is {k}: retrieval needs at least 1 frame. Use 20 (the paper's value)."
-        return True
 
     @classmethod
     def execute(
@@ -133,6 +138,7 @@ class FovRetriever(io.ComfyNode):
         preview_frame: int,
         memory: MemoryState | None = None,
         trajectory: Trajectory | None = None,
+        model: Any | None = None,
     ) -> io.NodeOutput:
         settings = RetrievalSettings(
             strategy=strategy,
@@ -144,15 +150,20 @@ class FovRetriever(io.ComfyNode):
             min_overlap=min_overlap,
             far_share=far_share,
         )
-        picture = to_image(_preview(settings, preview_frame, memory, trajectory)[None])
+        picture = to_image(_preview(settings, preview_frame, memory, trajectory, model)[None])
         return io.NodeOutput(settings, picture, ui=ui.PreviewImage(picture, cls=cls))
 
 
 def _preview(
-    settings: RetrievalSettings, start: int, memory: MemoryState | None, trajectory: Trajectory | None
+    settings: RetrievalSettings,
+    start: int,
+    memory: MemoryState | None,
+    trajectory: Trajectory | None,
+    model: Any | None,
 ) -> Pixels:
     if memory is None or trajectory is None:
         return note_picture("Connect a memory and a camera path", "to see what would be chosen, and why.")
     start = min(start, len(trajectory) - 1)
     coming = trajectory[start : start + PREVIEWED_FRAMES]
-    return retrieval_picture(memory, coming, retrieve(memory, coming, settings))
+    looked_at = 0 if model is None else adapter_for(model).most_context
+    return retrieval_picture(memory, coming, retrieve(memory, coming, settings), looked_at)

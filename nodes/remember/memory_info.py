@@ -5,6 +5,7 @@ from __future__ import annotations
 from comfy_api.latest import io, ui
 
 from ...memory.pictures.picture_of_bank import THUMBNAILS, bank_picture
+from ...memory.retrieval.report import report
 from ...memory.state.state import MemoryState
 from ...memory.state.summary import summarise, summary_text
 from ..pictures import to_image
@@ -20,7 +21,8 @@ class MemoryInfo(io.ComfyNode):
             display_name="Memory Info",
             category=CATEGORY,
             description="Shows a memory: where the camera was, seen from above, the shots and their frame numbers, "
-            "what is pinned, excluded, superseded or dropped, some frames, and the size on disk.",
+            "what each segment looked at and why, what is pinned, excluded, superseded or dropped, some frames, and "
+            "the size on disk.",
             search_aliases=["inspect memory", "timeline", "map", "frame numbers"],
             inputs=[
                 SceneMemory.Input("memory", tooltip="What to show. Recommended: the last Shot Generator's memory."),
@@ -36,7 +38,8 @@ class MemoryInfo(io.ComfyNode):
                 io.Image.Output(display_name="picture", tooltip="Map, shots, time line and frames."),
                 io.String.Output(
                     display_name="text",
-                    tooltip="The same in words, with the ids of earlier memories that Memory Bank can bring back.",
+                    tooltip="The same in words: for each segment the frames that it looked at, the rule that chose "
+                    "them and what they saw; and the ids of earlier memories that Memory Bank can bring back.",
                 ),
                 io.Int.Output(display_name="frames", tooltip="How many frames are remembered."),
                 io.Float.Output(display_name="seconds", tooltip="How long the film is."),
@@ -48,5 +51,5 @@ class MemoryInfo(io.ComfyNode):
     def execute(cls, memory: MemoryState, thumbnails: int) -> io.NodeOutput:
         disk = memory.bank.size_bytes() if memory.bank else None
         picture = to_image(bank_picture(memory, disk, thumbnails)[None])
-        text = summary_text(summarise(memory), disk, earlier_memories(memory))
+        text = summary_text(summarise(memory), disk, earlier_memories(memory), report(memory))
         return io.NodeOutput(picture, text, memory.frames, memory.duration, ui=ui.PreviewImage(picture, cls=cls))

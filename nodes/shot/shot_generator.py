@@ -17,8 +17,10 @@ from ...memory.retrieval.settings import RetrievalSettings
 from ...memory.state.state import MemoryState
 from ..depth import NEAR_IS_WHITE, to_depth
 from ..inputs import depth_kind, depth_scale, fixed_seed, side
+from ..messages import say
 from ..pictures import preview_picture
 from ..types import CATEGORY, SceneMemory, SceneRetriever, SceneTrajectory
+from .shot_text import ShotText
 from .shot_video import ShotVideo
 
 PREVIEW_SIZE = 512
@@ -111,6 +113,7 @@ class ShotGenerator(io.ComfyNode):
                 SceneMemory.Output(display_name="memory", tooltip="The memory with this shot in it."),
                 io.Video.Output(display_name="shot", tooltip="This shot alone, enlarged if small; for Save Video."),
             ],
+            hidden=[io.Hidden.unique_id],
         )
 
     @classmethod
@@ -153,7 +156,8 @@ class ShotGenerator(io.ComfyNode):
             colour_anchor=colour_anchor,
         )
         steps = max(1, sigmas.numel() - 1)
-        total = steps * len(segment_lengths(memory, plan))
+        segments = len(segment_lengths(memory, plan))
+        total, text = steps * segments, ShotText.of(plan, segments)
         bar = comfy.utils.ProgressBar(total)
         previewer = latent_preview.get_previewer(model.load_device, model.model.latent_format)
 
@@ -170,4 +174,5 @@ class ShotGenerator(io.ComfyNode):
             state = done.state
             if not done.made:
                 on_pictures(done.index, state.read_frames([state.frames - 1]))
+            say(cls, text.after(done))
         return io.NodeOutput(state, ShotVideo(state, memory.frames))

@@ -1,0 +1,42 @@
+"""What Shot Generator says on its node: how far the shot is, what came from the bank, and what was recalled."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ...generation.adapters import adapter_for
+from ...generation.shot import SegmentDone, ShotPlan
+from ...memory.retrieval.reasons import noted
+from ...memory.retrieval.report import looked_at
+
+
+@dataclass
+class ShotText:
+    """Counts the segments of a shot of ``total``; ``limit`` is how many frames the model looks at, where the retriever
+    asks for more: else 0."""
+
+    total: int
+    limit: int = 0
+    asked: int = 0
+    made: int = 0
+    there: int = 0
+
+    @classmethod
+    def of(cls, plan: ShotPlan, total: int) -> ShotText:
+        """For a shot of some segments."""
+        most, asked = adapter_for(plan.model).most_context, plan.retriever.k if plan.retriever else 0
+        return cls(total, most if asked > most else 0, asked)
+
+    def after(self, done: SegmentDone) -> str:
+        """What to say when a segment is safe."""
+        self.made, self.there = self.made + done.made, self.there + (not done.made)
+        finished = f"{self.made + self.there} of {self.total} segments"
+        lines = [f"{finished}: {self.made} made, {self.there} from the bank" if self.there else f"{finished} made"]
+        frames = noted(done.state.segments[len(done.state.segments) - 1].info)
+        if frames:
+            lines.append(f"the newest looked at frames {looked_at(frames)}")
+        elif frames is not None:
+            lines.append("the newest looked at nothing remembered")
+        if self.limit:
+            lines.append(f"this model looks at {self.limit} of the {self.asked} frames that k asks for")
+        return "\n".join(lines)
