@@ -21,7 +21,7 @@ from ...memory.state.state import MemoryState
 MOST_VIEWS, NUMBERS_A_VIEW, MOST_BODY = 64, 16, 65536
 DISTANCES = ("scale", "near", "depth", "far")
 """What the editor is told of a memory and sends back, all in scene units."""
-MOST_UNITS, DIGITS = 1e9, 4
+MOST_UNITS, DIGITS = 1e9, 3
 PROPER = 1e-3
 
 _turns: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock] = weakref.WeakKeyDictionary()

@@ -132,7 +132,7 @@ def test_the_film_follows_the_drawn_path_and_its_frames_appear_on_the_map(
     share, frames, shares = frames_that_saw(state, now, lens, size)
     assert f"the memory has seen {round(100 * share)} % of this view" in ahead.words()
     lit = frontend.page.evaluate("root => [...root.cameraEditor.seen.memory.shares]", ahead.root)
-    assert np.abs(np.array(lit)[frames] - shares).max() < 1e-4
+    assert np.abs(np.array(lit)[frames] - shares).max() < 1e-3
     level = band_of(ahead, state, size)
     look_up = "root => { const e = root.cameraEditor; e.keep(e.keyframes.map((k, i) => i ? { ...k, pitch: 75 } : k)) }"
     frontend.page.evaluate(look_up, ahead.root)
@@ -165,7 +165,7 @@ def band_of(hand: EditorHand, state: MemoryState, size: Distances) -> FloatArray
     )
     poses = np.tile(np.eye(4), (len(views), 1, 1))
     poses[:, :3] = views[:, :12].reshape(-1, 3, 4)
-    assert np.abs(band - seen_shares(state, poses, views[:, 12:], size)).max() < 1e-4
+    assert np.abs(band - seen_shares(state, poses, views[:, 12:], size)).max() < 1e-3
     return band
 
 

@@ -158,9 +158,11 @@ def test_what_the_memory_has_seen_is_told_by_the_measure_that_chooses(
     assert status == 200 and same > 0.999 and 0.5 < beside < 0.9
     assert away == [0.0, 0.0], "seen from above it is the same view"
     found = retrieve(state, Trajectory(turned[None], lens, 8.0), RetrievalSettings(k=1))
-    assert beside == pytest.approx(found.reasons[0].overlap, abs=1e-3), "the band is the reason's number"
+    assert beside == pytest.approx(found.reasons[0].overlap, abs=2e-3), "the band is the reason's number"
     status, raw = ask(server, f"/{memory['id']}/seen", {"views": views[1:2], "distances": size, "frames": True})
-    assert status == 200 and json.loads(raw) == {"shares": [beside], "frames": [[0, beside]]}
+    told = json.loads(raw)
+    assert status == 200 and told["shares"] == pytest.approx([beside], abs=2e-3)
+    assert [index for index, _ in told["frames"]] == [0] and told["frames"][0][1] == pytest.approx(beside, abs=2e-3)
 
 
 SIZE = {"scale": 1.0, "near": 0.1, "depth": 1.0, "far": 6.0}
