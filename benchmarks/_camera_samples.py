@@ -62,9 +62,15 @@ def colmap(poses: np.ndarray, lens: np.ndarray) -> Files:
     return {"images.txt": _text(lines), "cameras.txt": _text(["# Camera list", camera])}
 
 
-def nerfstudio(poses: np.ndarray, lens: np.ndarray) -> Files:
-    turned = np.stack([poses[:, 0], poses[:, 2], -poses[:, 1], poses[:, 3]], axis=1)  # z up: (x, z, -y)
+def z_up(poses: np.ndarray) -> np.ndarray:
+    """The cameras (F, 4, 4) in a world with z up, (x, z, -y), their own axes x right, y up, z back."""
+    turned = np.stack([poses[:, 0], poses[:, 2], -poses[:, 1], poses[:, 3]], axis=1)
     turned[:, :, 1:3] *= -1.0
+    return turned
+
+
+def nerfstudio(poses: np.ndarray, lens: np.ndarray) -> Files:
+    turned = z_up(poses)
     fx, fy, cx, cy = (lens * (WIDTH, HEIGHT, WIDTH, HEIGHT)).tolist()
     frames = [
         {"file_path": f"./images/{4 * i + 1}.png", "sharpness": 30.5, "transform_matrix": matrix}
@@ -205,6 +211,58 @@ def own(poses: np.ndarray, lens: np.ndarray) -> Files:
     return {"walk.json": _json({**head, "intrinsics": [lens.tolist()], "poses": rows})}
 
 
+def nerfstudio_camera_path(poses: np.ndarray, lens: np.ndarray) -> Files:
+    """What the viewer's "Generate Command" saves; the keyframes stand in three.js' order of columns, as text."""
+    fov = float(np.degrees(2 * np.arctan(0.5 / lens[1])))
+    matrices = z_up(poses)
+    cameras = [
+        {"camera_to_world": row, "fov": fov, "aspect": WIDTH / HEIGHT} for row in matrices.reshape(-1, 16).tolist()
+    ]
+    key = {"matrix": json.dumps(matrices[0].T.reshape(-1).tolist()), "fov": fov, "aspect": WIDTH / HEIGHT}
+    head = {"default_fov": fov, "keyframes": [{**key, "override_transition_enabled": False}], "crop": None}
+    size = {"camera_type": "perspective", "render_height": HEIGHT, "render_width": WIDTH}
+    pace = {"fps": 30, "seconds": len(poses) / 30, "is_cycle": False, "smoothness_value": 0.5}
+    return {"camera_path.json": _json({**head, **size, **pace, "camera_path": cameras})}
+
+
+def gaussian_splatting(poses: np.ndarray, lens: np.ndarray) -> Files:
+    """Every eighth picture, kept for testing, comes first."""
+    fx, fy, *_ = (lens * (WIDTH, HEIGHT, WIDTH, HEIGHT)).tolist()
+    order = sorted(range(len(poses)), key=lambda i: (i % 8 != 0, i))
+    cameras = [
+        {"id": number, "img_name": f"frame_{index + 1}", "width": WIDTH, "height": HEIGHT,
+         "position": poses[index, :3, 3].tolist(), "rotation": poses[index, :3, :3].tolist(), "fy": fy, "fx": fx}
+        for number, index in enumerate(order)
+    ]  # fmt: skip
+    return {"cameras.json": _json(cameras)}
+
+
+def vipe(poses: np.ndarray, lens: np.ndarray) -> Files:
+    frames = np.arange(len(poses))
+    lenses = np.tile(lens * (WIDTH, HEIGHT, WIDTH, HEIGHT), (len(poses), 1))
+    return {"walk_pose.npz": npz(data=poses, inds=frames), "walk_intrinsics.npz": npz(data=lenses, inds=frames)}
+
+
+def replica(poses: np.ndarray, lens: np.ndarray) -> Files:
+    return {"traj.txt": _text(" ".join(f"{value:.18e}" for value in row) for row in poses.reshape(-1, 16).tolist())}
+
+
+def euroc(poses: np.ndarray, lens: np.ndarray, fps: float = 20.0) -> Files:
+    """state_groundtruth_estimate0/data.csv: nanoseconds, w first, and what else it knows of the body."""
+    turns = Rotation.from_matrix(poses[:, :3, :3]).as_quat()
+    turns[::3] *= -1.0
+    stamps = (1403636579763555584 + np.arange(len(poses)) * round(1e9 / fps)).tolist()
+    rows = np.concatenate(
+        [poses[:, :3, 3], turns[:, 3:], turns[:, :3], np.full((len(poses), 9), 0.25)], axis=1
+    ).tolist()
+    names = ["p_RS_R_x [m]", "p_RS_R_y [m]", "p_RS_R_z [m]", "q_RS_w []", "q_RS_x []", "q_RS_y []", "q_RS_z []"]
+    names += [f"{what}_{axis} [{unit}]" for what, unit in (("v_RS_R", "m s^-1"), ("b_w_RS_S", "rad s^-1"),
+              ("b_a_RS_S", "m s^-2")) for axis in "xyz"]  # fmt: skip
+    lines = [", ".join(["#timestamp", *names])]
+    return {"data.csv": _text([*lines, *(",".join([str(stamp), *map(repr, row)])
+                                         for stamp, row in zip(stamps, rows, strict=True))])}  # fmt: skip
+
+
 SAMPLES: dict[str, Callable[[np.ndarray, np.ndarray], Files]] = {
     "SceneMemory JSON": own,
     "RealEstate10K": realestate10k,
@@ -221,10 +279,15 @@ SAMPLES: dict[str, Callable[[np.ndarray, np.ndarray], Files]] = {
     "three.js": threejs,
     "FlashWorld": flashworld,
     "Keyframe track": keyframe_track,
+    "nerfstudio camera path": nerfstudio_camera_path,
+    "3DGS": gaussian_splatting,
+    "ViPE": vipe,
+    "Replica": replica,
+    "CSV": euroc,
 }
 """By the layout's name. The first file is the one to read; the others lie beside it."""
 
-WITHOUT_LENS = {"TUM", "KITTI", "MotionCtrl", "ReCamMaster", "Context-as-Memory"}
+WITHOUT_LENS = {"TUM", "KITTI", "MotionCtrl", "ReCamMaster", "Context-as-Memory", "Replica", "CSV"}
 """Layouts that say nothing of the lens."""
 
 
@@ -243,4 +306,11 @@ def _json(value: object) -> bytes:
 def _npy(array: np.ndarray) -> bytes:
     file = io.BytesIO()
     np.save(file, array)
+    return file.getvalue()
+
+
+def npz(**arrays: np.ndarray) -> bytes:
+    """The bytes of an .npz file."""
+    file = io.BytesIO()
+    np.savez(file, **arrays)
     return file.getvalue()

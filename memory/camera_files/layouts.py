@@ -5,19 +5,24 @@ from __future__ import annotations
 from . import (
     colmap,
     context_as_memory,
+    csv_table,
     flashworld,
+    gaussian_splatting,
     hy_worldplay,
     keyframe_track,
     kitti,
     lingbot,
     motionctrl,
     nerfstudio,
+    nerfstudio_path,
     own,
     realestate10k,
     recammaster,
+    replica,
     spatia,
     threejs,
     tum,
+    vipe,
 )
 from .layout import Layout
 from .source import Source
@@ -38,10 +43,16 @@ _MODULES = (
     threejs,
     flashworld,
     keyframe_track,
+    nerfstudio_path,
+    gaussian_splatting,
+    vipe,
+    replica,
+    csv_table,
 )
 
 LAYOUTS: dict[str, Layout] = {module.LAYOUT.name: module.LAYOUT for module in _MODULES}
-"""Layouts by the name the artist sees. The names are kept in saved workflows: never change one."""
+"""Layouts by the name the artist sees. The names are kept in saved workflows: never change one,
+and add new ones at the end."""
 
 READABLE: tuple[str, ...] = tuple(LAYOUTS)
 WRITABLE: tuple[str, ...] = tuple(name for name, layout in LAYOUTS.items() if layout.write)

@@ -7,21 +7,27 @@ import numpy as np
 from ..cameras.camera import FloatArray
 from .layout import Given, Layout, Recorded
 from .lens import from_pixels
-from .npy import is_npy, npy_array, npy_shape
+from .npy import is_npy, is_one_pose, npy_array, npy_shape
 from .poses import rigid_poses
 from .source import Source
 
 
 def recognises(source: Source) -> bool:
-    return is_npy(source) and npy_shape(source)[1:] in ((4, 4), (3, 4))
+    return is_npy(source) and (npy_shape(source)[1:] in ((4, 4), (3, 4)) or is_one_pose(source))
 
 
 def is_second(source: Source) -> bool:
-    return is_npy(source) and (npy_shape(source)[-1:] == (4,) or npy_shape(source)[-2:] == (3, 3))
+    return (
+        is_npy(source)
+        and not is_one_pose(source)
+        and (npy_shape(source)[-1:] == (4,) or npy_shape(source)[-2:] == (3, 3))
+    )
 
 
 def read(source: Source, given: Given) -> Recorded:
     poses = npy_array(source)
+    if is_one_pose(source):
+        poses = poses[None]
     if poses.shape[-1:] == (4,) and poses.ndim < 3:
         source.refuse(
             f"its shape is {poses.shape}, which is that of intrinsics",
@@ -47,8 +53,9 @@ def _lenses(source: Source, frames: int) -> FloatArray:
 
 LAYOUT = Layout(
     "LingBot",
-    "poses.npy of LingBot-World and MemoBench: camera-to-world matrices [frames, 4, 4] with OpenCV axes, and beside it "
-    "intrinsics.npy: fx fy cx cy in pixels. The picture's size is twice cx, cy, in whole pixels. It holds no times.",
+    "poses.npy of LingBot-World and MemoBench: camera-to-world matrices [frames, 4, 4], or a single one, with OpenCV "
+    "axes, and beside it intrinsics.npy: fx fy cx cy in pixels. The picture's size is twice cx, cy, in whole pixels. "
+    "It holds no times.",
     recognises,
     read,
     intrinsics=("poses", "intrinsics"),

@@ -15,7 +15,7 @@ from .colmap import model_in
 from .layout import Given, Layout, Recorded
 from .layouts import layout_named, recognised
 from .lens import chosen, refuse_implausible
-from .source import MAX_POSES, Source, sibling
+from .source import MAX_POSES, Source, second_files
 from .times import DEFAULT_FPS, even_rate, evenly, usual_rate
 
 AUTO = "auto"
@@ -122,5 +122,5 @@ def _second(source: Source, layout: Layout, intrinsics: Path | None) -> Source |
         return None
     if intrinsics is not None:
         return Source(intrinsics)
-    usual = sibling(source.path, *layout.intrinsics)
-    return Source(usual) if usual.is_file() else None
+    usual = next((path for path in second_files(source.path, *layout.intrinsics) if path.is_file()), None)
+    return None if usual is None else Source(usual)

@@ -8,6 +8,7 @@ import numpy as np
 
 from ..cameras.camera import FloatArray
 from ..cameras.trajectory import Trajectory
+from .columns import named_columns
 from .layout import Given, Layout, Recorded, Size
 from .lens import check_normalised
 from .numbers import first_rows, is_number, is_numeric, number_table
@@ -21,7 +22,7 @@ _FRAMES = 8.0
 
 
 def recognises(source: Source) -> bool:
-    if not source.is_table:
+    if not source.is_table or named_columns(source) is not None:
         return False
     rows = first_rows(source)
     if rows and not any(map(is_number, rows[0])):

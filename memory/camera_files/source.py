@@ -189,5 +189,12 @@ def sibling(path: Path, word: str, other: str) -> Path:
     return path.with_name(stem + path.suffix)
 
 
+def second_files(path: Path, word: str, other: str) -> list[Path]:
+    """Where the second file may be: beside the first as `sibling`, or by its name in the folder ``other`` if the first
+    is in the folder ``word``: ``pose/a.npz`` -> ``intrinsics/a.npz``."""
+    folder = [path.parent.with_name(other) / path.name] if path.parent.name == word else []
+    return [sibling(path, word, other), *folder]
+
+
 def _no_constant(word: str) -> NoReturn:
     raise ValueError(f"it holds {word}, which is no number of a camera")

@@ -27,7 +27,8 @@ def recognises(source: Source) -> bool:
     if not source.is_json or is_track(source.document):
         return False
     document = source.document
-    if isinstance(document, dict) and (flashworld.recognises(source) or "animTracks" in document):
+    others = ("animTracks", "camera_path")
+    if isinstance(document, dict) and (flashworld.recognises(source) or any(name in document for name in others)):
         return False
     first = first_found(listed(document))
     if not isinstance(first, dict):

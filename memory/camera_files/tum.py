@@ -9,6 +9,7 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from ..cameras.trajectory import Trajectory
+from .columns import named_columns
 from .layout import Given, Layout, Recorded, Size
 from .numbers import first_rows, is_numeric, number_table
 from .poses import quaternion_poses
@@ -24,7 +25,7 @@ _TICK = 1e-4
 
 
 def recognises(source: Source) -> bool:
-    return source.is_table and _all_have(source, COLUMNS)
+    return source.is_table and _all_have(source, COLUMNS) and named_columns(source) is None
 
 
 def read(source: Source, given: Given) -> Recorded:

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 from ...memory.camera_files.layouts import LAYOUTS
-from ...memory.camera_files.source import MAX_BYTES, sibling
+from ...memory.camera_files.source import MAX_BYTES, second_files
 from .. import folders
 
 NO_FILE = "none"
@@ -51,4 +51,5 @@ def content_stamp(path: Path) -> str:
 
 def _seconds(path: Path) -> list[Path]:
     """Where the second file of each layout would be."""
-    return sorted({sibling(path, *layout.intrinsics) for layout in LAYOUTS.values() if layout.intrinsics is not None})
+    words = {layout.intrinsics for layout in LAYOUTS.values() if layout.intrinsics is not None}
+    return sorted({file for pair in words for file in second_files(path, *pair)})

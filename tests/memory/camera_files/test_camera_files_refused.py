@@ -327,7 +327,7 @@ WRONG: dict[str, tuple[str, Files, str]] = {
         npy(np.array([[[{}] * 4] * 4])),
         "poses.npy: it holds object, expected plain numbers. Save it as float32 or float64; objects are not read",
     ),
-    "npy of one matrix": ("LingBot", npy(np.eye(4)), "its shape is (4, 4), which is that of intrinsics"),
+    "npy of four lenses": ("LingBot", npy(np.full((4, 4), 400.0)), "its shape is (4, 4), which is that of intrinsics"),
     "npy cut off": (
         "auto",
         {"a.npy": npy(POSES)["poses.npy"][:-8]},

@@ -1,0 +1,35 @@
+"""traj.txt of Replica: a 4x4 matrix a line."""
+
+from __future__ import annotations
+
+from .kitti import looks_rigid
+from .layout import Given, Layout, Recorded
+from .numbers import first_rows, is_numeric, number_table
+from .poses import rigid_poses
+from .source import Source
+
+COLUMNS = 16
+_LAST = (0.0, 0.0, 0.0, 1.0)
+
+
+def recognises(source: Source) -> bool:
+    rows = first_rows(source) if source.is_table else []
+    return (
+        bool(rows)
+        and all(is_numeric(row, COLUMNS) and tuple(map(float, row[12:])) == _LAST for row in rows)
+        and looks_rigid(rows[0])
+    )
+
+
+def read(source: Source, given: Given) -> Recorded:
+    values, where = number_table(source, 0, COLUMNS, "Replica")
+    return Recorded(rigid_poses(source, values.reshape(-1, 4, 4), where), where=where)
+
+
+LAYOUT = Layout(
+    "Replica",
+    "Text of Replica, NICE-SLAM and others (traj.txt): 16 numbers a line, the camera-to-world matrix (4x4, row by row, "
+    "OpenCV axes), whose last row is 0 0 0 1. It holds neither times nor a lens.",
+    recognises,
+    read,
+)
