@@ -30,10 +30,12 @@ def adapter_for(model: Any) -> Adapter:
     """The adapter that serves a MODEL.
 
     Raises:
-        ValueError: none does; names the model and what to do.
+        ValueError: none does, or a node of the host that it calls is another; says what to do.
     """
     for adapter in ADAPTERS:
         if adapter.serves(model):
+            for called in adapter.host_nodes:
+                called.check()
             return adapter.for_model(model)
     raise ValueError(
         f"Shot Generator cannot give memory to this model ({model_kind(model)}) yet. "

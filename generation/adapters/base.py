@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from ..host_nodes import HostNode
 from ..segment import Segment
 
 Conditioning = list[list[Any]]
@@ -89,6 +90,9 @@ class Adapter(ABC):
 
     overlap: int = 0
     """Newest frames with which a segment that goes on begins: they are known, and are not put into the film again."""
+
+    host_nodes: tuple[HostNode, ...] = ()
+    """Nodes of the host that ``prepare`` calls."""
 
     @staticmethod
     @abstractmethod

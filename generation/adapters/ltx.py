@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..host_nodes import HostNode
 from ..segment import Segment
 from ..wan.start import as_image
 from .base import Adapter, Conditioning, Prepared
@@ -19,6 +20,18 @@ STRIDE = 8
 """Pictures to one latent frame, and frames between one guide and the next."""
 
 CHANNELS = 128
+
+_SIZE = ("width", "height", "length", "batch_size")
+_EMPTY = HostNode("comfy_extras.nodes_lt", "EmptyLTXVLatentVideo", _SIZE)
+_BEGUN = HostNode(
+    "comfy_extras.nodes_lt", "LTXVImgToVideo", ("positive", "negative", "image", "vae", *_SIZE, "strength")
+)
+_GUIDE = HostNode(
+    "comfy_extras.nodes_lt",
+    "LTXVAddGuide",
+    ("positive", "negative", "frame_idx", "latent_image", "noise_mask", "guiding_latent", "strength", "scale_factors"),
+    "append_keyframe",
+)
 
 
 class LtxAdapter(Adapter):
@@ -37,6 +50,7 @@ class LtxAdapter(Adapter):
     context_latents = True
     overlap = 1
     frame_numbers = False
+    host_nodes = (_EMPTY, _BEGUN, _GUIDE)
 
     @staticmethod
     def serves(model: Any) -> bool:
@@ -66,13 +80,12 @@ class LtxAdapter(Adapter):
 
 def _start(segment: Segment, vae: Any) -> tuple[Tensor, Tensor]:
     """The latent to fill and its mask, by the host's own nodes."""
-    from comfy_extras.nodes_lt import EmptyLTXVLatentVideo, LTXVImgToVideo
-
-    size = segment.width, segment.height, len(segment)
+    size = {"width": segment.width, "height": segment.height, "length": len(segment), "batch_size": 1}
     if segment.begins_with is None:
-        (empty,) = EmptyLTXVLatentVideo.execute(*size).args
+        (empty,) = _EMPTY(**size)
         return empty["samples"], torch.ones((1, 1, empty["samples"].shape[2], 1, 1))
-    *_, begun = LTXVImgToVideo.execute([], [], as_image(segment.begins_with), vae, *size, 1, 1.0).args
+    picture = as_image(segment.begins_with)
+    *_, begun = _BEGUN(positive=[], negative=[], image=picture, vae=vae, **size, strength=1.0)
     return begun["samples"], begun["noise_mask"]
 
 
@@ -80,12 +93,11 @@ def _guided(
     positive: Conditioning, negative: Conditioning, latent: Tensor, mask: Tensor, guide: Tensor, time: int, vae: Any
 ) -> tuple[Conditioning, Conditioning, Tensor, Tensor]:
     """With one more guide, at a frame before the shot."""
-    from comfy_extras.nodes_lt import LTXVAddGuide
-
     guide = guide.to(latent)
-    found: tuple[Conditioning, Conditioning, Tensor, Tensor] = LTXVAddGuide.append_keyframe(
-        positive, negative, time, latent, mask, guide, 1.0, vae.downscale_index_formula
-    )
+    found: tuple[Conditioning, Conditioning, Tensor, Tensor] = _GUIDE(
+        positive=positive, negative=negative, frame_idx=time, latent_image=latent, noise_mask=mask,
+        guiding_latent=guide, strength=1.0, scale_factors=vae.downscale_index_formula,
+    )  # fmt: skip
     return found
 
 

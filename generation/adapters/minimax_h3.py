@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..host_nodes import HostNode
 from ..minimax.estimate import reckoned
 from ..minimax.keyframes import frame_at_the_end
 from ..minimax.prompt import ALWAYS, H3Prompt, prompt_of, with_pictures
@@ -18,6 +19,15 @@ from ..wan.start import as_image
 from .base import Adapter, Conditioning, Prepared
 
 CHANNELS = 24
+
+_FILE, _SIZE = "comfy_extras.nodes_minimax_h3", ("width", "height", "length")
+_EMPTY = HostNode(_FILE, "EmptyMiniMaxH3LatentAV", _SIZE)
+_KEYFRAMES = HostNode(
+    _FILE, "MiniMaxH3ImageToVideo", ("clip", "vae", "prompt", *_SIZE, "first_frame", "last_frame")
+)
+_REFERENCES = HostNode(
+    _FILE, "MiniMaxH3ReferenceToVideo", ("clip", "vae", "audio_vae", "prompt", *_SIZE, "ref_image_size", "ref_images")
+)
 
 
 class MinimaxH3Adapter(Adapter):
@@ -38,6 +48,7 @@ class MinimaxH3Adapter(Adapter):
     most_context = 9
     overlap = 1
     frame_numbers = False
+    host_nodes = (_EMPTY, _KEYFRAMES, _REFERENCES)
 
     @staticmethod
     def serves(model: Any) -> bool:
@@ -47,8 +58,6 @@ class MinimaxH3Adapter(Adapter):
     def prepare(
         self, model: Any, positive: Conditioning, negative: Conditioning | None, segment: Segment, vae: Any = None
     ) -> Prepared:
-        from comfy_extras.nodes_minimax_h3 import EmptyMiniMaxH3LatentAV
-
         _check_vae(vae)
         prompt = prompt_of(positive)
         if prompt is None:
@@ -63,7 +72,7 @@ class MinimaxH3Adapter(Adapter):
                 "Load MiniMax H3's ref2va file there, or leave it open."
             )
         sampled_by = other if other is not None else model
-        (latent,) = EmptyMiniMaxH3LatentAV.execute(segment.width, segment.height, len(segment)).args
+        (latent,) = _EMPTY(width=segment.width, height=segment.height, length=len(segment))
         return Prepared(
             positive=_told(positive, segment, vae),
             negative=None if negative is None else _told(negative, segment, vae),
@@ -100,31 +109,29 @@ def takes_references(prompt: H3Prompt, segment: Segment) -> bool:
 
 def encoded_with_pictures(prompt: H3Prompt, segment: Segment, vae: Any) -> Conditioning:
     """A prompt with the segment's pictures, by the host's own nodes. <Picture 1> is the newest of the references."""
-    from comfy_extras.nodes_minimax_h3 import MiniMaxH3ImageToVideo, MiniMaxH3ReferenceToVideo
-
     made_as = {"width": segment.width, "height": segment.height, "length": len(segment)}
     context, first = segment.context, segment.begins_with
     if context is not None and takes_references(prompt, segment):
         pictures = {f"ref_image_{n}": as_image(one) for n, one in enumerate(context.pixels[::-1], 1)}
-        conditioning, _ = MiniMaxH3ReferenceToVideo.execute(
-            prompt.clip,
-            vae,
-            None,
-            prompt.text_with_references,
+        conditioning, _ = _REFERENCES(
+            clip=prompt.clip,
+            vae=vae,
+            audio_vae=None,
+            prompt=prompt.text_with_references,
             **made_as,
             ref_image_size=prompt.reference_size,
             ref_images=pictures,
-        ).args
+        )
         return list(conditioning)
     end = frame_at_the_end(segment)
-    conditioning, _ = MiniMaxH3ImageToVideo.execute(
-        prompt.clip,
-        vae,
-        prompt.text,
+    conditioning, _ = _KEYFRAMES(
+        clip=prompt.clip,
+        vae=vae,
+        prompt=prompt.text,
         **made_as,
         first_frame=None if first is None else as_image(first),
         last_frame=None if end is None or context is None else as_image(context.pixels[end]),
-    ).args
+    )
     return list(conditioning)
 
 

@@ -105,8 +105,8 @@ class WanMemoryOptions(io.ComfyNode):
                     max=30.0,
                     step=0.1,
                     optional=True,
-                    tooltip="cfg of the low noise model; 0 takes that of Shot Generator. Recommended: 0; 1 where only the "
-                    "low noise model has a LoRA for few steps.",
+                    tooltip="cfg of the low noise model; 0 takes that of Shot Generator. Recommended: 0; 1 where only "
+                    "the low noise model has a LoRA for few steps.",
                 ),
             ],
             outputs=[

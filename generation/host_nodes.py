@@ -1,0 +1,56 @@
+"""ComfyUI's own nodes that adapters call: by keyword, and looked at before anything runs.
+
+ComfyUI reorders and adds inputs of its nodes from one release to the next. A call by keyword is right as long as the
+names are there; where they are not, the shot is refused at its start, not after the minutes of its first segment.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+
+@dataclass(frozen=True)
+class HostNode:
+    """A function of a node class of the host: ``arguments`` are the names that it is called with here."""
+
+    module: str
+    node: str
+    arguments: tuple[str, ...]
+    function: str = "execute"
+
+    def __call__(self, **given: Any) -> Any:
+        """What the function returns; of an ``io.NodeOutput`` its values."""
+        assert set(given) <= set(self.arguments), "what is looked at is what is called"
+        made = _function(self.module, self.node, self.function)(**given)
+        return getattr(made, "args", made)
+
+    def check(self) -> None:
+        """Raises:
+        ValueError: this ComfyUI has not got the function, or it does not take these names, or needs others.
+        """
+        if problem := _problem(self):
+            raise ValueError(
+                f"This ComfyUI's node {self.node} is another than the one known here: {problem}. Update SceneMemory, or "
+                "go back to the ComfyUI that it worked with."
+            )
+
+
+def _function(module: str, node: str, function: str) -> Any:
+    return getattr(getattr(importlib.import_module(module), node), function)
+
+
+@cache
+def _problem(called: HostNode) -> str:
+    try:
+        signature = inspect.signature(_function(called.module, called.node, called.function))
+    except (ImportError, AttributeError) as error:
+        return f"it is not there ({error})"
+    try:
+        signature.bind(**dict.fromkeys(called.arguments))
+    except TypeError as error:
+        return f"{called.function} takes {', '.join(signature.parameters)} ({error})"
+    return ""
