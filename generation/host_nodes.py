@@ -34,8 +34,8 @@ class HostNode:
         """
         if problem := _problem(self):
             raise ValueError(
-                f"This ComfyUI's node {self.node} is another than the one known here: {problem}. Update SceneMemory, or "
-                "go back to the ComfyUI that it worked with."
+                f"This ComfyUI's node {self.node} is another than the one known here: {problem}. Update "
+                "SceneMemory, or go back to the ComfyUI that it worked with."
             )
 
 

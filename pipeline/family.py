@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from .options import AFTER, AUTO, BEFORE, CLEAN, NOISED, SAME, MemoryOptions
+from .options import AUTO, BEFORE, CLEAN, NOISED, MemoryOptions
 
 NO_START, CONCAT_START, LATENT_START = "none", "concat", "latent"
 
@@ -38,13 +38,13 @@ class WanFamily:
             return options.times
         if self.clean_time:
             return CLEAN
-        return NOISED if self.start == CONCAT_START else SAME
+        return NOISED
 
     def positions(self, options: MemoryOptions) -> str:
         """The places of context frames, AUTO resolved."""
         if options.positions != AUTO:
             return options.positions
-        return BEFORE if self.clean_time else AFTER
+        return BEFORE
 
 
 def family_of(config: Any, expand_timesteps: bool = False) -> WanFamily:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import comfy.patcher_extension
@@ -14,7 +15,7 @@ from ..wan.camera_layers import ATTACHMENT as CAMERA_LAYERS
 from ..wan.camera_layers import CENTIMETRES, CameraLayers, camera_conditions, camera_rows, tell_cameras
 from ..wan.context import CONTEXT, WRAPPER_KEY, ContextCond, ContextPlan, append_context, conditions
 from ..wan.estimate import FACTOR_CONDS, counted_conds, reckon_context
-from ..wan.family import CONCAT_START, NO_START, WanFamily, family_of
+from ..wan.family import NO_START, WanFamily, family_of
 from ..wan.options import AFTER, AUTO, BEFORE, CLEAN, NOISED, SAME, WanOptions, options_of
 from ..wan.positions import ContextPositions
 from ..wan.start import as_image, start_of
@@ -29,7 +30,7 @@ class WanAdapter(Adapter):
     """Text to video, image to video, TI2V-5B, pairs for high and low noise."""
 
     name = "Wan"
-    version = 1
+    version = 2
     default_segment = 81
     longest_segment = 401
     default_size = (832, 480)
@@ -73,7 +74,7 @@ class WanAdapter(Adapter):
         ours: dict[str, Any] = {}
         low = options.low_noise
         if segment.context is not None and len(segment.context):
-            ours = self._context(model, options, segment)
+            ours = self._context(model, resolved(model, self.family), segment)
             low = None if low is None else with_context(routed_like(low, model))
             sampled = with_context(model)
         else:
@@ -107,24 +108,35 @@ class WanAdapter(Adapter):
     def _context(self, model: Any, options: WanOptions, segment: Segment) -> dict[str, Any]:
         context = segment.context
         assert context is not None and context.latents is not None
-        plan = ContextPlan(ContextPositions(*self._places(options, segment, context)), self._times(options))
+        plan = ContextPlan(ContextPositions(*self._places(options, segment, context)), options.times)
         latents = model.model.process_latent_in(context.latents)
         noise = frame_noise(latents, context.numbers)
         return conditions(plan, latents, noise, self._context_cameras(model, segment))
 
     def _places(self, options: WanOptions, segment: Segment, context: ContextFrames) -> tuple[str, tuple[float, ...]]:
-        kind = options.positions
-        if kind == AUTO:
-            kind = BEFORE if self.family.clean_time else AFTER
         ago = tuple((segment.first_frame - float(frame)) / STRIDE for frame in context.numbers)
-        return kind, ago
+        return options.positions, ago
 
-    def _times(self, options: WanOptions) -> str:
-        if options.times != AUTO:
-            return options.times
-        if self.family.clean_time:
-            return CLEAN
-        return NOISED if self.family.start == CONCAT_START else SAME
+
+def resolved(model: Any, family: WanFamily) -> WanOptions:
+    """The options of a MODEL, AUTO replaced by what its family has seen in training.
+
+    Echo-Memory (told by its camera layers) has clean frames at the segment's time behind it; TI2V-5B has known
+    frames at time 0. No other public weights were taught context frames: they get what is nearest to a longer video
+    of their training: frames of an earlier time in front of the segment, with the noise of the moment, the clean picture
+    beside them where the model has channels for it, as StoryMem and Memento have it on image to video. Behind the
+    segment a known picture means to image to video that the clip shall end on it (*WanFirstLastFrameToVideo*).
+    """
+    options = options_of(model)
+    if model.get_attachment(CAMERA_LAYERS) is not None:
+        times, positions = SAME, AFTER
+    else:
+        times, positions = (CLEAN if family.clean_time else NOISED), BEFORE
+    return replace(
+        options,
+        times=times if options.times == AUTO else options.times,
+        positions=positions if options.positions == AUTO else options.positions,
+    )
 
 
 def with_context(model: Any) -> Any:

@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..wan.options import options_of
+from .lora import TRAINED
 
 ATTACHMENT = "scene_memory_keyframe_query"
 PART = "keyframe_query."
@@ -70,13 +71,14 @@ class KeyframeQuery:
         return frames[:own].mean(dim=0), (frames[own:].mean(dim=0) if self.has_story else None)
 
 
-def query_in(weights: Mapping[str, Tensor], what: str) -> KeyframeQuery | None:
+def query_in(weights: Mapping[str, Any], what: str) -> KeyframeQuery | None:
     """The KeyframeQuery in a file of Memento's; None where it has none.
 
     Raises:
         ValueError: it is not whole.
     """
-    found = {name.split(PART, 1)[1]: weight for name, weight in weights.items() if PART in name}
+    held = weights[TRAINED] if isinstance(weights.get(TRAINED), Mapping) else weights
+    found = {name.split(PART, 1)[1]: weight for name, weight in held.items() if PART in name}
     if not found:
         return None
     width = found[QUERIES].shape[-1] if QUERIES in found else 0

@@ -4,31 +4,51 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from typing import Any
 
 from torch import Tensor
 
+HALVES = ("low_noise_model.", "high_noise_model.")
 PEFT = "base_model.model."
 HOST = "diffusion_model."
+TRAINED = "trainable_state_dict"
+"""Where checkpoints of one's own training keep the weights."""
+
 _FACTOR = re.compile(r"^(.+)\.lora_([AB])(?:\.default)?\.weight$")
+_ALPHA = re.compile(r"^(.+)\.alpha$")
 
 
-def for_host(weights: Mapping[str, Tensor], what: str) -> dict[str, Tensor]:
-    """The same LoRA under the names of the host's loader, with the scale that it was trained with.
+def for_host(weights: Mapping[str, Any], what: str) -> tuple[dict[str, Tensor], str]:
+    """The same LoRA under the names of the host's loader, with the scale that it was trained with; and what is to be
+    said about it.
 
     PEFT scales a rank-stabilised LoRA by alpha / sqrt(r), the host by alpha / r: for alpha = r, as both were trained,
-    an alpha of r * sqrt(r) is written beside each pair. What is no LoRA, such as Memento's KeyframeQuery, is left out.
-    A file that has the host's names is given back as it is.
+    an alpha of r * sqrt(r) is written beside each pair that has none. Names may carry ``low_noise_model.`` or
+    ``high_noise_model.``, ``base_model.model.`` or ``diffusion_model.`` in front and ``.default`` behind, as the
+    authors' loader takes them. What is no LoRA, such as Memento's KeyframeQuery, is left out. A file that has the
+    host's names and a scale is given back as it is.
 
     Raises:
-        ValueError: the file holds no LoRA, or one half of a pair is missing.
+        ValueError: the file holds no LoRA, those of both halves, or one half of a pair is missing.
     """
-    if any(name.startswith(HOST) for name in weights):
-        return dict(weights)
+    held: Mapping[str, Tensor] = weights[TRAINED] if isinstance(weights.get(TRAINED), Mapping) else weights
+    halves = [half for half in HALVES if any(name.startswith(half) for name in held)]
+    if len(halves) > 1:
+        raise ValueError(
+            f"{what} holds the LoRAs of both models ({' and '.join(halves)}). Choose the file of one: "
+            "backbone_high_noise for the high noise model, backbone_low_noise for the other."
+        )
     pairs: dict[str, dict[str, Tensor]] = {}
-    for name, weight in weights.items():
-        if match := _FACTOR.match(name.removeprefix(PEFT)):
+    alphas: dict[str, Tensor] = {}
+    for name, weight in held.items():
+        bare = _bare(name)
+        if match := _FACTOR.match(bare):
             pairs.setdefault(match[1], {})[match[2]] = weight
+        elif match := _ALPHA.match(bare):
+            alphas[match[1]] = weight
     if not pairs:
+        if any(name.startswith(HOST) for name in held):
+            return dict(held), ""
         raise ValueError(
             f"{what} holds no LoRA (blocks.0.self_attn.q.lora_A.weight). Choose StoryMem's or Memento's file."
         )
@@ -36,8 +56,26 @@ def for_host(weights: Mapping[str, Tensor], what: str) -> dict[str, Tensor]:
     for layer, pair in pairs.items():
         if len(pair) != 2 or pair["A"].shape[0] != pair["B"].shape[1]:
             raise ValueError(f"{what} is not whole: the two parts of {layer} do not fit. Download it anew.")
-        rank = pair["A"].shape[0]
+        rank = float(pair["A"].shape[0])
         result[f"{HOST}{layer}.lora_A.weight"] = pair["A"]
         result[f"{HOST}{layer}.lora_B.weight"] = pair["B"]
-        result[f"{HOST}{layer}.alpha"] = pair["A"].new_tensor(float(rank) * float(rank) ** 0.5)
-    return result
+        result[f"{HOST}{layer}.alpha"] = alphas.get(layer, pair["A"].new_tensor(rank * rank**0.5))
+    return result, _told(held, len(pairs) - len(alphas.keys() & pairs.keys()))
+
+
+def _bare(name: str) -> str:
+    """A layer's name without what stands in front of it."""
+    for half in HALVES:
+        name = name.removeprefix(half)
+    return name.removeprefix(PEFT).removeprefix(HOST)
+
+
+def _told(held: Mapping[str, Tensor], without: int) -> str:
+    """What is said of pairs that have no scale: their own form has none, a converted file should have one."""
+    if not without or not any(name.startswith(HOST) for name in held):
+        return ""
+    return (
+        f"{without} layers have no alpha. They are scaled by the square root of their rank, as StoryMem and Memento "
+        "were trained; if the film looks burnt, the scale is in the weights already: set strength to 1 / that root "
+        "(0.088 for rank 128)."
+    )

@@ -12,7 +12,10 @@ from comfy_api.latest import io
 
 from ...generation.story.keyframe_query import query_in, with_query
 from ...generation.story.lora import for_host
+from ..messages import say
 from ..types import CATEGORY
+
+SUFFIXES = (".safetensors", ".pth")
 
 
 class LoadStoryLora(io.ComfyNode):
@@ -43,21 +46,33 @@ class LoadStoryLora(io.ComfyNode):
                 ),
             ],
             outputs=[io.Model.Output(tooltip="The model with the LoRA, for Wan Memory Options.")],
+            hidden=[io.Hidden.unique_id],
         )
 
     @classmethod
     def execute(cls, model: Any, lora: str, strength: float) -> io.NodeOutput:
         path = Path(folder_paths.get_full_path_or_raise("loras", lora))
-        if path.suffix != ".safetensors":
-            raise ValueError(f"lora is {lora}: only .safetensors files are read. Download that form of the file.")
-        held = comfy.utils.load_torch_file(str(path), safe_load=True)
-        weights, query = for_host(held, path.name), query_in(held, path.name)
+        if path.suffix not in SUFFIXES:
+            raise ValueError(f"lora is {lora}: {' and '.join(SUFFIXES)} files are read. Download one of these forms.")
+        held = _held(path)
+        (weights, told), query = for_host(held, path.name), query_in(held, path.name)
         patched, _ = comfy.sd.load_lora_for_models(model, None, weights, strength, 0.0)
         if _patches(patched) == _patches(model):
             raise ValueError(
                 f"Nothing in {path.name} fits this model. Use it on Wan 2.2 A14B: text or image to video as it says."
             )
+        if told:
+            say(cls, told)
         return io.NodeOutput(patched if query is None else with_query(patched, query))
+
+
+def _held(path: Path) -> dict[str, Any]:
+    """What is in the file. A .pth is read as plain numbers: what it would run is refused by PyTorch."""
+    try:
+        held: dict[str, Any] = comfy.utils.load_torch_file(str(path), safe_load=True)
+    except Exception as error:
+        raise ValueError(f"{path.name} cannot be read: {error}. Download it anew, as .safetensors.") from error
+    return held
 
 
 def _patches(model: Any) -> int:
@@ -68,4 +83,4 @@ def _patches(model: Any) -> int:
 def lora_files() -> list[str]:
     """LoRA files that hold plain numbers, folders with / on every system: a workflow finds them on another one too."""
     names = folder_paths.get_filename_list("loras")
-    return [Path(name).as_posix() for name in names if name.endswith(".safetensors")]
+    return [Path(name).as_posix() for name in names if name.endswith(SUFFIXES)]

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from ..family import NO_START
+from ..family import NO_START, WanFamily
 from ..forward import Context, frame_noise, predict
 from ..latents import WanLatents, as_video
-from ..options import NOISED
+from ..options import AFTER, AUTO, NOISED, SAME, MemoryOptions
 from ..positions import context_places
 from ..start import Start, start_of
 from ..story import Subject, predict_story, story_places
@@ -180,8 +180,16 @@ def _memory(pipe: Any, latents: ClipLatents, lesson: Lesson, own: int, training:
     if training.lessons.objective == MEMENTO:
         return Context(found, story_places(lesson.context, lesson.first, stride), NOISED, noise)
     ago = [(lesson.first - frame) / stride for frame in lesson.context]
-    places = context_places(pipe.family.positions(training.options), ago, own)
-    return Context(found, places, pipe.family.times(training.options), noise)
+    times, positions = taught(pipe.family, training.options)
+    return Context(found, context_places(positions, ago, own), times, noise)
+
+
+def taught(family: WanFamily, options: MemoryOptions) -> tuple[str, str]:
+    """Time and places of context frames that are learned, AUTO resolved: on text to video the paper's (section 4.2),
+    clean latents behind the segment, which a model that was not taught them does not know."""
+    clean = family.start == NO_START
+    times = SAME if clean and options.times == AUTO else family.times(options)
+    return times, AFTER if clean and options.positions == AUTO else family.positions(options)
 
 
 def _subject(

@@ -254,8 +254,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--strategy", default="fov_nonadjacent", help="how context is retrieved; the paper's is default"
     )
-    parser.add_argument("--times", default="auto", help="time of context frames, as in Wan Memory Options")
-    parser.add_argument("--positions", default="auto", help="places of context frames, as in Wan Memory Options")
+    parser.add_argument("--times", default="auto", help="time of context frames, as in Wan Memory Options; "
+                        "auto: 'same as the segment' on text to video, and then choose that there too")
+    parser.add_argument("--positions", default="auto", help="places of context frames, as in Wan Memory Options; "
+                        "auto: 'after the segment' on text to video, and then choose that there too")
     parser.add_argument("--rank", type=int, default=64)
     parser.add_argument("--layers", default="attention", choices=sorted(TARGETS))
     parser.add_argument("--part", default="transformer", choices=("transformer", "transformer_2"))

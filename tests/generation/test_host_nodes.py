@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +10,10 @@ import pytest
 
 
 @pytest.fixture
-def reordered(comfy: Path, monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+def reordered(comfy: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[dict[str, Any]]]:
     """MiniMax H3's references as ComfyUI 0.36 has them: prompt before the VAEs, which may be left out."""
     import comfy_extras.nodes_minimax_h3 as host
+
     from scene_memory.generation import host_nodes
 
     called: list[dict[str, Any]] = []
