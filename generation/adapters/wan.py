@@ -123,7 +123,7 @@ def resolved(model: Any, family: WanFamily) -> WanOptions:
 
     Echo-Memory (told by its camera layers) has clean frames at the segment's time behind it; TI2V-5B has known
     frames at time 0. No other public weights were taught context frames: they get what is nearest to a longer video
-    of their training: frames of an earlier time in front of the segment, with the noise of the moment, the clean picture
+    of their training: earlier frames in front of the segment, with the noise of the moment, the clean picture
     beside them where the model has channels for it, as StoryMem and Memento have it on image to video. Behind the
     segment a known picture means to image to video that the clip shall end on it (*WanFirstLastFrameToVideo*).
     """
