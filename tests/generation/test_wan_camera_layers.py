@@ -81,6 +81,7 @@ def in_front(weights: dict[str, torch.Tensor], block: int, x: torch.Tensor, rows
 @pytest.mark.parametrize("context", [0, 3])
 def test_the_layers_do_what_echo_memory_s_code_does(wan: Any, echo: Any, context: int) -> None:
     from scene_memory.generation.wan.camera_layers import ATTACHMENT
+    from scene_memory.generation.wan.options import WanOptions, with_options
 
     path, weights = echo
     model = with_layers(path)
@@ -92,6 +93,7 @@ def test_the_layers_do_what_echo_memory_s_code_does(wan: Any, echo: Any, context
 
     plain = model.clone()
     plain.remove_attachments(ATTACHMENT)
+    plain = with_options(plain, WanOptions(times="same as the segment", positions="after the segment"))
     hooks = []
     for number, block in enumerate(model.model.diffusion_model.blocks):
 

@@ -76,11 +76,46 @@ def test_context_in_another_order_with_its_places_gives_the_same(wan: Any, name:
     assert (first - misplaced).abs().max() > 1e-4
 
 
+@pytest.mark.parametrize(
+    ("name", "times", "positions"),
+    [
+        (T2V, "noised like the segment", "before the segment"),
+        (A14B, "noised like the segment", "before the segment"),
+        (TI2V, "clean", "before the segment"),
+        (CAMERA22, "noised like the segment", "before the segment"),
+    ],
+)
+def test_auto_is_what_each_family_has_seen_and_the_artist_overrides_it(
+    wan: Any, name: str, times: str, positions: str
+) -> None:
+    from scene_memory.generation.adapters.wan import resolved
+
+    model = wan.model(name)
+    family = wan.adapter(model).family
+    found = resolved(model, family)
+    assert (found.times, found.positions) == (times, positions)
+    told = resolved(with_options(model, positions="true time"), family)
+    assert (told.times, told.positions) == (times, "true time")
+    segment = wan.segment(model)
+    told = with_options(model, times=times, positions=positions)
+    assert torch.equal(wan.step(model, wan.prepared(model, segment)), wan.step(told, wan.prepared(told, segment)))
+
+
+def test_auto_for_echo_memory_is_what_it_was_trained_with(wan: Any) -> None:
+    from scene_memory.generation.adapters.wan import resolved
+    from scene_memory.generation.wan.camera_layers import ATTACHMENT
+
+    model = wan.model(T2V).clone()
+    model.set_attachments(ATTACHMENT, "layers")
+    found = resolved(model, wan.adapter(model).family)
+    assert (found.times, found.positions) == ("same as the segment", "after the segment")
+
+
 def test_after_the_segment_at_its_time_is_what_the_stock_phantom_node_does(wan: Any) -> None:
     """The newest frame stands first behind the segment."""
     import node_helpers
 
-    model = wan.model(T2V)
+    model = with_options(wan.model(T2V), times="same as the segment", positions="after the segment")
     segment = wan.segment(model)
     ready = wan.prepared(model, segment)
     newest_first = segment.context.latents.flip(2)
