@@ -130,12 +130,12 @@ class ContextReader:
         return state.bank.frame_hashes(state, [index])[0]
 
     def pixels(self, state: MemoryState, indices: Sequence[int] | NDArray[np.int64]) -> Pixels:
-        """Pixels (n, H, W, 3) of frames."""
+        """Pixels (n, H, W, 3) of frames; where one was dropped, the kept one next to it stands in."""
         wanted = [int(index) for index in indices]
         found: dict[int, Pixels] = {}
         if missing := [index for index in wanted if index not in self._pixels]:
             self.settle(max(missing))
-            found = dict(zip(missing, state.read_frames(missing), strict=True))
+            found = dict(zip(missing, state.read_frames(missing, nearest=True), strict=True))
         result = np.stack([found[index] if index in found else self._pixels[index] for index in wanted])
         for place, index in enumerate(wanted):
             self._keep(index, result[place])

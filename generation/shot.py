@@ -145,7 +145,8 @@ def generate_shot(
             if known is not None:
                 there += 1
                 older |= _older(shot, _bank(state), search.keys[-1])
-                yield SegmentDone(state := known, index, made=False)
+                # A film that ends here may be above a limit that was set, or a kill came before it was kept.
+                yield SegmentDone(state := _bank(state).within(known), index, made=False)
                 continue
             retrieval = search.retrieval
             segment = next_segment(state, path, retrieval, adapter, size, shot.reader, onward)

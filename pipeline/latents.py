@@ -87,7 +87,7 @@ class WanLatents:
         missing = [index for index in indices if index not in self._kept]
         fresh: dict[int, Tensor] = {}
         if missing:
-            for index, picture in zip(missing, state.read_frames(missing), strict=True):
+            for index, picture in zip(missing, state.read_frames(missing, nearest=True), strict=True):
                 fresh[index] = self.encode(as_video(picture[None]))[0, :, 0].cpu()
         found = [fresh[index] if index in fresh else self._kept[index] for index in indices]
         for index, latent in zip(indices, found, strict=True):

@@ -206,7 +206,7 @@ class SceneMemoryPipeline(WanPipeline):  # type: ignore[misc]
             begin += count
             key = Fingerprint(shared).add(state.id, *path_parts(path)).hexdigest() if shared else None
             if key is not None and bank.knows(key) and (known := bank.recall(state, key)) is not None:
-                yield SegmentDone(state := known, index, made=False)
+                yield SegmentDone(state := bank.within(known), index, made=False)
                 continue
             overlap = OVERLAP if goes_on or index else 0
             seen = context_frames(state, path, plan.retrieval_for(self.family))
@@ -260,7 +260,7 @@ class SceneMemoryPipeline(WanPipeline):  # type: ignore[misc]
         width, height = size
         pictures = made_for(len(path) + overlap, latents.frame_stride)
         first = state.frames - overlap
-        known = state.read_frames([first])[0] if overlap else None
+        known = state.read_frames([first], nearest=True)[0] if overlap else None
         own = latents.frames(pictures)
         start = start_of(self.family, latents, pictures, known, size)
         random = torch.Generator().manual_seed(segment_seed(plan.seed, state.frames))

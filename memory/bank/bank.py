@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import logging
 from collections.abc import Mapping, Sequence
@@ -17,6 +18,7 @@ from ..cameras.trajectory import Trajectory
 from ..errors import BankError
 from ..state.edits import Edit
 from ..state.state import Batch, MemoryState
+from . import writers
 from .given import checked_frames, checked_latents
 from .head import ID, Head, head_of, read_head, replace_head
 from .keys import KeyNote, check_key, read_key, write_key
@@ -38,7 +40,8 @@ from .segment_file import (
 from .segment_text import MAX_TEXT_BYTES
 from .storage import bytes_in, names_in, no_link, read_small, remove_stale_parts, stay_inside, write_whole
 
-_FOLDERS = ("segments", "edits", "packs", "keys", "history")
+_FOLDERS = ("segments", "edits", "packs", "keys", "history", writers.FOLDER)
+_FULL = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)}
 
 _log = logging.getLogger(__name__)
 
@@ -47,18 +50,20 @@ _log = logging.getLogger(__name__)
 class Bank:
     """A memory bank ``name`` in the folder ``root``; make one with ``Bank.create`` or ``Bank.open``.
 
-    ``max_bytes`` bounds its size on disk: when it is passed, the pictures that are least useful are dropped.
+    ``max_bytes`` bounds its size on disk: when it is passed after something new was made, the least useful pictures of
+    that film are dropped. With ``whole_bank`` earlier memories go before, the oldest first; else they stay.
     Every method that touches the disk raises ``BankError`` with the file's name and the cure.
     """
 
     root: Path
     name: str
     max_bytes: int | None = None
+    whole_bank: bool = False
 
     @classmethod
-    def create(cls, root: Path, name: str, max_bytes: int | None = None) -> Bank:
+    def create(cls, root: Path, name: str, max_bytes: int | None = None, whole_bank: bool = False) -> Bank:
         """A new, empty bank. Raises ``BankError`` if the name is taken."""
-        bank = cls(Path(root).absolute(), bank_name(name), max_bytes)
+        bank = cls(Path(root).absolute(), bank_name(name), max_bytes, whole_bank)
         bank._check_links()
         taken = BankError(f"There is a memory bank {bank.name!r} already. Continue it, or choose another name.")
         if bank.head_path.exists():
@@ -78,9 +83,9 @@ class Bank:
         return bank
 
     @classmethod
-    def open(cls, root: Path, name: str, max_bytes: int | None = None) -> Bank:
+    def open(cls, root: Path, name: str, max_bytes: int | None = None, whole_bank: bool = False) -> Bank:
         """The bank of that name. Raises ``BankError`` that lists the banks there are, if there is none."""
-        bank = cls(Path(root).absolute(), bank_name(name), max_bytes)
+        bank = cls(Path(root).absolute(), bank_name(name), max_bytes, whole_bank)
         if not bank.head_path.is_file():
             there = ", ".join(bank_names(bank.root)) or "none"
             raise BankError(f"There is no memory bank {bank.name!r}. Banks that exist: {there}. Choose one, or start a "
@@ -209,7 +214,7 @@ class Bank:
             trajectory.poses[:, :3], trajectory.intrinsics, times,
         ))
 
-        def write() -> MemoryState:
+        def store() -> MemoryState:
             path = no_link(self._segment_file(record.id))
             if not (path.is_file() and is_sound(path, record, state.end_time)):
                 write_whole(path, *encode_segment(record, tensors, pictures), folder=False)
@@ -217,7 +222,43 @@ class Bank:
                 write_key(self.path / "keys", one, note)
             return self._become(result)
 
+        def write() -> MemoryState:
+            try:
+                return self.within(store())
+            except BankError as problem:
+                if self.max_bytes is None or getattr(problem.__cause__, "errno", None) not in _FULL:
+                    raise
+                from .bounds import flag_dropped, make_room
+
+                _log.warning("The disk is full: memory bank %r frees what its limit allows. %s", self.name, problem)
+                gone = make_room(self, state, sum(map(len, encode_segment(record, tensors, pictures))))
+                done = store()
+                return self.within(flag_dropped(self, done, gone) if len(gone) else done)
+
         return Prepared(result, write)
+
+    def within(self, state: MemoryState) -> MemoryState:
+        """The memory after what the bank's limit asks for, ``state`` itself mostly; see ``bounds.keep_within``.
+
+        To be called before something is made after a memory that ``recall`` gave; ``append`` does so itself.
+        """
+        if self.max_bytes is None:
+            return state
+        from .bounds import keep_within
+
+        return keep_within(self, state, self.max_bytes)
+
+    def above_limit(self) -> str:
+        """Why the bank takes more than its limit, and the cure, in one line; empty while it does not."""
+        if self.max_bytes is None:
+            return ""
+        from .bounds import above_limit
+
+        return above_limit(self, self.max_bytes, self.size_bytes())
+
+    def newest(self) -> str:
+        """Id of the memory that the bank's head names."""
+        return self._head(None).id
 
     def edit(self, state: MemoryState, edit: Edit) -> MemoryState:
         """Writes ``edit`` of ``state`` and returns the memory in which it is in force."""
@@ -240,8 +281,8 @@ class Bank:
     def recall(self, state: MemoryState, key: str) -> MemoryState | None:
         """The memory with the segment that was made with ``key`` after exactly this ``state``, and now the bank's head.
 
-        None if there is no such segment, or it is damaged, which is logged: then it is to be made again. In a bank with
-        a limit, pictures that were dropped since may be missing, and the memory says so as it did then.
+        None if there is no such segment, or it is damaged, which is logged: then it is to be made again. Pictures that
+        were dropped since to keep a limit may be missing, and the memory says so as it did then. Nothing is removed.
         """
         state = self._own(state)
         try:
@@ -268,8 +309,8 @@ class Bank:
         """The memory ``state`` with the pictures and latents that ``key`` led to after whatever memory, told as in
         ``append``, and now the bank's head. What was made after this very memory and told the same is ``recall``-ed.
 
-        ``also`` names keys that lead there from now on, too. None as for ``recall``, and where pictures of another
-        memory's were dropped.
+        ``also`` names keys that lead there from now on, too. None as for ``recall``. Pictures that were dropped there
+        are missing here as well.
         """
         state = self._own(state)
         try:
@@ -283,7 +324,9 @@ class Bank:
                 depth_size=state.depth_size,
             )
             path = no_link(self._segment_file(record.id))
-            if record.id != note.segment and not (path.is_file() and is_sound(path, record, state.end_time)):
+            if record.id != note.segment and not (
+                path.is_file() and is_sound(path, record, state.end_time, dropped=True)
+            ):
                 write_whole(path, *copy_segment(source, note.segment, record, tensors), folder=False)
             result = self._recalled(state, record.id)
         except BankError as problem:
@@ -345,26 +388,21 @@ class Bank:
         return bytes_in(self.path)
 
     def _become(self, state: MemoryState) -> MemoryState:
-        """Makes ``state`` the bank's memory, within its size."""
+        """Makes ``state`` the bank's memory."""
         state = packed(self.path / "packs", state)
+        writers.note(self.path, state.id)
         replace_head(self.path, state)
-        if self.max_bytes is not None:
-            from .bounds import keep_within
-
-            state = keep_within(self, state, self.max_bytes)
         return state
 
     def _recalled(self, state: MemoryState, segment: str) -> MemoryState:
         """``state`` with the segment that lies in its file, now the bank's head. Raises ``BankError`` for damage."""
         result = with_file(self.path, state, segment)
-        path, bounded = no_link(self._segment_file(segment)), self.max_bytes is not None
-        if not is_sound(path, result.segments[-1], state.end_time, dropped=bounded):
+        path = no_link(self._segment_file(segment))
+        if not is_sound(path, result.segments[-1], state.end_time, dropped=True):
             raise BankError(f"{segment}.safetensors does not hold all of its pictures.")
-        if bounded:
-            from .bounds import dropped_then
+        from .bounds import dropped_then
 
-            result = dropped_then(self, result)
-        return self._become(result)
+        return self._become(dropped_then(self, result))
 
     def _made_again(self, problem: BankError) -> None:
         _log.warning("Memory bank %r: a segment that was made before is made again. %s", self.name, problem)

@@ -1,12 +1,16 @@
-"""Keeps a bank within its size on disk: what nothing reaches goes first, then the pictures that are least missed."""
+"""Keeps a film within its size on disk: the pictures that are least missed go, cameras and ids stay.
+
+What is removed is decided from all that is alive, and only when nothing in the bank goes on from the film: while a film
+is taken up again, what comes after it is still there. The choice depends on the film, its files and the limit alone, so
+a film that was killed in between drops what it would have dropped.
+"""
 
 from __future__ import annotations
 
 import json
 import logging
-import time
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,156 +18,208 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import BankError
-from ..state.edits import MAX_RUNS, Edit, parse_edit
+from ..state.edits import MAX_RUNS, Edit
 from ..state.state import MemoryState
-from .head import ID, read_head
-from .loading import load_state
-from .locking import head_lock
-from .pixels import drop_pixels, kept_frames
+from ..state.summary import bytes_text
+from .head import head_of
+from .lineage import lineage
+from .loading import with_file
+from .pixels import drop_pixels
 from .redundancy import most_redundant, view_points
+from .removal import forget_earlier, remove_unused
+from .segment_file import picture_bytes
 from .segment_text import is_version_1
-from .storage import names_in, no_link
+from .storage import forget
 
 if TYPE_CHECKING:
     from .bank import Bank
 
-ROOM = 0.9
+ROOM = 0.95
 """Share of the limit that is left in use, so that not every segment that follows passes it again."""
-FRESH_SECONDS = 3600.0
-"""Files younger than this may belong to a segment that another program is just appending, and stay."""
+KEY_BYTES = 320
+"""About what a segment's key takes."""
 
 _log = logging.getLogger(__name__)
+_said: set[tuple[Path, int, bool]] = set()
 
 
 def keep_within(bank: Bank, state: MemoryState, max_bytes: int) -> MemoryState:
-    """``state``, whose bank takes at most ``max_bytes`` on disk; a new memory if pictures had to go.
+    """``state``, whose film takes at most ``max_bytes`` on disk; a new memory if pictures had to go.
 
-    First go memories of the history and segments that no memory reaches, the oldest first; then whole frames: those
-    that are never used (excluded, superseded), then those that another kept frame best replaces. Never the newest
-    segment, a pinned frame or the very first. Cameras and ids stay, and an edit "drop" says which frames are gone. One
-    line in the log says what happened. If the limit cannot be reached, a line says so and what is protected is kept.
+    Nothing happens while the bank fits, or while it holds something that goes on from ``state``. First go unfinished
+    files and segments that nothing leads to; in a ``whole_bank`` then earlier memories, the oldest first; then pictures
+    of this film: those that are never used (excluded, superseded), then those that another kept frame best replaces.
+    Never the newest segment, a pinned frame, the very first, the last one of a shot, or what an earlier memory shows as
+    well, which does not count either. An edit "drop" says which frames are gone. One line in the log says what
+    happened; if the bank stays above the limit, one says why.
     """
-    size = bank.size_bytes()
-    if size <= max_bytes:
+    before = bank.size_bytes()
+    if before <= max_bytes or not state.frames or lineage(bank.path).continued(state.id):
         return state
-    before, room = size, int(max_bytes * ROOM)
-    forgotten = _forget_history(bank, state, size - room)
+    forgotten = remove_unused(bank, state, max_bytes)
+    if bank.whole_bank:
+        forgotten += forget_earlier(bank, state, max_bytes)
+    state, dropped = _drop_frames(bank, state, max_bytes)
     size = bank.size_bytes()
-    dropped = 0
-    if size > max_bytes:
-        state, dropped = _drop_frames(bank, state, room)
-        size = bank.size_bytes()
     if forgotten or dropped:
         _log.warning(
             "Memory bank %r passed its limit of %s: %d earlier memories and unused segments and the pictures of %d "
             "frames that others nearly repeat were removed, %s in all. The cameras of all frames stay. Raise the limit "
             "to keep more, or pin the frames that matter.",
-            bank.name, _shown(max_bytes), forgotten, dropped, _shown(before - size),
+            bank.name, bytes_text(max_bytes), forgotten, dropped, bytes_text(before - size),
         )
-    if size > max_bytes:
-        _log.warning(
-            "Memory bank %r takes %s, more than its limit of %s: what is left is protected (the newest segment, pinned "
-            "frames, the first frame, cameras). Raise the limit, or unpin frames.",
-            bank.name, _shown(size), _shown(max_bytes),
-        )
+    if (line := above_limit(bank, max_bytes, size)) and (said := (bank.path, max_bytes, bank.whole_bank)) not in _said:
+        _said.add(said)
+        _log.warning("%s", line)
+    return state
+
+
+def above_limit(bank: Bank, max_bytes: int, size: int) -> str:
+    """Why a bank of ``size`` bytes takes more than its limit, and the cure, in one line; empty if it does not."""
+    if size <= max_bytes:
+        return ""
+    line = f"Memory bank {bank.name!r} takes {bytes_text(size)}, more than its limit of {bytes_text(max_bytes)}: "
+    if bank.whole_bank or not bank.history():
+        return line + ("what is left is protected (the newest segment, pinned frames, the first frame, the last one of "
+                       "each shot, cameras, what another running program films). Raise the limit, or unpin frames.")
+    return line + ("the limit covers this film, and the earlier ones in the bank stay as they are. Raise max_size_gb, "
+                   "or let limit_covers be the whole bank, which deletes earlier films, the oldest first.")
+
+
+def make_room(bank: Bank, state: MemoryState, coming: int) -> NDArray[np.int64]:
+    """Frees what the limit allows to free before ``coming`` bytes are written after ``state``, on a disk that is full.
+
+    Gives the frames of ``state`` whose pictures went; an edit that says so is still to be made.
+    """
+    assert bank.max_bytes is not None
+    most = bank.max_bytes - coming
+    remove_unused(bank, state, most)
+    if bank.whole_bank:
+        forget_earlier(bank, state, most)
+    if not state.frames:
+        return np.empty(0, dtype=np.int64)
+    return _without(bank, state, _chosen(state, _Film.of(bank, state), most, round(bank.max_bytes * ROOM) - coming))
+
+
+def flag_dropped(bank: Bank, state: MemoryState, frames: NDArray[np.int64]) -> MemoryState:
+    """``state`` with edits that say that the pictures of ``frames`` are gone."""
+    for runs in _runs(np.sort(frames)):
+        state = bank.edit(state, Edit("drop", runs))
     return state
 
 
 def dropped_then(bank: Bank, state: MemoryState) -> MemoryState:
     """``state`` with the drops that followed it when it was made before: what came after them is found again."""
-    drops: dict[str, Edit] = {}
-    for name in sorted(names_in(bank.path / "edits", ".json"), reverse=True):
-        path = no_link(bank.path / "edits" / f"{name}.json")
+    while (drop := lineage(bank.path).drop_after(state.id)) is not None:
         try:
-            edit, parent = parse_edit(path.read_bytes(), path.name)
-        except (BankError, OSError) as problem:
+            after = with_file(bank.path, state, drop)
+        except BankError as problem:
             _log.warning("Memory bank %r: an edit is left out. %s", bank.name, problem)
-            continue
-        if edit.kind == "drop":
-            drops[parent] = edit
-    while state.id in drops and drops[state.id].stop <= state.frames:
-        state = state.with_edit(drops[state.id])
+            return state
+        # It is on the way to the memory that takes its place.
+        forget(bank.history_path / f"{state.id}.json")
+        state = after
     return state
 
 
-def _forget_history(bank: Bank, state: MemoryState, excess: int) -> int:
-    """Removes segments that no memory reaches, then earlier memories, oldest first, with what only they reach.
+@dataclass(frozen=True, eq=False)
+class _Film:
+    """What a film takes on disk by itself: bytes of each picture, and of all its files that no earlier memory shares.
 
-    Stops when ``excess`` bytes are free. Gives how many files went.
+    ``pictures`` (N,) is 0 where a picture is gone or cannot be read; ``free`` (N,) is False where it may not be dropped
+    because its segment is shared, of version 1 or ``damaged`` (N,).
     """
-    gone = 0
-    with head_lock(bank.path):
-        history = sorted((no_link(bank.history_path / f"{name}.json") for name in bank.history()), key=_age)
-        needed = [_reached(bank, bank.head_path) | _segments_of(state), *(_reached(bank, path) for path in history)]
-        files = [no_link(bank.segments_path / f"{name}.safetensors")
-                 for name in names_in(bank.segments_path, ".safetensors") if ID.fullmatch(name)]
-        unused = {file for file in files if not any(file.stem in part for part in needed)}
-        # A young one may belong to a segment that another program is just appending.
-        old = {file for file in unused if time.time() - file.stat().st_mtime > FRESH_SECONDS}
-        for number, path in enumerate([None, *history]):
-            if path is not None and excess > 0:
-                path.unlink(missing_ok=True)
-                gone += 1
-            mine = old if path is None else {
-                file for file in files if file.stem in needed[number] and not any(
-                    file.stem in part for part in (needed[0], *needed[number + 1 :]))}
-            for file in sorted((file for file in mine if file.exists()), key=_age):
-                if excess > 0:
-                    size = file.stat().st_size
-                    file.unlink(missing_ok=True)
-                    excess, gone = excess - size, gone + 1
-    return gone
+
+    pictures: NDArray[np.int64]
+    free: NDArray[np.bool_]
+    damaged: NDArray[np.bool_]
+    total: int
+
+    @classmethod
+    def of(cls, bank: Bank, state: MemoryState) -> _Film:
+        there = lineage(bank.path)
+        line = there.up([state.id])
+        shared = there.up({*bank.history(), bank.newest()} - line.keys()).keys() & line.keys()
+        pictures = np.zeros(state.frames, dtype=np.int64)
+        free, unread = np.ones(state.frames, dtype=np.bool_), np.zeros(state.frames, dtype=np.bool_)
+        total = len(head_of(state).text)
+        starts = state.segments.starts(np.arange(len(state.segments)))
+        for number, entry in enumerate(state.segments.ids(0, len(state.segments))):
+            start = int(starts[number])
+            stop = int(starts[number + 1]) if number + 1 < len(starts) else state.frames
+            path = bank.segments_path / f"{entry}.safetensors"
+            if entry in shared or is_version_1(json.loads(state.segments.text_of(number))):
+                free[start:stop] = False
+            if entry not in shared:
+                total += _size(path) + KEY_BYTES
+            try:
+                pictures[start:stop] = picture_bytes(path, entry)
+            except BankError:
+                unread[start:stop] = True
+        total += sum(_size(bank.path / "packs" / f"{pack.id}.safetensors") for pack in state.packs)
+        total += sum(_size(bank.path / "edits" / f"{one.id}.json") for one in state.edit_entries if one.id not in shared)
+        return cls(pictures, free & ~unread, unread, total)
 
 
-def _reached(bank: Bank, path: Path) -> set[str]:
-    """Ids of the segments of the memory that the head ``path`` names, even of those behind a damaged one."""
+def _drop_frames(bank: Bank, state: MemoryState, max_bytes: int) -> tuple[MemoryState, int]:
+    """Drops the least useful frames until the film takes ``ROOM`` of the limit; gives the memory and how many went."""
+    film = _Film.of(bank, state)
+    if film.total <= max_bytes:
+        return state, 0
+    flagged = state.flags(np.arange(state.frames)).dropped
+    left = np.flatnonzero(flagged & film.free & (film.pictures > 0))
+    if len(left):
+        # A crash came between the edit and the removal of its pictures.
+        _without(bank, state, left)
+        film = _Film.of(bank, state)
+    chosen = _chosen(state, film, max_bytes, round(max_bytes * ROOM))
+    if not len(chosen):
+        return state, 0
+    gone = np.flatnonzero((film.pictures == 0) & ~film.damaged & ~flagged)
     try:
-        head = read_head(path, path.name)
-        return _segments_of(load_state(bank.path, head, bank.empty())) | set(head.recent)
+        state = flag_dropped(bank, state, np.union1d(chosen, gone))
     except BankError as problem:
-        _log.warning("Memory bank %r: %s cannot be loaded, so it keeps no segments. %s", bank.name, path.name, problem)
-        return set()
+        _log.warning("Memory bank %r: nothing could be dropped. %s", bank.name, problem)
+        return state, 0
+    return state, len(_without(bank, state, chosen))
 
 
-def _segments_of(state: MemoryState) -> set[str]:
-    return {state.segments.id_of(i) for i in range(len(state.segments))}
+def _without(bank: Bank, state: MemoryState, frames: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Removes the pictures of ``frames``, and gives those that went: on a full disk a smaller file may be too much."""
+    owners = state.segment_at(frames)
+    parts = [frames[owners == owner] for owner in np.unique(owners)]
+    gone = [frames[:0]]
+    # Where most of a file goes the new one is small, and has room first.
+    for part in sorted(parts, key=len, reverse=True):
+        try:
+            drop_pixels(bank, state, part)
+            gone.append(part)
+        except BankError as problem:
+            _log.warning("Memory bank %r: pictures could not be removed. %s", bank.name, problem)
+    return np.sort(np.concatenate(gone))
 
 
-def _drop_frames(bank: Bank, state: MemoryState, room: int) -> tuple[MemoryState, int]:
-    """Drops the least useful frames until the bank takes ``room`` bytes; gives the memory and how many went."""
-    unbounded, dropped = replace(bank, max_bytes=None), 0
-    frames = np.arange(state.frames)
-    gone = frames[state.flags(frames).dropped]
-    if len(gone):
-        left = gone[kept_frames(bank.path, state, gone)]
-        if len(left):
-            # A crash came between the edit and the removal of its pictures.
-            drop_pixels(bank, state, left)
-    order = _least_useful(state)
-    while len(order) and (size := bank.size_bytes()) > room:
-        kept = state.frames - int(state.flags(frames).dropped.sum())
-        count = -(-(size - room) * kept // size) + kept // 100
-        chosen, order = np.sort(order[:count]), order[count:]
-        for runs in _runs(chosen):
-            state = unbounded.edit(state, Edit("drop", runs))
-        drop_pixels(bank, state, chosen)
-        dropped += len(chosen)
-    return state, dropped
+def _chosen(state: MemoryState, film: _Film, most: int, room: int) -> NDArray[np.int64]:
+    """The fewest of the least useful frames without whose pictures a film of more than ``most`` bytes takes ``room``."""
+    if film.total <= most:
+        return np.empty(0, dtype=np.int64)
+    order = _least_useful(state, film)
+    freed = np.cumsum(film.pictures[order])
+    return np.sort(order[: int(np.searchsorted(freed, film.total - room)) + 1])
 
 
-def _least_useful(state: MemoryState) -> NDArray[np.int64]:
+def _least_useful(state: MemoryState, film: _Film) -> NDArray[np.int64]:
     """The frames that may be dropped, those first that are missed least.
 
-    Segments of version 1 keep theirs: they have one hash for all of their pictures.
+    Segments of version 1 keep theirs: they have one hash for all of their pictures. The last frame of a shot is where
+    the next one begins, also when it is filmed again.
     """
     frames = np.arange(state.frames)
     flags, newest = state.flags(frames), state.segments[-1].start
-    kept = frames[~flags.dropped]
-    free = ~flags.pinned & (frames > 0) & (frames < newest)
-    for i in range(len(state.segments)):
-        if is_version_1(json.loads(state.segments.text_of(i))):
-            record = state.segments[i]
-            free[record.start : record.start + record.frames] = False
+    kept = frames[~flags.dropped & (film.pictures > 0)]
+    shots = state.shot_ids
+    free = film.free & ~flags.pinned & (frames > 0) & (frames < newest)
+    free[:-1] &= shots[:-1] == shots[1:]
     unused = kept[(free & ~flags.usable)[kept]]
     used = kept[flags.usable[kept]]
     points = view_points(state.cameras(used)[0])
@@ -174,15 +230,13 @@ def _least_useful(state: MemoryState) -> NDArray[np.int64]:
 def _runs(frames: NDArray[np.int64]) -> Iterator[tuple[tuple[int, int], ...]]:
     """Ascending ``frames`` as runs (start, stop), at most as many together as one edit takes."""
     breaks = np.flatnonzero(np.diff(frames) > 1) + 1
-    runs = [(int(part[0]), int(part[-1]) + 1) for part in np.split(frames, breaks)]
+    runs = [(int(part[0]), int(part[-1]) + 1) for part in np.split(frames, breaks) if len(part)]
     for begin in range(0, len(runs), MAX_RUNS):
         yield tuple(runs[begin : begin + MAX_RUNS])
 
 
-def _age(path: Path) -> tuple[int, str]:
-    return path.stat().st_mtime_ns, path.name
-
-
-def _shown(size: int) -> str:
-    power = 3 if size >= 10**9 else 2 if size >= 10**6 else 1 if size >= 10**3 else 0
-    return f"{size / 1000**power:.{1 if power else 0}f} {('bytes', 'kB', 'MB', 'GB')[power]}"
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0

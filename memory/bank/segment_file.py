@@ -144,13 +144,12 @@ def _lenses_of(trajectory: Trajectory) -> tuple[FloatArray, bool]:
 
 def copy_segment(path: Path, segment_id: str, record: SegmentRecord, tensors: Tensors) -> list[Buffer]:
     """The parts of the file of a segment from ``describe_again``, with the pictures of the file ``path`` as they are
-    coded there. Raises ``BankError`` if one of them was dropped or is damaged."""
+    coded there, without those that were dropped. Raises ``BankError`` if one of them is damaged."""
     pictures = read_coded(path, segment_id, range(record.frames))
     coded = [picture for picture in pictures if picture is not None]
-    if len(coded) < len(pictures):
-        raise BankError(f"{path.name} does not hold all of its pictures.")
     decode_all(coded)
-    return _parts(record.text, coded[0].coding, tensors, [picture.data for picture in coded])
+    coding = coded[0].coding if coded else DEFAULT_CODING
+    return _parts(record.text, coding, tensors, [picture.data if picture else b"" for picture in pictures])
 
 
 def read_hashes(path: Path, segment_id: str) -> NDArray[np.uint8] | None:
@@ -200,10 +199,15 @@ def read_coded(path: Path, segment_id: str, indices: Sequence[int]) -> list[Code
         return result
 
 
+def picture_bytes(path: Path, segment_id: str) -> NDArray[np.int64]:
+    """(F,) bytes that each picture takes in the file, 0 where it was dropped."""
+    with _opened(path, segment_id) as (file, document):
+        return np.diff(_places(file, document))
+
+
 def kept_pictures(path: Path, segment_id: str) -> NDArray[np.bool_]:
     """(F,) which pictures are still in the file."""
-    with _opened(path, segment_id) as (file, document):
-        return np.diff(_places(file, document)) > 0
+    return picture_bytes(path, segment_id) > 0
 
 
 def read_extra(path: Path, segment_id: str, name: str) -> NDArray[Any] | None:

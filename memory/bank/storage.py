@@ -56,11 +56,11 @@ def read_small(path: Path, limit: int, what: str) -> bytes:
     return data
 
 
-def remove_stale_parts(folder: Path) -> None:
-    """Removes the unfinished files that a crash left in ``folder`` more than a day ago."""
+def remove_stale_parts(folder: Path, seconds: float = _STALE_SECONDS) -> None:
+    """Removes the unfinished files that a crash left in ``folder`` more than a day, or ``seconds``, ago."""
     for part in folder.glob(f".*{_PART}"):
         try:
-            if time.time() - part.lstat().st_mtime > _STALE_SECONDS:
+            if time.time() - part.lstat().st_mtime > seconds:
                 part.unlink(missing_ok=True)
         except OSError:
             continue

@@ -151,6 +151,9 @@ def _frames(state: MemoryState, count: int) -> Pixels:
     """Frames spread over the film, those whose pixels are there, with their numbers."""
     kept = np.arange(state.frames)[~state.flags(np.arange(state.frames)).dropped]
     chosen = kept[spread(len(kept), count)] if len(kept) else kept
+    if state.bank is not None:
+        # A picture may be gone though this memory does not say so: a later one that shares it was kept within its size.
+        chosen = chosen[state.bank.kept(state, chosen)]
     if not len(chosen):
         return canvas(MARGIN, WIDTH, PANEL)
     return frame_sheet(state, chosen, {int(index): f"frame {index}" for index in chosen}, {})

@@ -173,6 +173,6 @@ class ShotGenerator(io.ComfyNode):
         for done in generate_shot(memory, plan, on_step, on_pictures):
             state = done.state
             if not done.made:
-                on_pictures(done.index, state.read_frames([state.frames - 1]))
+                on_pictures(done.index, state.read_frames([state.frames - 1], nearest=True))
             say(cls, text.after(done))
         return io.NodeOutput(state, ShotVideo(state, memory.frames))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -12,13 +11,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scene_memory.memory.bank import bounds
+from scene_memory.memory.bank import bounds, writers
 from scene_memory.memory.bank.bank import Bank
 from scene_memory.memory.bank.bounds import keep_within
 from scene_memory.memory.bank.redundancy import most_redundant, view_points
 from scene_memory.memory.cameras.trajectory import Trajectory
 from scene_memory.memory.state.edits import Edit
 from scene_memory.memory.state.state import MemoryState
+from scene_memory.memory.state.summary import bytes_text
 
 Filmed = Callable[..., MemoryState]
 FRAME = 60 * 96 * 3
@@ -60,7 +60,7 @@ def test_frames_are_dropped_until_the_bank_fits_and_one_line_says_so(bank: Bank,
     np.testing.assert_array_equal(less.poses, state.poses)
     np.testing.assert_array_equal(bank.kept(less, range(48)), ~less.flags(range(48)).dropped)
     (line,) = lines(caplog)
-    assert f"passed its limit of {limit / 1000:.1f} kB" in line and f"pictures of {len(gone)} frames" in line
+    assert f"passed its limit of {bytes_text(limit)}:" in line and f"pictures of {len(gone)} frames" in line
     assert "Raise the limit to keep more, or pin the frames that matter." in line
 
 
@@ -116,7 +116,11 @@ def test_earlier_memories_go_before_any_frame_oldest_first(bank: Bank, long_film
         state = bank.append(trunk, frames=pictures(8, 90 + i, 60, 96), trajectory=move("tilt", 8), shot=1)
         time.sleep(0.01)
     first, second = sorted(bank.history(), key=lambda name: (bank.history_path / f"{name}.json").stat().st_mtime_ns)
-    less = keep_within(bank, state, bank.size_bytes() - FRAME)
+    limit = bank.size_bytes() - FRAME
+    assert keep_within(bank, state, limit) == state and len(bank.history()) == 2, "only when it is asked for"
+    assert "let limit_covers be the whole bank" in lines(caplog)[-1]
+    caplog.clear()
+    less = keep_within(replace(bank, whole_bank=True), state, limit)
     assert less == state and dropped(less) == []
     assert bank.history() == [second] and not (bank.segments_path / f"{first}.safetensors").exists()
     assert bank.load(second).frames == 24 and bank.load() == state
@@ -124,7 +128,9 @@ def test_earlier_memories_go_before_any_frame_oldest_first(bank: Bank, long_film
     assert "2 earlier memories and unused segments and the pictures of 0 frames" in lines(caplog)[0]
 
 
-def test_a_segment_that_nothing_names_goes_first_unless_it_is_young(bank: Bank, long_film, pictures, move):
+def test_a_segment_that_nothing_names_goes_first_unless_another_program_may_be_at_it(
+    bank: Bank, long_film, pictures, move, monkeypatch
+):
     state = long_film(2)
     bank.append(state, frames=pictures(8, 77, 60, 96), trajectory=move("tilt", 8), shot=1)
     lost = bank.load().segments[-1].id
@@ -132,12 +138,10 @@ def test_a_segment_that_nothing_names_goes_first_unless_it_is_young(bank: Bank, 
     for path in bank.history_path.iterdir():
         path.unlink()
     file = bank.segments_path / f"{lost}.safetensors"
-    young = keep_within(bank, state, bank.size_bytes() - 1)
-    assert file.exists() and dropped(young)
-    os.utime(file, (time.time() - 2 * bounds.FRESH_SECONDS,) * 2)
-    before = dropped(young)
-    less = keep_within(bank, young, bank.size_bytes() - 1)
-    assert not file.exists() and dropped(less) == before
+    with monkeypatch.context() as patch:
+        patch.setattr(writers, "others", lambda folder: {state.id})
+        assert keep_within(bank, state, bank.size_bytes() - 1) == state and file.exists()
+    assert keep_within(bank, state, bank.size_bytes() - 1) == state and not file.exists()
 
 
 def test_a_crash_between_the_edit_and_the_pictures_is_made_good(bank: Bank, long_film, monkeypatch):

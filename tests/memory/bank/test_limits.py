@@ -1,0 +1,277 @@
+"""A limit never destroys a film: what is taken up again is found whole, and what others made stays."""
+
+from __future__ import annotations
+
+import builtins
+import errno
+import hashlib
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from scene_memory.memory.bank import bounds, storage, writers
+from scene_memory.memory.bank.bank import Bank
+from scene_memory.memory.errors import BankError
+from scene_memory.memory.state.edits import Edit
+from scene_memory.memory.state.state import MemoryState
+
+SEGMENTS = 12
+Shoot = Callable[..., tuple[MemoryState, int]]
+
+
+@pytest.fixture
+def shoot(move, pictures) -> Shoot:
+    """Films as the segment loop does: what a key leads to is recalled, the rest is made. Gives how many were made."""
+
+    def film(bank: Bank, take: int = 0, segments: int = SEGMENTS, shared: int = 0) -> tuple[MemoryState, int]:
+        state, made = bank.empty(), 0
+        for i in range(segments):
+            seed = 0 if i < shared else take
+            key = hashlib.sha256(f"{seed} {state.id}".encode()).hexdigest()
+            if bank.knows(key) and (known := bank.recall(state, key)) is not None:
+                state = bank.within(known)
+                continue
+            made += 1
+            state = bank.append(
+                state, frames=pictures(4, 1000 * seed + i, 48, 80), trajectory=move("pan", 4, 30.0 + i), shot=i // 4,
+                key=key,
+            )
+        return state, made
+
+    return film
+
+
+def bounded(bank: Bank, share: float, whole_bank: bool = False) -> Bank:
+    return Bank.open(bank.root, bank.name, int(share * bank.size_bytes()), whole_bank)
+
+
+def files(bank: Bank) -> set[str]:
+    return {path.name for path in bank.segments_path.iterdir()}
+
+
+@pytest.mark.parametrize("share", [1.2, 0.99, 0.6, 0.3])
+def test_the_same_film_under_a_limit_is_recalled_and_loses_only_what_the_limit_asks(bank: Bank, shoot, share: float):
+    whole, made = shoot(bank)
+    before, all_files, pixels = bank.size_bytes(), files(bank), whole.read_frames(range(whole.frames))
+    assert made == SEGMENTS
+    tight = bounded(bank, share)
+    state, made = shoot(tight)
+    kept = tight.kept(state, range(state.frames))
+    assert made == 0 and files(bank) == all_files and state.frames == whole.frames
+    assert tight.size_bytes() <= max(share * before, 0.3 * before)
+    if share > 1:
+        assert state == whole and kept.all()
+    else:
+        assert (share - 0.11) * state.frames < kept.sum() < min(state.frames, (share + 0.08) * state.frames)
+    np.testing.assert_array_equal(state.read_frames(np.flatnonzero(kept)), pixels[kept])
+    assert Bank.open(bank.root, "film").load() == state
+    for again in (tight, Bank.open(bank.root, "film")):
+        assert shoot(again) == (state, 0)
+        np.testing.assert_array_equal(again.kept(state, range(state.frames)), kept)
+
+
+def test_nothing_is_removed_while_a_film_is_recalled(bank: Bank, shoot):
+    state, _ = shoot(bank)
+    tight = Bank.open(bank.root, "film", 1000, whole_bank=True)
+    before = {path: path.read_bytes() for path in bank.segments_path.iterdir()}
+    again = tight.empty()
+    for _ in range(SEGMENTS - 1):
+        key = hashlib.sha256(f"0 {again.id}".encode()).hexdigest()
+        again = tight.within(tight.recall(again, key))
+    assert {path: path.read_bytes() for path in bank.segments_path.iterdir()} == before
+    assert state.id in bank.history() and bank.load(state.id).frames == state.frames
+
+
+def test_a_limit_of_another_graph_leaves_a_finished_film_as_it_was(bank: Bank, shoot):
+    mine, _ = shoot(bank)
+    pixels = mine.read_frames(range(mine.frames))
+    for shared in (0, 5):
+        theirs, made = shoot(Bank.open(bank.root, "film", 1000), take=7, shared=shared)
+        assert made == SEGMENTS - shared and theirs.flags(range(theirs.frames)).dropped.any()
+        again = bank.load(mine.id)
+        np.testing.assert_array_equal(again.read_frames(range(again.frames)), pixels)
+    assert shoot(bank) == (mine, 0)
+
+
+def test_a_film_killed_before_its_pictures_went_is_the_same_film(bank: Bank, shoot, tmp_path, monkeypatch):
+    free, _ = shoot(bank)
+    most = int(0.5 * bank.size_bytes())
+    whole, _ = shoot(Bank.create(tmp_path / "unkilled", "film", most))
+    assert len(whole.edits) > 2
+
+    class Killed(BaseException):
+        pass
+
+    places = ("_chosen", "flag_dropped", "drop_pixels", "forget")
+    kills = 0
+    for name in places:
+        for number in (1, 2, 5):
+            folder = tmp_path / f"{name} {number}"
+            Bank.create(folder, "film")
+            real, left = getattr(bounds, name), [number]
+
+            def kill(*arguments, real=real, left=left, after=number % 2):
+                left[0] -= 1
+                result = real(*arguments) if after or left[0] else None
+                if not left[0]:
+                    raise Killed
+                return result
+
+            with monkeypatch.context() as patch:
+                patch.setattr(bounds, name, kill)
+                try:
+                    shoot(Bank.open(folder, "film", most))
+                except Killed:
+                    kills += 1
+            state, _ = shoot(Bank.open(folder, "film", most))
+            assert state == whole, (name, number)
+            np.testing.assert_array_equal(
+                state.bank.kept(state, range(state.frames)), whole.bank.kept(whole, range(whole.frames))
+            )
+    assert kills >= 8
+
+
+def test_a_limit_that_is_taken_away_or_changed_makes_nothing_anew(bank: Bank, shoot):
+    shoot(bank)
+    size = bank.size_bytes()
+    last = bank.load()
+    for share in (0.8, None, 0.5, 0.9, None):
+        state, made = shoot(Bank.open(bank.root, "film", share and int(share * size)))
+        assert made == 0 and state.frames == last.frames
+        assert set(last.edits) <= set(state.edits), "it goes on from what was dropped before"
+        last = state
+
+
+def test_a_shot_is_filmed_again_though_an_older_take_lost_pictures(bank: Bank, shoot):
+    """The next shot begins from the last frame of the one before: that frame stays."""
+    shoot(bank)
+    state, made = shoot(bounded(bank, 0.2))
+    assert made == 0
+    shots = state.shot_ids
+    assert state.bank.kept(state, np.flatnonzero(np.diff(shots, append=shots[-1] + 1))).all()
+    other, made = shoot(state.bank, take=3, shared=8)
+    assert made == SEGMENTS - 8 and other.frames == state.frames
+    other.read_frames(range(other.frames), nearest=True)
+
+
+def test_old_takes_go_first_when_the_limit_covers_the_whole_bank(bank: Bank, shoot):
+    kept = [shoot(bank, take=take, shared=8)[0] for take in range(1, 9)]
+    size = bank.size_bytes()
+    one = size // (8 + 8 * 4)
+    tight = Bank.open(bank.root, "film", size - 6 * one, whole_bank=True)
+    state, made = shoot(tight, take=9, shared=8)
+    assert made == 4 and not state.edits and tight.size_bytes() <= size - 6 * one
+    left = [take for take in kept if take.id in bank.history()]
+    assert left == kept[-len(left) :] and 4 <= len(left) <= 6
+    for take in left:
+        assert bank.load(take.id).read_frames(range(take.frames)).shape[0] == take.frames
+    gone = kept[0]
+    assert not {gone.segments[i].id for i in range(8, SEGMENTS)} & {name.split(".")[0] for name in files(bank)}
+    assert shoot(bank, take=9, shared=8) == (state, 0)
+
+
+def test_what_only_a_key_leads_to_stays_until_the_whole_bank_is_covered(bank: Bank, shoot):
+    lost, _ = shoot(bank, take=1, segments=3)
+    mine, _ = shoot(bank, take=2, segments=3)
+    (bank.history_path / f"{lost.id}.json").unlink()
+    limit = bank.size_bytes() - 1
+    assert Bank.open(bank.root, "film", limit).within(mine) == mine
+    assert shoot(bank, take=1, segments=3) == (lost, 0)
+    shoot(bank, take=2, segments=3)
+    (bank.history_path / f"{lost.id}.json").unlink()
+    assert Bank.open(bank.root, "film", limit, whole_bank=True).within(mine) == mine
+    assert lost.id not in {name.split(".")[0] for name in files(bank)} and bank.load() == mine
+
+
+def test_pruning_with_many_takes_is_quick(bank: Bank, move, pictures):
+    """99 takes of a film of 200 segments: each append with a limit used to load every one of them, for seconds."""
+    trunk = bank.empty()
+    for i in range(200):
+        trunk = bank.append(trunk, frames=pictures(1, i), trajectory=move("pan", 2)[:1], shot=0)
+    for i in range(99):
+        state = bank.append(trunk, frames=pictures(1, 1000 + i), trajectory=move("pan", 2)[:1], shot=1)
+    tight = Bank.open(bank.root, "film", bank.size_bytes() // 2)
+    state = tight.append(state, frames=pictures(1, 5000), trajectory=move("pan", 2)[:1], shot=1)
+    begun = time.process_time()
+    tight.append(state, frames=pictures(1, 5001), trajectory=move("pan", 2)[:1], shot=1)
+    assert time.process_time() - begun < 1.5 and len(bank.history()) == 98
+
+
+class SmallDisk:
+    """Refuses what does not fit beside the files that are in ``folder``."""
+
+    def __init__(self, folder: Path, room: int) -> None:
+        self.folder, self.room = folder, room
+
+    def open(self, path, mode="r", *more, **named):
+        file = builtins.open(path, mode, *more, **named)
+        if "x" not in mode:
+            return file
+        disk = self
+
+        class Part:
+            def __enter__(self):
+                return self
+
+            def __exit__(self, *problem):
+                file.close()
+
+            def writelines(self, data):
+                if storage.bytes_in(disk.folder) + sum(len(one) for one in data) > disk.room:
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+                file.writelines(data)
+
+            def __getattr__(self, name):
+                return getattr(file, name)
+
+        return Part()
+
+
+def test_on_a_full_disk_a_limit_that_is_passed_frees_room(bank: Bank, shoot, monkeypatch, caplog):
+    whole, _ = shoot(bank)
+    size = bank.size_bytes()
+    disk = SmallDisk(bank.path, size + size // SEGMENTS // 2)
+    monkeypatch.setattr(storage, "open", disk.open, raising=False)
+    with pytest.raises(BankError, match="Free some space"):
+        shoot(bank, segments=SEGMENTS + 1)
+    tight = Bank.open(bank.root, "film", size // 3)
+    monkeypatch.setattr(type(tight), "within", lambda self, state: state)
+    state, made = shoot(tight, segments=SEGMENTS + 1)
+    assert made == 1 and state.frames == whole.frames + 4 and "The disk is full" in caplog.text
+    gone = ~bank.kept(state, range(state.frames))
+    assert gone.any() and (state.flags(range(state.frames)).dropped == gone).all()
+    assert bank.load() == state and shoot(bank, segments=SEGMENTS + 1) == (state, 0)
+
+
+def test_who_writes_to_a_bank_is_noted_and_what_ended_is_cleared(bank: Bank, shoot):
+    state, _ = shoot(bank, segments=2)
+    (lock,) = (bank.path / writers.FOLDER).glob("*.lock")
+    assert lock.with_suffix(".txt").read_text() == state.id and writers.others(bank.path) == set()
+    for token in ("a" * 32, "b" * 32):
+        (bank.path / writers.FOLDER / f"{token}.lock").touch()
+        (bank.path / writers.FOLDER / f"{token}.txt").write_text("c" * 64)
+    assert writers.others(bank.path) == set()
+    assert [path.stem for path in (bank.path / writers.FOLDER).glob("*.lock")] == [lock.stem]
+
+
+def test_readers_do_with_the_pictures_that_are_left(bank: Bank, shoot):
+    from scene_memory.memory.pictures.picture_of_bank import bank_picture
+
+    older, _ = shoot(bank)
+    tight = bounded(bank, 0.3)
+    shoot(tight)
+    assert not older.edits and not tight.kept(older, range(older.frames)).all()
+    assert bank_picture(older, 1, thumbnails=40).shape[2] == 3
+
+
+def test_a_pinned_frame_is_never_dropped_and_edits_remove_nothing(bank: Bank, shoot):
+    state, _ = shoot(bank)
+    tight = Bank.open(bank.root, "film", 1000)
+    state = tight.edit(state, Edit("pin", ((9, 11),)))
+    assert tight.kept(state, range(state.frames)).all()
+    less = tight.within(state)
+    assert tight.kept(less, [0, 9, 10]).all() and not tight.kept(less, range(less.frames)).all()
