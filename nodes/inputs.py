@@ -96,7 +96,23 @@ def memory_limit() -> io.Float.Input:
         max=100_000.0,
         step=1.0,
         optional=True,
-        tooltip="The most that the bank may take on disk, in GB; 0 is no limit. Above it the pictures of older takes "
-        "go first, then frames that other frames show as well. The first frame, pinned frames and the newest segment "
-        "are never dropped. Recommended: 0.",
+        tooltip="The most that the bank may take on disk, in GB; 0 is no limit. Above it, pictures of this film that "
+        "other frames show as well are dropped. The first frame, pinned frames, the newest segment and the last frame "
+        "of each shot are never dropped, and no segment is ever made again for it. Recommended: 0.",
+    )
+
+
+THIS_FILM, WHOLE_BANK = "this film", "the whole bank, earlier films too"
+
+
+def limit_covers() -> io.Combo.Input:
+    """Whether a limit may delete earlier films."""
+    return io.Combo.Input(
+        "limit_covers",
+        options=[THIS_FILM, WHOLE_BANK],
+        default=THIS_FILM,
+        optional=True,
+        tooltip="What max_size_gb may remove. 'this film' drops pictures of this film only: earlier takes and other "
+        "films in the bank stay, also when the bank is then larger. 'the whole bank' deletes earlier takes and other "
+        "films of this bank first, the oldest first; Memory Info lists them. Recommended: this film.",
     )

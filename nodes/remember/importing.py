@@ -14,14 +14,14 @@ from ...memory.state.state import MemoryState
 NO_FILE = "none"
 
 
-def imported(root: Path, name: str, file: Path, max_bytes: int | None) -> MemoryState:
+def imported(root: Path, name: str, file: Path, max_bytes: int | None, whole_bank: bool = False) -> MemoryState:
     """What the file remembers, in the bank `name`, which is made if it is not there.
 
     A bank that was made from the same file before, and may have grown since, gives the memory of the file again.
     """
     wanted = archive_memory(file)
     if Bank.exists(root, name):
-        bank = Bank.open(root, name, max_bytes)
+        bank = Bank.open(root, name, max_bytes, whole_bank)
         newest = bank.load()
         if newest.id == wanted:
             return newest
@@ -34,7 +34,7 @@ def imported(root: Path, name: str, file: Path, max_bytes: int | None) -> Memory
         bar.update_absolute(round(1000 * done / max(1, total)), 1000)
 
     import_bank(root, name, file, on_bytes)
-    bank = Bank.open(root, name, max_bytes)
+    bank = Bank.open(root, name, max_bytes, whole_bank)
     state = bank.load()
     bank.keep(state)
     return state

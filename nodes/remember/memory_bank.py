@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from pathlib import Path
 
 import numpy as np
@@ -11,14 +12,26 @@ from comfy_api.latest import io
 from numpy.typing import NDArray
 
 from ...memory.bank.bank import Bank
+from ...memory.bank.head import MAX_HEAD_BYTES
 from ...memory.bank.names import bank_name
+from ...memory.bank.storage import read_small
 from ...memory.cameras.camera import intrinsics_from_fov
 from ...memory.cameras.trajectory import Trajectory
 from ...memory.errors import BankError
 from ...memory.state.state import MemoryState
 from .. import folders
 from ..depth import NEAR_IS_WHITE, to_depth
-from ..inputs import depth_kind, depth_scale, field_of_view, frame_rate, memory_limit, side
+from ..inputs import (
+    THIS_FILM,
+    WHOLE_BANK,
+    depth_kind,
+    depth_scale,
+    field_of_view,
+    frame_rate,
+    limit_covers,
+    memory_limit,
+    side,
+)
 from ..pictures import fitted, resized
 from ..types import CATEGORY, SceneMemory, SceneTrajectory
 from . import importing
@@ -107,6 +120,7 @@ class MemoryBank(io.ComfyNode):
                     "again and want back. Memory Info lists them. Recommended: leave it empty for the newest.",
                 ),
                 memory_limit(),
+                limit_covers(),
             ],
             outputs=[SceneMemory.Output(display_name="memory", tooltip="What is remembered so far.")],
         )
@@ -157,15 +171,16 @@ class MemoryBank(io.ComfyNode):
         file: str = importing.NO_FILE,
         earlier: str = "",
         max_size_gb: float = 0.0,
+        limit_covers: str = THIS_FILM,
     ) -> io.NodeOutput:
-        root, most = folders.banks(), round(max_size_gb * GB) or None
+        root, limit = folders.banks(), (_bytes(max_size_gb), limit_covers == WHOLE_BANK)
         root.mkdir(parents=True, exist_ok=True)
         if mode == CONTINUE:
-            state = load_earlier(Bank.open(root, name, most), earlier)
+            state = load_earlier(Bank.open(root, name, *limit), earlier)
         elif mode == IMPORT:
-            state = importing.imported(root, name, folders.memory_file(file), most)
+            state = importing.imported(root, name, folders.memory_file(file), *limit)
         else:
-            bank = Bank.open(root, name, most) if Bank.exists(root, name) else Bank.create(root, name, most)
+            bank = Bank.open(root, name, *limit) if Bank.exists(root, name) else Bank.create(root, name, *limit)
             state = bank.empty()
             if start_image is not None:
                 picture = resized(start_image[:1], width, height)
@@ -178,6 +193,13 @@ class MemoryBank(io.ComfyNode):
         assert state.bank is not None
         SEEN.add(state.bank.path)
         return io.NodeOutput(state)
+
+
+def _bytes(max_size_gb: float) -> int | None:
+    """The limit in bytes, None for no limit."""
+    if not 0.0 <= max_size_gb < math.inf:
+        raise ValueError(f"max_size_gb is {max_size_gb:g}: it is a number of GB from 0. Use 0 for no limit.")
+    return max(1, round(max_size_gb * GB)) if max_size_gb else None
 
 
 def _with_start(
@@ -201,4 +223,7 @@ def _with_start(
 
 
 def _digest(head: Path) -> str:
-    return hashlib.sha256(head.read_bytes()).hexdigest() if head.is_file() else "none"
+    try:
+        return hashlib.sha256(read_small(head, MAX_HEAD_BYTES, head.name)).hexdigest() if head.exists() else "none"
+    except BankError as problem:
+        return str(problem)

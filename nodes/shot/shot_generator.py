@@ -175,4 +175,6 @@ class ShotGenerator(io.ComfyNode):
             if not done.made:
                 on_pictures(done.index, state.read_frames([state.frames - 1], nearest=True))
             say(cls, text.after(done))
+        if state.bank is not None and (above := state.bank.above_limit()):
+            say(cls, above)
         return io.NodeOutput(state, ShotVideo(state, memory.frames))
