@@ -157,7 +157,8 @@ class _Film:
             except BankError:
                 unread[start:stop] = True
         total += sum(_size(bank.path / "packs" / f"{pack.id}.safetensors") for pack in state.packs)
-        total += sum(_size(bank.path / "edits" / f"{one.id}.json") for one in state.edit_entries if one.id not in shared)
+        edits = [one.id for one in state.edit_entries if one.id not in shared]
+        total += sum(_size(bank.path / "edits" / f"{one}.json") for one in edits)
         return cls(pictures, free & ~unread, unread, total)
 
 
@@ -200,7 +201,7 @@ def _without(bank: Bank, state: MemoryState, frames: NDArray[np.int64]) -> NDArr
 
 
 def _chosen(state: MemoryState, film: _Film, most: int, room: int) -> NDArray[np.int64]:
-    """The fewest of the least useful frames without whose pictures a film of more than ``most`` bytes takes ``room``."""
+    """The fewest of the least useful frames to drop, so that a film of more than ``most`` bytes takes ``room``."""
     if film.total <= most:
         return np.empty(0, dtype=np.int64)
     order = _least_useful(state, film)

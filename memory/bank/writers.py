@@ -1,7 +1,7 @@
 """Which running programs write to a bank, and which memory each has come to: theirs is not to be removed.
 
 Each process holds ``writers/<token>.lock`` while it lives; ``writers/<token>.txt`` has the id of its memory. What a
-process leaves that has ended is cleared by the next one. Nothing here stops a film: where it cannot be noted, it is not.
+process leaves that has ended is cleared by the next one. Where nothing can be noted, nothing is: no film stops for it.
 """
 
 from __future__ import annotations

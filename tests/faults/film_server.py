@@ -117,11 +117,11 @@ def ended(child: int) -> bool:
 
 
 def tree(folder: Path) -> dict[str, str]:
-    """sha256 of every finished file of a bank; the lock and unfinished files are no part of it."""
+    """sha256 of every finished file of a bank; locks, who writes there and unfinished files are no part of it."""
     return {
         path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in sorted(folder.rglob("*"))
-        if path.is_file() and path.suffix != ".part" and path.name != "head.lock"
+        if path.is_file() and path.suffix != ".part" and path.name != "head.lock" and path.parent.name != "writers"
     }
 
 
