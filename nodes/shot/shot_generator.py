@@ -169,12 +169,13 @@ class ShotGenerator(io.ComfyNode):
             newest = ("JPEG", preview_picture(pictures[-1]), PREVIEW_SIZE)
             bar.update_absolute((segment + 1) * steps, total, newest)
 
-        state = memory
+        state, said = memory, ""
         for done in generate_shot(memory, plan, on_step, on_pictures):
             state = done.state
             if not done.made:
                 on_pictures(done.index, state.read_frames([state.frames - 1], nearest=True))
-            say(cls, text.after(done))
+            said = text.after(done)
+            say(cls, said)
         if state.bank is not None and (above := state.bank.above_limit()):
-            say(cls, above)
+            say(cls, f"{said}\n{above}")
         return io.NodeOutput(state, ShotVideo(state, memory.frames))
