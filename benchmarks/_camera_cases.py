@@ -151,6 +151,13 @@ def timed_cases() -> Iterator[tuple[str, Case]]:
     yield "only lost frames", Case(
         {"walk.txt": b"0 nan nan nan nan nan nan nan\n"}, refused="all its cameras are lost"
     )
+    yield "whole seconds, or frames", Case(
+        tum(range(5), STEPS), along_x(STEPS), fps=1.0, told="one camera a second"
+    )
+    yield "a first quaternion of 1 0 0 0", Case(
+        {"walk.txt": text([f"{i / 10} 0 0 0 1 0 0 0" for i in range(3)])},
+        poses_at([[0, 0, 0]] * 3, Rotation.from_rotvec([[np.pi, 0, 0]] * 3)), fps=10.0, told="w is first",
+    )  # fmt: skip
     times = np.arange(0.0, 6.0 + 1e-9, 1 / 24)
     yield "a rest of four seconds", Case(
         tum([0, 0.5, 1, 5, 5.5, 6], [0, 0.5, 1, 1, 1.5, 2]),
@@ -273,6 +280,19 @@ def viewer_cases() -> Iterator[tuple[str, Case]]:
         as_json({"fps": 20, "keyframes": [{**one, "time": round(1000 * one["time"])} for one in timed]}),
         poses, lenses, 20.0, told="milliseconds",
     )  # fmt: skip
+    sparse = [{**one, "time": 2 * index} for index, one in enumerate(timed)]
+    walked = np.arange(49) / 48
+    sparse = [{key: value for key, value in one.items() if key != "interpolation"} for one in sparse]
+    poses, lenses = tracked(walked)
+    yield "cameras two seconds apart", Case(as_json({"cameras": sparse}), poses, lenses, 24.0)
+    dense = [{"time": 0.05 * i, "position": [0.1 * i, 0, 0], "target": [0.1 * i, 0, -1]} for i in range(5)]
+    yield "cameras with the times of frames", Case(
+        as_json(dense), along_x([0.1 * i for i in range(5)]), fps=20.0
+    )
+    dense = [{**one, "time": 1000 * one["time"]} for one in dense]
+    yield "cameras with times in milliseconds", Case(
+        as_json(dense), along_x([0.1 * i for i in range(5)]), fps=20.0, told="taken as milliseconds"
+    )
     flat_track = track("linear", camera_type="orthographic")
     yield "keyframes of a flat camera", Case(as_json(flat_track), refused="orthographic")
     yield "keyframes with an unknown way", Case(as_json(track("boing")), refused="interpolation is 'boing'")
@@ -321,6 +341,13 @@ def viewer_cases() -> Iterator[tuple[str, Case]]:
         as_json(settings), played, np.array([wide * 2, wide, 0.5, 0.5]), 30.0, settings={"aspect": 0.5}
     )
     yield "SuperSplat without an animation", Case(as_json({**settings, "animTracks": []}), refused="no animation")
+    orbit = {"camera": {**settings["camera"], "startAnim": "orbit"}, "background": {}}
+    yield "SuperSplat that goes round", Case(as_json(orbit), refused="no animation")
+    second = {**settings, "version": 2, "cameras": [{"initial": settings["camera"]}], "startMode": "animTrack"}
+    del second["camera"]
+    keys = {**keys, "values": {**keys["values"], "fov": [60, 60]}}
+    second["animTracks"] = [{**settings["animTracks"][0], "keyframes": keys}]
+    yield "SuperSplat, second version", Case(as_json(second), played, np.array([wide, wide * 16 / 9, 0.5, 0.5]), 30.0)
 
 
 def lens_cases() -> Iterator[tuple[str, Case]]:
@@ -361,6 +388,7 @@ def lens_cases() -> Iterator[tuple[str, Case]]:
     )
     yield "a lens like a needle's eye", case(None, refused="sees 0.458 degrees", camera_angle_x=0.008, **hd)
     yield "an angle in degrees for radians", case(None, refused="expected radians between 0 and pi", camera_angle_x=50)
+    yield "a rate that no film has", case(None, refused="it says 100000 frames a second", camera_angle_x=0.8, fps=1e5)
     lost = [{"file_path": "0.png", "transform_matrix": None}, *frames]
     yield "a picture that was not registered", case(
         [half, half * 16 / 9, 0.5, 0.5], told="1 of 3 pictures", camera_angle_x=0.8, **{**hd, "frames": lost}

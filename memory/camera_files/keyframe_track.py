@@ -18,7 +18,7 @@ from .numbers import json_array
 from .poses import Where
 from .source import MAX_POSES, Source
 from .threejs import check, is_track, listed, plain, poses_of
-from .times import DEFAULT_FPS, among, in_order
+from .times import DEFAULT_FPS, LONGEST, among, in_order
 from .viewer import looking, numbers, upright_lenses, vectors
 
 CURVE = "curve"
@@ -128,6 +128,8 @@ def _keys(source: Source, fps: float) -> _Keys:
         if len(steps) and steps.min() >= _MILLISECONDS and (stamps == np.round(stamps)).all():
             source.tell(f"Its keyframes are {steps.min():g} or more apart: their times are taken as milliseconds.")
             stamps = stamps / 1000.0
+        elif len(steps) and steps.min() >= LONGEST:
+            source.tell(f"Its keyframes are taken as {steps.min():g} seconds apart, or more.")
         stamps = stamps * fps
     return _Keys([views[i] for i in chosen], stamps, [ways[i] for i in chosen], among(name, chosen))
 

@@ -19,6 +19,8 @@ from .source import MAX_POSES, Source, second_files
 from .times import DEFAULT_FPS, even_rate, evenly, usual_rate
 
 AUTO = "auto"
+RATES = (0.05, 1000.0)
+"""Frames a second that a film can have."""
 _JUMP, _FEWEST = 50.0, 10
 """How many usual steps make a jump, and how many there must be to know what is usual."""
 
@@ -73,6 +75,9 @@ def read_trajectory(
     recorded = found.read(source, given)
     if recorded.intrinsics is not None and not fov and found is not own.LAYOUT:
         refuse_implausible(source, np.atleast_2d(recorded.intrinsics), recorded.where)
+    if recorded.fps and found is not own.LAYOUT and not RATES[0] <= recorded.fps <= RATES[1]:
+        source.refuse(f"it says {recorded.fps:g} frames a second, expected {RATES[0]:g} to {RATES[1]:g}",
+                      "Repair its fps")  # fmt: skip
     _tell_jump(source, recorded)
     lenses = chosen(recorded.intrinsics, len(recorded.poses), fov, aspect)
     result = _paced(source, recorded, lenses, fps)

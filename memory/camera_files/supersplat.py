@@ -20,7 +20,8 @@ _Track = dict[str, object]
 
 
 def recognises(source: Source) -> bool:
-    return source.is_json and isinstance(source.document, dict) and isinstance(source.document.get("animTracks"), list)
+    document = source.document if source.is_json else None
+    return isinstance(document, dict) and ("animTracks" in document or "startAnim" in _inside(document, "camera"))
 
 
 def read(source: Source, given: Given) -> Recorded:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..cameras.camera import FloatArray
-from . import flashworld
+from . import flashworld, supersplat
 from .keyed import field_of_frames, first_found, found_frames
 from .layout import Given, Layout, Recorded
 from .lens import DEFAULT_ASPECT
@@ -13,13 +13,15 @@ from .numbers import json_array
 from .poses import FLIP_YZ, Where, frame, rigid_poses
 from .source import MAX_POSES, Source
 from .threejs_scene import scene_cameras
-from .times import among, timed
+from .times import LONGEST, among, timed
 from .viewer import is_flat, looking, numbers, refuse_flat, turned, upright_lenses, vectors
 
 LISTS = ("cameras", "keyframes", "frames")
 WRAPS = ("camera", "camera_info", "object")
 MOMENTS = ("frame", "time")
 _TICK = 1e-6
+_SPARSE = 0.2
+"""Seconds from one camera to the next, on average, from which they are keyframes."""
 _PINHOLE = ("fx", "fy", "cx", "cy")
 
 
@@ -27,8 +29,7 @@ def recognises(source: Source) -> bool:
     if not source.is_json or is_track(source.document):
         return False
     document = source.document
-    others = ("animTracks", "camera_path")
-    if isinstance(document, dict) and (flashworld.recognises(source) or any(name in document for name in others)):
+    if flashworld.recognises(source) or supersplat.recognises(source) or _is_of_nerfstudio(document):
         return False
     first = first_found(listed(document))
     if not isinstance(first, dict):
@@ -44,12 +45,24 @@ def is_placed(camera: dict[str, object]) -> bool:
 
 def is_track(document: object) -> bool:
     """Whether the cameras of a document are keyframes: each has a frame, or a time in a list of keyframes."""
-    first = first_found(listed(document))
+    first = None if _is_of_nerfstudio(document) else first_found(listed(document))
     camera = plain(first)
     if not isinstance(first, dict) or not isinstance(camera, dict) or not (is_placed(camera) or "matrix" in camera):
         return False
     keyframes = isinstance(document, dict) and isinstance(document.get("keyframes"), list)
-    return "frame" in first or (keyframes and "time" in first)
+    return "frame" in first or ("time" in first and (keyframes or _are_sparse(listed(document))))
+
+
+def _is_of_nerfstudio(document: object) -> bool:
+    """Whether it is a path of nerfstudio's viewer, whose keyframes have a matrix as well."""
+    return isinstance(document, dict) and "camera_path" in document
+
+
+def _are_sparse(cameras: list[object]) -> bool:
+    """Whether cameras with times are too far apart to be the frames of a film."""
+    times = [camera.get("time") for camera in cameras if isinstance(camera, dict)]
+    known = [time for time in times if isinstance(time, (int, float))]
+    return len(known) > 1 and _SPARSE <= (max(known) - min(known)) / (len(known) - 1) <= LONGEST
 
 
 def read(source: Source, given: Given) -> Recorded:

@@ -94,13 +94,6 @@ def timed(
     return (chosen, *seconds(source, stamps[chosen], unit))
 
 
-def rising(source: Source, times: FloatArray, where: Where) -> FloatArray:
-    """Times (F,) that begin at 0; refuses those that are not finite or do not rise."""
-    if not np.isfinite(times).all() or (np.diff(times) <= 0.0).any():
-        source.refuse("its times do not rise", "Sort the cameras by time and leave out doubles", where(0))
-    return np.asarray(times - times[0], dtype=np.float64)
-
-
 def _cameras(count: int) -> str:
     return "1 camera" if count == 1 else f"{count} cameras"
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from scipy.spatial.transform import Rotation
 
+from ..cameras.camera import FloatArray
 from ..cameras.trajectory import Trajectory
 from .columns import named_columns
 from .layout import Given, Layout, Recorded, Size
@@ -33,9 +34,21 @@ def read(source: Source, given: Given) -> Recorded:
     order = _order(source)
     chosen, times, unit = timed(source, values[:, 0], values[:, 1:], "seconds", where)
     where = among(where, chosen)
-    poses = quaternion_poses(source, values[chosen, 1:4], values[chosen][:, order], where)
+    turns = values[chosen][:, order]
+    poses = quaternion_poses(source, values[chosen, 1:4], turns, where)
     fps = stated_rate(source.beginning[0].split())
+    _tell_doubts(source, times / unit, turns, fps)
     return Recorded(poses, None, times, _TICK if unit == 1.0 else unit, fps, where=where)
+
+
+def _tell_doubts(source: Source, stamps: FloatArray, turns: FloatArray, fps: float) -> None:
+    """Tells what the layout allows, yet other programs write where they mean something else."""
+    if not fps and len(stamps) > 2 and (np.diff(stamps) == 1.0).all():
+        source.tell("Its times are taken as whole seconds, one camera a second. If they count frames, divide them by "
+                    "the frames a second.")  # fmt: skip
+    if np.abs(turns[0] - (1.0, 0.0, 0.0, 0.0)).max() < 1e-3:
+        source.tell("Its first quaternion is 1 0 0 0, which is half a turn where w is last. If it means no turn, w is "
+                    "first: write qw qx qy qz in a comment above the columns.")  # fmt: skip
 
 
 def _order(source: Source) -> list[int]:
@@ -45,7 +58,7 @@ def _order(source: Source) -> list[int]:
             break
         names = [word for word in _NAMES.split(line.strip().lstrip("#% ").lower()) if word]
         letters = [match[1] for match in map(_LETTER.fullmatch, names[-4:]) if match]
-        if sorted(letters) == list("wxyz") and len(names) >= COLUMNS - 1 and letters != list("xyzw"):
+        if sorted(letters) == list("wxyz") and letters != list("xyzw"):
             source.tell(f"Its quaternions are read in the order that its first lines name: {' '.join(letters)}.")
             return [4 + letters.index(letter) for letter in "xyzw"]
     return [4, 5, 6, 7]
