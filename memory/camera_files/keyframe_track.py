@@ -141,9 +141,7 @@ def _way(source: Source, camera: object, place: str) -> str:
     plain_word = str(word).strip().lower().replace("-", "_").replace(" ", "_")
     found = SAME.get(plain_word, SAME.get(plain_word.replace("_", ""), plain_word))
     if found not in SHARES and found != CURVE:
-        source.refuse(
-            f"interpolation is {str(word)[:40]!r}", f"Use one of: {', '.join([*SHARES, CURVE])}", place
-        )
+        source.refuse(f"interpolation is {str(word)[:40]!r}", f"Use one of: {', '.join([*SHARES, CURVE])}", place)
     return found
 
 

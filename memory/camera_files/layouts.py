@@ -24,8 +24,9 @@ from . import (
     tum,
     vipe,
 )
-from .layout import Layout
-from .source import Source
+from .layout import Given, Layout
+from .nearest import kind, nearest
+from .source import CameraFileError, Source
 
 _MODULES = (
     own,
@@ -70,7 +71,10 @@ def layout_named(name: str) -> Layout:
 
 
 def recognised(source: Source) -> Layout:
-    """The layout that the content has; the name of the file does not count. Refuses one that none or two claim."""
+    """The layout that the content has; the name of the file does not count. Refuses one that none or two claim.
+
+    Where none does, the reason is that of the layout that comes nearest.
+    """
     found = [layout for layout in LAYOUTS.values() if layout.recognises(source)]
     if len(found) == 1:
         return found[0]
@@ -84,7 +88,18 @@ def recognised(source: Source) -> Layout:
             )
     if source.starts_as_json and source.json_problem:
         source.refuse(source.json_problem, "Repair the JSON, or export the file again")
+    if name := nearest(source):
+        raise CameraFileError(f"{source.name}: its layout is not recognised. {_reason(source, LAYOUTS[name])}")
     source.refuse(
-        "its layout is not recognised",
+        f"its layout is not recognised: it is {kind(source)}",
         f"It can be one of: {', '.join(LAYOUTS)}. If it is one of these, choose it by name to be told what is wrong",
     )
+
+
+def _reason(source: Source, layout: Layout) -> str:
+    """Why ``layout``, which the file comes nearest to, does not read it."""
+    try:
+        layout.read(source, Given())
+    except CameraFileError as refusal:
+        return f"It is most like {layout.name}, but {str(refusal).removeprefix(source.name).lstrip(',: ')}"
+    return f"It is most like {layout.name}, though not in all: choose that layout by name to have it read so."

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from .kitti import looks_rigid
 from .layout import Given, Layout, Recorded
 from .numbers import first_rows, is_numeric, number_table
@@ -10,15 +12,17 @@ from .source import Source
 
 COLUMNS = 16
 _LAST = (0.0, 0.0, 0.0, 1.0)
+_NEAR = 1e-6
+"""How far the last row may be from it, as in `rigid_poses`."""
 
 
 def recognises(source: Source) -> bool:
     rows = first_rows(source) if source.is_table else []
-    return (
-        bool(rows)
-        and all(is_numeric(row, COLUMNS) and tuple(map(float, row[12:])) == _LAST for row in rows)
-        and looks_rigid(rows[0])
-    )
+    return bool(rows) and all(is_numeric(row, COLUMNS) and _ends(row) for row in rows) and looks_rigid(rows[0])
+
+
+def _ends(row: Sequence[str]) -> bool:
+    return all(abs(float(word) - value) <= _NEAR for word, value in zip(row[12:], _LAST, strict=True))
 
 
 def read(source: Source, given: Given) -> Recorded:

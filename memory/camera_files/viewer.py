@@ -49,9 +49,7 @@ def looking(
     length = np.linalg.norm(right, axis=1)
     right[length < 1e-12] = (1.0, 0.0, 0.0)
     right /= np.linalg.norm(right, axis=1)[:, None]
-    poses = rigid_poses(
-        source, np.stack([right, np.cross(forward, right), forward, places * TO_OURS], axis=2), where
-    )
+    poses = rigid_poses(source, np.stack([right, np.cross(forward, right), forward, places * TO_OURS], axis=2), where)
     if roll is not None and roll.any():
         about = Rotation.from_rotvec(np.outer(-np.radians(roll), (0.0, 0.0, 1.0)))
         poses[:, :3, :3] = poses[:, :3, :3] @ about.as_matrix()
@@ -63,9 +61,7 @@ def turned(source: Source, places: FloatArray, quaternions: FloatArray, where: W
     return np.asarray(FLIP_YZ @ quaternion_poses(source, places, quaternions, where) @ FLIP_YZ, dtype=np.float64)
 
 
-def upright_lenses(
-    source: Source, fov: FloatArray, zoom: FloatArray, aspect: FloatArray, where: Where
-) -> FloatArray:
+def upright_lenses(source: Source, fov: FloatArray, zoom: FloatArray, aspect: FloatArray, where: Where) -> FloatArray:
     """Normalised intrinsics (F, 4) from the vertical field of view in degrees, zoom and width / height, all (F,)."""
     values = np.stack([fov, zoom, aspect], axis=1)
     wrong = ~((values > 0.0).all(axis=1) & (values[:, 0] < 180.0) & (values < 1e6).all(axis=1))
@@ -80,9 +76,7 @@ def upright_lenses(
 
 def is_flat(camera: dict[str, object]) -> bool:
     """Whether a camera says that it is orthographic: it has no field of view, so no path can be filmed with it."""
-    return any(
-        str(camera.get(name, "")).lower().startswith("ortho") for name in ("cameraType", "camera_type", "type")
-    )
+    return any(str(camera.get(name, "")).lower().startswith("ortho") for name in ("cameraType", "camera_type", "type"))
 
 
 def refuse_flat(source: Source, place: str) -> None:

@@ -61,9 +61,9 @@ WRONG: dict[str, tuple[str, Files, str]] = {
     "prose": (
         "auto",
         {"a.txt": b"Once upon a time\nthere was 1 camera."},
-        "layout is not recognised. It can be one of",
+        "layout is not recognised: it is text like 'Once upon a time'. It can be one of: SceneM",
     ),
-    "a picture": ("auto", {"a.png": b"\x89PNG\r\n\x1a\n\0\0\0"}, "layout is not recognised. It can be one of: SceneM"),
+    "a picture": ("auto", {"a.png": b"\x89PNG\r\n\x1a\n\0\0\0"}, "it is binary, and neither .npy, .npz nor a"),
     "a picture by name": (
         "TUM",
         {"a.png": b"\x89PNG\r\n\x1a\n\0\0\0"},
