@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import queue
+import struct
 import threading
 import time
 import urllib.error
@@ -20,6 +21,8 @@ import aiohttp
 Json = dict[str, Any]
 LOCAL = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 GONE = "server gone"
+TEXT = 3
+"""ComfyUI's kind of a binary message that holds a text."""
 ENDS = ("execution_success", "execution_error", "execution_interrupted")
 
 
@@ -36,7 +39,7 @@ class PromptRejected(Exception):
 class Run:
     """One prompt's way through the server. Node ids are strings; times are seconds since it was queued.
 
-    A picture that a node sends while it works is an event "preview" with its bytes.
+    A picture that a node sends while it works is an event "preview" with its bytes, a line on it an event "text".
     """
 
     prompt_id: str
@@ -52,6 +55,10 @@ class Run:
     @property
     def ok(self) -> bool:
         return self.error is None and not self.interrupted
+
+    def texts(self, node: str) -> list[str]:
+        """What a node said on itself while it ran."""
+        return [str(data["text"]) for _, kind, data in self.events if kind == "text" and data["node"] == node]
 
     def node_seconds(self, node: str) -> float:
         """How long a node ran: until the next one began, or until the end."""
@@ -175,12 +182,20 @@ class Client:
                         event = json.loads(message.data)
                         self._messages.put((event["type"], event.get("data") or {}))
                     elif message.type == aiohttp.WSMsgType.BINARY:
-                        self._messages.put(("preview", {"bytes": bytes(message.data)}))
+                        self._messages.put(_binary(bytes(message.data)))
         except asyncio.CancelledError:
             return
         except aiohttp.ClientError:
             pass
         self._messages.put((GONE, {}))
+
+
+def _binary(message: bytes) -> tuple[str, Json]:
+    """A picture, or a text on a node: its kind, the length of the node's id, the id, the text."""
+    kind, length = struct.unpack(">II", message[:8])
+    if kind != TEXT:
+        return "preview", {"bytes": message}
+    return "text", {"node": message[8 : 8 + length].decode(), "text": message[8 + length :].decode()}
 
 
 def _record(run: Run, kind: str, data: Json) -> None:

@@ -18,6 +18,7 @@ from PIL import Image
 from torch import Tensor
 
 from ..memory.cameras.trajectory import Trajectory
+from ..memory.retrieval.reasons import notes_of
 from ..memory.state.state import MemoryState
 from .family import WanFamily, family_of
 from .forward import Context, frame_noise
@@ -26,7 +27,7 @@ from .latents import Pixels, WanLatents
 from .loading import check_folder
 from .plan import LENGTHS, ShotPlan, check_memory, shot_size
 from .positions import context_places
-from .recall import context_frames
+from .recall import context_reasons
 from .rope import with_memory
 from .sampling import Guidance, Models, Prompts, sample
 from .segments import OVERLAP, continues, made_for, new_frames, segment_seed
@@ -209,7 +210,8 @@ class SceneMemoryPipeline(WanPipeline):  # type: ignore[misc]
                 yield SegmentDone(state := bank.within(known), index, made=False)
                 continue
             overlap = OVERLAP if goes_on or index else 0
-            seen = context_frames(state, path, plan.retrieval_for(self.family))
+            reasons = context_reasons(state, path, plan.retrieval_for(self.family))
+            seen = tuple(reason.index for reason in reasons)
 
             def stepped(step: int, time: float, now: Tensor, index: int = index) -> None:
                 if on_step is not None:
@@ -220,7 +222,7 @@ class SceneMemoryPipeline(WanPipeline):  # type: ignore[misc]
             notes = {
                 "pipeline": type(self).__name__, "seed": plan.seed, "guidance": plan.guidance, "steps": plan.steps,
                 "times": self.family.times(plan.options), "positions": self.family.positions(plan.options),
-                "context": list(seen),
+                **notes_of(reasons),
             }  # fmt: skip
             state = bank.append(
                 state, frames=pictures, trajectory=path, shot=number, prompt=plan.prompt, info=notes, key=key

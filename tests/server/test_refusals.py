@@ -33,8 +33,12 @@ def the_server_lives_on(server: HostServer, kit: Any) -> Any:
 
 
 def test_k_of_zero(server: HostServer, kit: Any) -> None:
-    prompt = kit.changed(kit.film("k of zero"), "fov", k=0)
-    assert "k is 0: retrieval needs at least 1 frame. Use 20" in rejection(server, prompt)
+    """The widget does not offer it, and over a wire the node says it in full where the artist looks first."""
+    prompt = kit.film("k of zero")
+    assert "smaller than min of 1" in rejection(server, kit.changed(prompt, "fov", k=0))
+    wired = kit.changed(prompt, "fov", k=["zero", 0])
+    wired["zero"] = kit.node("PrimitiveInt", value=0)
+    assert "k is 0: retrieval needs at least 1 frame. Use 20" in failure(server, wired, "fov")
 
 
 def test_a_camera_path_without_frames(server: HostServer, kit: Any) -> None:
