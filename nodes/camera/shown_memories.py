@@ -19,6 +19,8 @@ from ...memory.retrieval.settings import RetrievalSettings
 from ...memory.state.state import MemoryState
 
 KEPT = 64
+VIEWS = 48
+"""Along a path, of which the editor asks how much was seen; fewer where depth makes each dearer."""
 
 
 class ShownMemories:
@@ -46,8 +48,8 @@ SHOWN = ShownMemories()
 def path_info(
     path: Trajectory, start: FloatArray, continues: bool, memory: MemoryState | None
 ) -> dict[str, list[dict[str, Any]]]:
-    """What a node tells the editor after a run: where the path begins (3 x 4, row by row), its clock, the memory's id
-    and the distances that its retrieval would use along this path."""
+    """What a node tells the editor after a run: where the path begins (3 x 4, row by row), its clock, the memory's id,
+    the distances that its retrieval would use along this path, and how many views the editor shall ask for."""
     told: dict[str, Any] = {
         "start": np.asarray(start, dtype=np.float64)[:3].ravel().tolist(),
         "continues": continues,
@@ -66,5 +68,6 @@ def path_info(
             "near": size.near,
             "depth": size.depth,
             "far": size.far,
+            "views": VIEWS // 2 if memory.has_depth else VIEWS,
         }
     return {"scene_memory_path": [told]}

@@ -4,8 +4,6 @@
 import { IDENTITY, compose, inverse, lensOf, poseOf } from "./camera.js"
 import { placed, toldShares } from "./memory.js"
 
-const PARTS = 48
-
 export class Seen {
   /** `fetchCameras(id)`; `askShares(id, question)`; `changed()` is called when an answer has come. */
   constructor(fetchCameras, askShares, changed) {
@@ -54,7 +52,8 @@ export class Seen {
       return this.changed()
     }
     const views = []
-    for (let i = 0; i < PARTS; i++) views.push(this.#view(path, (path.length * (i + 0.5)) / PARTS))
+    const parts = this.memory.told.views
+    for (let i = 0; i < parts; i++) views.push(this.#view(path, (path.length * (i + 0.5)) / parts))
     this.#want("band", views)
   }
 
