@@ -11,9 +11,16 @@ from typing import Any
 import av
 import cv2
 import numpy as np
+from av.video.reformatter import ColorRange, Colorspace, Interpolation
 from numpy.typing import NDArray
 
 from ..memory.state.state import MemoryState
+
+BT709 = 1
+"""Its number in H.264, for primaries, transfer and matrix alike."""
+
+LOWEST_CRF = 1
+"""A rate factor of 0 gives a profile (High 4:4:4 Predictive) that many players do not play."""
 
 BATCH = 32
 """Frames in memory at a time."""
@@ -36,7 +43,7 @@ def write_video(
     Args:
         fps: 0 takes the memory's rate.
         scale: whole-number enlargement, smooth.
-        quality: H.264 constant rate factor; lower is better and larger, 18 looks lossless.
+        quality: H.264 constant rate factor; lower is better and larger, 18 looks lossless; 0 is written as 1.
         metadata: written into the file as JSON under each key (the host reads workflows back from it).
         on_frame: called with frames done and frames in all, often enough to cancel from.
     """
@@ -51,15 +58,31 @@ def write_video(
     with av.open(str(path), "w", options={"movflags": "use_metadata_tags+faststart"}) as output:
         for key, value in (metadata or {}).items():
             output.metadata[key] = json.dumps(value)
-        stream = output.add_stream("libx264", rate=rate, options={"crf": str(quality), "preset": "veryfast"})
+        options = {"crf": str(max(LOWEST_CRF, quality)), "preset": "veryfast"}
+        stream = output.add_stream("libx264", rate=rate, options=options)
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+        stream.color_primaries = stream.color_trc = stream.colorspace = BT709
+        stream.color_range = ColorRange.MPEG
         for done, picture in enumerate(_pictures(state, first, last, scale), start=1):
-            frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture[:height, :width]), format="rgb24")
-            output.mux(stream.encode(frame))
+            output.mux(stream.encode(_frame(picture[:height, :width])))
             if on_frame is not None:
                 on_frame(done, last - first)
         output.mux(stream.encode(None))
     return last - first
+
+
+def _frame(picture: NDArray[np.uint8]) -> av.VideoFrame:
+    """A picture (H, W, 3) as BT.709, and tagged so: players take that for large pictures and guess for small ones."""
+    rgb = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")
+    frame = rgb.reformat(
+        format="yuv420p",
+        src_color_range=ColorRange.JPEG,
+        dst_color_range=ColorRange.MPEG,
+        dst_colorspace=Colorspace.ITU709,
+        interpolation=Interpolation.AREA,
+    )
+    frame.colorspace, frame.color_range = BT709, ColorRange.MPEG
+    return frame
 
 
 def _pictures(state: MemoryState, first: int, last: int, scale: int) -> Iterator[NDArray[np.uint8]]:

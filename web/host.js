@@ -61,6 +61,16 @@ export function onChange(node, names, action) {
   }
 }
 
+/** The text of a widget goes into the prompt with %date:yyyy-MM-dd% and %Node.widget% filled in, as for ComfyUI's own nodes. */
+export function fillInText(node, name) {
+  const widget = find(node, name)
+  if (!widget) return
+  widget.serializeValue = () => {
+    const filled = window.comfyAPI?.utils?.applyTextReplacements
+    return filled && typeof widget.value === "string" ? filled(app.rootGraph ?? app.graph, widget.value) : widget.value
+  }
+}
+
 /** Whether a value comes over a wire, so that only a run knows it. */
 export function isLinked(node, name) {
   return Boolean(node.inputs?.some((input) => input.name === name && input.link != null))

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import folder_paths
 from comfy_api.latest import io
 
 from ...memory.camera_files import WRITABLE, write_trajectory
 from ...memory.cameras.trajectory import Trajectory
 from .. import folders
 from ..messages import say
+from ..prefixes import check_prefix, filename_prefix, save_place
 from ..types import CATEGORY, SceneTrajectory
 
 ENDINGS = {"RealEstate10K": ".txt", "COLMAP": "/images.txt", "TUM": ".txt"}
@@ -29,12 +29,7 @@ class SaveTrajectory(io.ComfyNode):
             search_aliases=["export camera", "camera path", "poses", "colmap", "nerfstudio"],
             inputs=[
                 SceneTrajectory.Input("trajectory", tooltip="The camera path. Recommended: that of the finished film."),
-                io.String.Input(
-                    "filename_prefix",
-                    default="cameras/SceneMemory",
-                    tooltip="Folder and start of the file's name in the output folder. "
-                    "Recommended: cameras/ and the film's name.",
-                ),
+                filename_prefix("cameras/SceneMemory", "cameras/ and the film's name"),
                 io.Combo.Input(
                     "layout",
                     options=list(WRITABLE),
@@ -68,12 +63,14 @@ class SaveTrajectory(io.ComfyNode):
         )
 
     @classmethod
+    def validate_inputs(cls, filename_prefix: str | None) -> bool | str:
+        return check_prefix(filename_prefix)
+
+    @classmethod
     def execute(
         cls, trajectory: Trajectory, filename_prefix: str, layout: str, width: int, height: int
     ) -> io.NodeOutput:
-        folder, name, counter, subfolder, _ = folder_paths.get_save_image_path(
-            filename_prefix, folder_paths.get_output_directory()
-        )
+        folder, name, counter, subfolder = save_place(filename_prefix)
         inside = f"{name}_{counter:05}_{ENDINGS.get(layout, '.json')}"
         path = Path(folder) / inside
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -7,13 +7,15 @@ from typing import Any
 
 import comfy.model_management
 import comfy.utils
-import folder_paths
 from comfy.cli_args import args
 from comfy_api.latest import InputImpl, io, ui
 
 from ...generation.video import write_video
 from ...memory.state.state import MemoryState
+from ..prefixes import check_prefix, filename_prefix, save_place
 from ..types import CATEGORY, SceneMemory
+
+MOST_FPS = 120.0
 
 
 class MemoryToVideo(io.ComfyNode):
@@ -28,11 +30,7 @@ class MemoryToVideo(io.ComfyNode):
             search_aliases=["save video", "export film", "mp4"],
             inputs=[
                 SceneMemory.Input("memory", tooltip="The film to save. Recommended: the last Shot Generator's memory."),
-                io.String.Input(
-                    "filename_prefix",
-                    default="video/SceneMemory",
-                    tooltip="Folder and start of the file's name in the output folder. Recommended: video/SceneMemory.",
-                ),
+                filename_prefix("video/SceneMemory", "video/SceneMemory"),
                 io.Int.Input(
                     "scale",
                     default=1,
@@ -44,7 +42,7 @@ class MemoryToVideo(io.ComfyNode):
                     "fps",
                     default=0.0,
                     min=0.0,
-                    max=120.0,
+                    max=MOST_FPS,
                     step=1.0,
                     tooltip="Frames a second of the file. 0 takes the memory's. Recommended: 0.",
                 ),
@@ -53,7 +51,8 @@ class MemoryToVideo(io.ComfyNode):
                     default=18,
                     min=0,
                     max=51,
-                    tooltip="H.264 rate factor: lower is better and larger. Recommended: 18.",
+                    tooltip="H.264 rate factor: lower is better and larger; 0 is almost without loss, in a file many "
+                    "times as large. Recommended: 18.",
                 ),
             ],
             outputs=[io.Video.Output(tooltip="The saved film.")],
@@ -62,13 +61,17 @@ class MemoryToVideo(io.ComfyNode):
         )
 
     @classmethod
+    def validate_inputs(cls, filename_prefix: str | None, fps: float | None) -> bool | str:
+        if fps is not None and not 0.0 <= fps <= MOST_FPS:
+            return f"fps is {fps}: it must be a number from 0 to {MOST_FPS:g}. Use 0 for the memory's own."
+        return check_prefix(filename_prefix)
+
+    @classmethod
     def execute(cls, memory: MemoryState, filename_prefix: str, scale: int, fps: float, quality: int) -> io.NodeOutput:
         if memory.size is None:
             raise ValueError("The memory is empty: there is nothing to save. Connect the memory of a Shot Generator.")
         height, width = memory.size
-        folder, name, counter, subfolder, _ = folder_paths.get_save_image_path(
-            filename_prefix, folder_paths.get_output_directory(), width * scale, height * scale
-        )
+        folder, name, counter, subfolder = save_place(filename_prefix, width * scale, height * scale)
         file = f"{name}_{counter:05}_.mp4"
         bar = comfy.utils.ProgressBar(memory.frames)
 

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import comfy.model_management
 import comfy.utils
-import folder_paths
 from comfy_api.latest import io
 
 from ...memory.bank.archive import ENDING, export_bank
@@ -14,6 +13,7 @@ from ...memory.state.state import MemoryState
 from ...memory.state.summary import bytes_text
 from .. import folders
 from ..messages import say
+from ..prefixes import check_prefix, filename_prefix, save_place
 from ..types import CATEGORY, SceneMemory
 
 
@@ -29,12 +29,7 @@ class SaveMemory(io.ComfyNode):
             search_aliases=["export memory", "share", "backup"],
             inputs=[
                 SceneMemory.Input("memory", tooltip="What to save. Recommended: the last Shot Generator's memory."),
-                io.String.Input(
-                    "filename_prefix",
-                    default="memory/SceneMemory",
-                    tooltip="Folder and start of the file's name in the output folder. "
-                    "Recommended: memory/ and the film's name.",
-                ),
+                filename_prefix("memory/SceneMemory", "memory/ and the film's name"),
             ],
             outputs=[
                 SceneMemory.Output(display_name="memory", tooltip="The same memory, to go on with."),
@@ -45,12 +40,14 @@ class SaveMemory(io.ComfyNode):
         )
 
     @classmethod
+    def validate_inputs(cls, filename_prefix: str | None) -> bool | str:
+        return check_prefix(filename_prefix)
+
+    @classmethod
     def execute(cls, memory: MemoryState, filename_prefix: str) -> io.NodeOutput:
         if memory.frames == 0:
             raise ValueError("The memory is empty: there is nothing to save. Connect the memory of a Shot Generator.")
-        folder, name, counter, subfolder, _ = folder_paths.get_save_image_path(
-            filename_prefix, folder_paths.get_output_directory()
-        )
+        folder, name, counter, subfolder = save_place(filename_prefix)
         path = Path(folder) / f"{name}_{counter:05}_{ENDING}"
         bar = comfy.utils.ProgressBar(1000)
 
