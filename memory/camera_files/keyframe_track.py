@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..cameras.camera import FloatArray
-from ..cameras.interpolate import interpolate_poses, interpolate_values
+from ..cameras.interpolate import interpolate_poses, interpolate_values, straight_poses
 from . import supersplat
 from .keyed import field_of_frames
 from .layout import Given, Layout, Recorded
@@ -96,14 +96,11 @@ class _Between:
 
     def poses(self, given: FloatArray) -> FloatArray:
         """Poses (F, 4, 4) from those (K, 4, 4) of the keyframes."""
-        moments = self.keys.moments
         curved = np.isnan(self.share)
         result = np.empty((len(self.at), 4, 4))
-        if curved.any() or len(given) == 1:
-            result[:] = interpolate_poses(moments, given, self.at)
-        for step in np.unique(self.step[~curved]) if len(given) > 1 else ():
-            here = ~curved & (self.step == step)
-            result[here] = interpolate_poses(np.array([0.0, 1.0]), given[step : step + 2], self.share[here])
+        if curved.any():
+            result[curved] = interpolate_poses(self.keys.moments, given, self.at[curved])
+        result[~curved] = straight_poses(given, (self.step + self.share)[~curved])
         return result
 
 

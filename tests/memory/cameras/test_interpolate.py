@@ -10,7 +10,7 @@ from scipy.interpolate import CubicSpline
 from scipy.spatial.transform import Rotation, Slerp
 
 from scene_memory.memory.cameras.camera import rotation
-from scene_memory.memory.cameras.interpolate import interpolate_intrinsics, interpolate_poses
+from scene_memory.memory.cameras.interpolate import interpolate_intrinsics, interpolate_poses, straight_poses
 
 
 def at_places(places: np.ndarray) -> np.ndarray:
@@ -130,3 +130,12 @@ def test_where_nothing_swings_out_even_frames_are_the_spline_bit_for_bit():
     expected = CubicSpline(times, poses[:, :3, 3])(at)
     inner = ~np.isin(at, times)
     assert np.array_equal(path[inner, :3, 3], expected[inner])
+
+
+def test_straight_ways_are_straight_and_turn_evenly():
+    poses = at_places(np.array([[0, 0, 0], [2, 0, 0], [2, 4, 0.0]]))
+    poses[:, :3, :3] = [rotation(0), rotation(40), rotation(-40)]
+    path = straight_poses(poses, np.array([0.0, 0.25, 1.0, 1.5, 2.0]))
+    assert np.array_equal(path[[0, 2, 4]], poses)
+    assert np.allclose(path[[1, 3], :3, 3], [[0.5, 0, 0], [2, 2, 0]])
+    assert np.allclose(path[[1, 3], :3, :3], [rotation(10), rotation(0)], atol=1e-12)
