@@ -47,6 +47,8 @@ def lay_out(workflow: Mapping[str, Any], base: Path) -> None:
             tiny_wan.maker(models)(name)
         elif node["type"] == "SceneMemoryLoadStoryLora":
             tiny_wan.make_lora(models / "loras", name)
+        elif node["type"] == "LoraLoaderModelOnly":
+            tiny_wan.make_lora(models / "loras", name, front="diffusion_model.")
         elif node["type"] in EMPTY:
             path = models / EMPTY[node["type"]] / name
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -87,6 +89,8 @@ def reduced(prompt: dict[str, dict[str, Any]], frames: int, side: int = 64) -> d
             node.update(class_type="LoadTinyH3", inputs={})
         smaller = _small(side, frames).get(node["class_type"], {})
         node["inputs"].update({key: value for key, value in smaller.items() if key in node["inputs"]})
+        if node["inputs"].get("switch_step"):
+            node["inputs"]["switch_step"] = 1
         for key, value in list(node["inputs"].items()):
             if isinstance(value, list) and value[0] in clips:
                 node["inputs"][key] = [value[0], TEXT_ENCODERS[clips[value[0]]][2]]

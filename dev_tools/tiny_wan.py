@@ -107,8 +107,9 @@ def camera_layers(seed: int) -> dict[str, Tensor]:
     }
 
 
-def make_lora(folder: Path, name: str, seed: int = 0) -> Path:
-    """A LoRA on every linear layer of the blocks, with PEFT's names, as StoryMem and Memento saved theirs."""
+def make_lora(folder: Path, name: str, seed: int = 0, front: str = "base_model.model.") -> Path:
+    """A LoRA on every linear layer of the blocks, with PEFT's names, as StoryMem and Memento saved theirs; with
+    ``diffusion_model.`` in front as the stock loader takes it."""
     path = folder / name
     if not path.is_file():
         random = torch.Generator().manual_seed(seed + sum(map(ord, name)))
@@ -116,8 +117,8 @@ def make_lora(folder: Path, name: str, seed: int = 0) -> Path:
         weights = {}
         for layer in (f"blocks.{block}.{part}" for block in range(LAYERS) for part in layers):
             wide, narrow = (2 * DIM if layer.endswith(end) else DIM for end in ("ffn.0", "ffn.2"))
-            weights[f"base_model.model.{layer}.lora_A.weight"] = 0.1 * torch.randn(4, narrow, generator=random)
-            weights[f"base_model.model.{layer}.lora_B.weight"] = 0.1 * torch.randn(wide, 4, generator=random)
+            weights[f"{front}{layer}.lora_A.weight"] = 0.1 * torch.randn(4, narrow, generator=random)
+            weights[f"{front}{layer}.lora_B.weight"] = 0.1 * torch.randn(wide, 4, generator=random)
         _save(weights, path, None)
     return path
 

@@ -23,6 +23,7 @@ from .wan import WanAdapter, check_conditioning, check_pair, check_vae, with_con
 class StoryMemAdapter(WanAdapter):
     """MI2V, MM2V and MR2V (references are remembered frames that come first). Nothing is patched at a spacing of 1."""
 
+    version = 3
     context_without_retriever = 1
     most_context = 20
     describes_tokens = False
@@ -79,11 +80,10 @@ class StoryMemAdapter(WanAdapter):
         )
 
     def _values(self, segment: Segment, vae: Any, front: Tensor | None, told: int) -> tuple[dict[str, Any], Tensor]:
-        """Conditioning values and the shot's own latent; without memory and known pictures those of the family."""
+        """Conditioning values and the shot's own latent. Where nothing is known the picture beside the noise is grey,
+        with a mask that says so, as in training: the stock graph without a picture has nothing there."""
         known, size = known_of(segment), (segment.width, segment.height)
         start = start_of(self.family, vae, len(segment), *size, None)
-        if front is None and known is None:
-            return {}, start.latent
         return concat_values(vae, len(segment), *size, known, front, told), start.latent
 
 

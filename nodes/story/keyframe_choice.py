@@ -18,8 +18,16 @@ from ...memory.story.script import story_caption
 from ..pictures import to_image
 
 LIKENESS, QUERY = "likeness (StoryMem)", "KeyframeQuery (Memento)"
-RULES = (LIKENESS, QUERY)
+EITHER = "KeyframeQuery if the model has it"
+RULES = (LIKENESS, QUERY, EITHER)
 WORDS, STRIDE = 512, 4
+
+
+def rule_for(by: str, model: Any) -> str:
+    """LIKENESS or QUERY: what EITHER comes to with a MODEL."""
+    if by != EITHER:
+        return by
+    return QUERY if model is not None and query_of(model) is not None else LIKENESS
 
 
 def chosen_by_query(

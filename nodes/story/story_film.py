@@ -15,7 +15,7 @@ from ...memory.story.keyframes import THRESHOLD, bank_of
 from ...memory.story.script import Story
 from ..inputs import fixed_seed, side
 from ..types import CATEGORY, SceneMemory, SceneStory
-from .keyframe_choice import LIKENESS, QUERY, RULES
+from .keyframe_choice import LIKENESS, QUERY, RULES, rule_for
 
 PER_SHOT = 3
 FPS = 16.0
@@ -93,7 +93,29 @@ class StoryFilm(io.ComfyNode):
                     options=list(RULES),
                     default=LIKENESS,
                     optional=True,
-                    tooltip="How Story Keyframes chooses. Recommended: likeness; KeyframeQuery for Memento.",
+                    tooltip="How Story Keyframes chooses. Recommended: likeness for StoryMem; 'KeyframeQuery if the "
+                    "model has it' for Memento.",
+                ),
+                io.Float.Input(
+                    "cfg_on_cuts",
+                    default=0.0,
+                    min=0.0,
+                    max=30.0,
+                    step=0.1,
+                    optional=True,
+                    tooltip="cfg of shots that begin with a cut, from the second on; 0 takes cfg. Recommended: 5 for "
+                    "Memento, 0 for StoryMem.",
+                ),
+                io.Model.Input(
+                    "first_shot_model",
+                    optional=True,
+                    tooltip="Films shot 1 while nothing is remembered, as the authors of StoryMem and Memento do. "
+                    "Recommended: Wan 2.2 text to video, its pair joined by Wan Memory Options.",
+                ),
+                io.Sigmas.Input(
+                    "first_shot_sigmas",
+                    optional=True,
+                    tooltip="Noise levels of first_shot_model. Recommended: Basic Scheduler on that model, shift 12.",
                 ),
             ],
             outputs=[
@@ -132,8 +154,12 @@ class StoryFilm(io.ComfyNode):
         negative: Any = None,
         clip_vision: Any = None,
         keyframes: str = LIKENESS,
+        cfg_on_cuts: float = 0.0,
+        first_shot_model: Any = None,
+        first_shot_sigmas: Any = None,
     ) -> io.NodeOutput:
         bank_of([], keep, fixed)
+        keyframes = rule_for(keyframes, model)
         wires = cls.hidden.dynprompt.get_node(cls.hidden.unique_id)["inputs"]
         graph, again = GraphBuilder(), takes_of(takes)
         given = {name: wires[name] for name in ("model", "vae", "sampler", "sigmas", "negative") if name in wires}
@@ -162,16 +188,17 @@ class StoryFilm(io.ComfyNode):
                 frames=frames if shot.cut else frames - overlap,
                 **_picture(model, width, height),
             )
+            first = number == 1 and not memory.frames
             made = graph.node(
                 "SceneMemoryShotGenerator",
                 id=f"shot {number}",
-                **given,
+                **{**given, **(_first_shot(wires) if first else {})},
                 positive=text.out(0),
                 memory=last,
                 trajectory=camera.out(0),
                 retriever=retriever,
                 seed=seed + number - 1 + AGAIN * again.get(number, 0),
-                cfg=cfg,
+                cfg=cfg_on_cuts if cfg_on_cuts and shot.cut and not first else cfg,
                 segment_frames=frames,
                 width=width if number == 1 else 0,
                 height=height if number == 1 else 0,
@@ -181,6 +208,14 @@ class StoryFilm(io.ComfyNode):
                 keys = graph.node("SceneMemoryStoryKeyframes", id=f"keyframes {number}", memory=last, **asked(number))
                 last = keys.out(0)
         return io.NodeOutput(last, expand=graph.finalize())
+
+
+def _first_shot(wires: dict[str, Any]) -> dict[str, Any]:
+    """What shot 1 is filmed with instead, where it is connected."""
+    if "first_shot_model" not in wires:
+        return {}
+    model = {"model": wires["first_shot_model"]}
+    return {**model, "sigmas": wires["first_shot_sigmas"]} if "first_shot_sigmas" in wires else model
 
 
 def takes_of(text: str) -> dict[int, int]:

@@ -15,7 +15,7 @@ from ...memory.story.keyframes import THRESHOLD, bank_of, choose_keyframes, pict
 from ..messages import say
 from ..pictures import to_image
 from ..types import CATEGORY, SceneMemory
-from .keyframe_choice import LIKENESS, QUERY, RULES, chosen_by_query
+from .keyframe_choice import LIKENESS, QUERY, RULES, chosen_by_query, rule_for
 
 
 class StoryKeyframes(io.ComfyNode):
@@ -110,7 +110,7 @@ class StoryKeyframes(io.ComfyNode):
         pinned = memory.pinned_frames()
         shot = np.arange(*_newest_shot(memory))
         shot = shot[memory.flags(shot).usable]
-        if by == QUERY:
+        if rule_for(by, model) == QUERY:
             bank_of([], keep, fixed)
             bank = chosen_by_query(memory, shot, keep, fixed, model, vae, clip, prompt)
             found = int((~np.isin(bank, pinned)).sum())

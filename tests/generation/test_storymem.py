@@ -51,13 +51,28 @@ def test_only_a_marked_image_to_video_model_is_served_so(wan: Any) -> None:
     assert wan.adapter(as_story(wan.model(T2V))).name == "Wan text to video"
 
 
-@pytest.mark.parametrize("begins", [False, True])
-def test_without_memory_the_bits_of_the_family(wan: Any, begins: bool) -> None:
+def test_without_memory_the_bits_of_the_family(wan: Any) -> None:
     plain = wan.model(HIGH)
-    segment = wan.segment(plain, FRAMES, 0, begins)
+    segment = wan.segment(plain, FRAMES, 0, begins=True)
     story = as_story(plain)
     ours, stock = (wan.step(one, wan.prepared(one, segment), 3.0) for one in (story, plain))
     assert torch.equal(ours, stock)
+
+
+@pytest.mark.parametrize("method", ["StoryMem", "Memento"])
+def test_where_nothing_is_known_the_picture_is_grey_and_the_mask_says_so(wan: Any, method: str) -> None:
+    """As in training and in diffusers: a picture of zeros in the latents was never seen."""
+    plain = wan.model(HIGH)
+    model = as_story(plain, method=method)
+    segment = wan.segment(plain, FRAMES, 0)
+    ready = wan.prepared(model, segment)
+    side = wan.SIDE
+    grey = wan.vae(model).encode(torch.full((FRAMES, side, side, 3), 0.5))
+    for kind in (ready.positive, ready.negative):
+        told = kind[0][1]
+        assert torch.equal(told["concat_latent_image"], grey)
+        assert bool((told["concat_mask"] == 1).all()), "the host turns it round: 0 is unknown to the network"
+    assert (wan.step(model, ready) - wan.step(plain, wan.prepared(plain, segment))).abs().max() > 1e-3
 
 
 @pytest.mark.parametrize("known", [0, 1, 5])

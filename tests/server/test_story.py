@@ -125,6 +125,62 @@ def test_another_take_of_a_shot_leaves_the_shots_before_and_comes_back_from_the_
     assert all(np.array_equal(first[number], third[number]) for number in first)
 
 
+def test_the_first_shot_by_another_model_and_cfg_on_cuts(
+    server: HostServer, graph: Any, kit: Any, open_bank: OpenBank
+) -> None:
+    """Shot 1 as the authors film it, by text to video; a cfg of their own for cuts, not for the shot that goes on."""
+    plain, name = "story one model", "story first shot"
+    assert (run := server.client.queue(graph(plain, start=False))).ok, run.error
+    prompt = graph(name, start=False)
+    make = tiny_wan.maker(server.base / "models")
+    prompt["first"] = kit.node(
+        "UNETLoader", unet_name=make("wan2.1_t2v_1.3B_fp16.safetensors"), weight_dtype="default"
+    )
+    prompt["first levels"] = kit.node(
+        "BasicScheduler", model=["first", 0], scheduler="simple", steps=3, denoise=1.0
+    )
+    prompt["film"]["inputs"].update(
+        first_shot_model=["first", 0], first_shot_sigmas=["first levels", 0], cfg_on_cuts=5.0
+    )
+    assert (run := server.client.queue(prompt)).ok, run.error
+    notes = [segment.info for segment in open_bank(name).load().segments]
+    assert [note["cfg"] for note in notes] == [2.0, 2.0, 5.0]
+    assert [len(note["sigmas"]) for note in notes] == [4, 3, 3]
+    one, two = shots_of(open_bank(plain)), shots_of(open_bank(name))
+    assert one[0].shape == two[0].shape and not np.array_equal(one[0], two[0])
+
+
+def test_keyframe_query_is_taken_where_the_model_has_it(server: HostServer, graph: Any, open_bank: OpenBank) -> None:
+    prompt = graph("story either", start=False)
+    prompt["film"]["inputs"]["keyframes"] = "KeyframeQuery if the model has it"
+    assert (run := server.client.queue(prompt)).ok, run.error
+    likeness = graph("story likeness", start=False)
+    assert (run := server.client.queue(likeness)).ok, run.error
+    found = [open_bank(name).load().pinned_frames().tolist() for name in ("story either", "story likeness")]
+    assert found[0] == found[1], "this model has none, so it is likeness"
+
+
+def test_a_lora_as_pytorch_saved_it_is_read_as_plain_numbers(
+    server: HostServer, graph: Any, open_bank: OpenBank
+) -> None:
+    folder = server.base / "models" / "loras"
+    folder.mkdir(parents=True, exist_ok=True)
+    random = torch.Generator().manual_seed(1)
+    layer = "high_noise_model.base_model.model.blocks.0.self_attn.q.lora_"
+    shapes = {"A": (4, tiny_wan.DIM), "B": (tiny_wan.DIM, 4)}
+    weights = {f"{layer}{part}.default.weight": torch.randn(shape, generator=random) for part, shape in shapes.items()}
+    torch.save({"trainable_state_dict": weights, "step": 3}, folder / "backbone_high_noise.pth")
+    torch.save({"model": Path("a program")}, folder / "program.pth")
+    films = []
+    for lora in ("", "backbone_high_noise.pth"):
+        name = f"story pth {bool(lora)}"
+        assert (run := server.client.queue(graph(name, last_shot=1, start=False, lora=lora))).ok, run.error
+        films.append(shots_of(open_bank(name))[0])
+    assert not np.array_equal(*films)
+    refused = server.client.queue(graph("story pth no", last_shot=1, start=False, lora="program.pth"))
+    assert "program.pth cannot be read" in str(refused.error)
+
+
 def test_a_lora_as_its_authors_saved_it_changes_the_film(server: HostServer, graph: Any, open_bank: OpenBank) -> None:
     random = torch.Generator().manual_seed(1)
     folder = server.base / "models" / "loras"

@@ -45,6 +45,7 @@ def test_there_are_workflows() -> None:
         "What changed stays changed",
         *(f"{name}, turn and return" for name in LOOK_BACK),
         *(f"{name} Fun Camera, along a path" for name in ("Wan 2.1", "Wan 2.2")),
+        "Wan 2.2 text to video in 4 steps",
         "Phantom, one subject in two shots",
         "StoryMem, a story in shots",
         "Memento, a story in shots",
@@ -58,6 +59,7 @@ LOADERS = (
     "CLIPLoader",
     "CLIPVisionLoader",
     "SceneMemoryLoadStoryLora",
+    "LoraLoaderModelOnly",
 )
 
 
