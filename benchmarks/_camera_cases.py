@@ -293,6 +293,25 @@ def viewer_cases() -> Iterator[tuple[str, Case]]:
     yield "cameras with times in milliseconds", Case(
         as_json(dense), along_x([0.1 * i for i in range(5)]), fps=20.0, told="taken as milliseconds"
     )
+    three = [{"frame": frame, "interpolation": way, "camera": {"position": [x, y, 6], "target": [x, y, 0], "fov": 40}}
+             for frame, way, x, y in ((0, "linear", 0, 0), (40, "bezier", 2, 4), (80, "ease", 6, 4))]  # fmt: skip
+    # x goes 0, 2, 6: slopes 0.05 and 0.1, so 0.05, 0.075 and 0.1 at the keyframes; y goes 0, 4, 4 and turns level.
+    u = np.arange(40) / 40
+    steps = [u**2 * (3 - 2 * u), u * (1 - u) ** 2 * 40, -(u**2) * (1 - u) * 40]
+    x = np.concatenate([2 * steps[0] + 0.05 * steps[1] + 0.075 * steps[2],
+                        2 + 4 * steps[0] + 0.075 * steps[1] + 0.1 * steps[2], [6]])  # fmt: skip
+    y = np.concatenate([4 * steps[0] + 0.1 * steps[1], 4 + 0 * u, [4]])
+    bent = {"schema_version": 1, "fps": 24, "duration_frames": 81, "keyframes": three}
+    places = np.stack([x, -y, -6 + 0 * x], axis=1).tolist()
+    yield "keyframes of Beziers", Case(as_json(bent), poses_at(places), fps=24.0)
+    by_hand = {"channels": {"pos_x": {"mode": "free", "out_x": 0.2, "out_y": 3.0}}}
+    yield "keyframes with tangents by hand", Case(
+        as_json({**bent, "keyframes": [three[0], {**three[1], "tangents": by_hand}]}), refused="set by hand"
+    )
+    yield "keyframes of a camera held on an object", Case(
+        as_json({**track("linear"), "constraints": {"look_at": {"object_id": "actor", "status": "active"}}}),
+        refused="held on an object",
+    )  # fmt: skip
     flat_track = track("linear", camera_type="orthographic")
     yield "keyframes of a flat camera", Case(as_json(flat_track), refused="orthographic")
     yield "keyframes with an unknown way", Case(as_json(track("boing")), refused="interpolation is 'boing'")

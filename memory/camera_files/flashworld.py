@@ -40,6 +40,8 @@ def read(source: Source, given: Given) -> Recorded:
     poses = turned(source, places, turns[:, (1, 2, 3, 0)], frame)
     columns = [json_array(source, field_of_frames(source, cameras, name, frame), (), name, frame) for name in LENS]
     lenses = from_pixels(source, np.stack(columns, axis=1), frame, np.repeat(size[:, ::-1], len(cameras), axis=0))
+    if poses[:, 1, 1].mean() < 0.0:
+        source.tell("Its cameras stand upside down: its world has y down. Begin where the film stands to put it right.")
     return Recorded(poses, lenses)
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.interpolate import CubicHermiteSpline
 
 from ..cameras.camera import FloatArray
 from ..cameras.interpolate import interpolate_poses, interpolate_values, straight_poses
@@ -21,7 +22,7 @@ from .threejs import check, is_track, listed, plain, poses_of
 from .times import DEFAULT_FPS, LONGEST, among, in_order
 from .viewer import looking, numbers, upright_lenses, vectors
 
-CURVE = "curve"
+CURVE, BEZIER = "curve", "bezier"
 _MILLISECONDS = 100.0
 """A step between keyframes from which whole times are milliseconds: nobody waits for so many seconds."""
 
@@ -32,7 +33,6 @@ SHARES: dict[str, Callable[[FloatArray], FloatArray]] = {
     "ease_out": lambda t: 1.0 - (1.0 - t) ** 2,
     "ease": lambda t: t * t * (3.0 - 2.0 * t),
     "smooth": lambda t: t**3 * (t * (6.0 * t - 15.0) + 10.0),
-    "bezier": lambda t: 0.15 * (1.0 - t) ** 2 * t + 2.85 * (1.0 - t) * t * t + t**3,
 }
 """How much of the way from a keyframe to the next is gone after a share ``t`` of the time."""
 SAME = {"step": "hold", "constant": "hold", "discrete": "hold", "none": "hold", "easein": "ease_in",
@@ -62,11 +62,10 @@ def read(source: Source, given: Given) -> Recorded:
     if not is_track(source.document):
         source.refuse("its cameras have no frame or time", "Choose another layout, or auto")
     document = source.document if isinstance(source.document, dict) else {}
+    _refuse_tools(source, document)
     fps = _positive(source, document, "fps") or given.fps or DEFAULT_FPS
     keys = _keys(source, fps)
     at = _frames(source, document, keys, fps)
-    if any(isinstance(camera, dict) and "tangents" in camera for camera in listed(source.document)):
-        source.tell("The tangents of its keyframes are left out.")
     step, share = _shares(keys, at)
     fixed = all(isinstance(camera, dict) and not camera.get("quaternion") and "matrix" not in camera
                 for camera in keys.cameras)  # fmt: skip
@@ -77,7 +76,8 @@ def read(source: Source, given: Given) -> Recorded:
 
 @dataclass(frozen=True)
 class _Between:
-    """Values at frames ``at`` (F,): ``share`` (F,) of the way from keyframe ``step`` (F,) to the next; nan: a curve."""
+    """Values at frames ``at`` (F,): ``share`` (F,) of the way from keyframe ``step`` (F,) to the next; nan: a curve,
+    either ours or, where one of the two keyframes is a Bezier, OmniCam's own."""
 
     keys: _Keys
     at: FloatArray
@@ -92,7 +92,11 @@ class _Between:
         straight = given[self.step] * (1.0 - share) + given[self.step + 1] * share
         if not np.isnan(share).any():
             return np.asarray(straight, dtype=np.float64)
-        return np.where(np.isnan(share), interpolate_values(self.keys.moments, given, self.at), straight)
+        ways = np.array(self.keys.ways)
+        bent = ((ways[:-1] == BEZIER) | (ways[1:] == BEZIER))[self.step]
+        curve = interpolate_values(self.keys.moments, given, self.at)
+        curve[bent] = _bezier(self.keys.moments, given, self.at[bent])
+        return np.where(np.isnan(share), curve, straight)
 
     def poses(self, given: FloatArray) -> FloatArray:
         """Poses (F, 4, 4) from those (K, 4, 4) of the keyframes."""
@@ -102,6 +106,36 @@ class _Between:
             result[curved] = interpolate_poses(self.keys.moments, given, self.at[curved])
         result[~curved] = straight_poses(given, (self.step + self.share)[~curved])
         return result
+
+
+def _bezier(times: FloatArray, values: FloatArray, at: FloatArray) -> FloatArray:
+    """Values (n, k) at ``at`` (n,) as OmniCam's Bezier keyframes have them: the slope at each is the mean of those
+    beside it, and 0 where a value turns back."""
+    slopes = np.diff(values, axis=0) / np.diff(times)[:, None]
+    before, after = np.concatenate([slopes[:1], slopes]), np.concatenate([slopes, slopes[-1:]])
+    mean = np.where(before * after <= 0.0, 0.0, (before + after) / 2.0)
+    mean[0], mean[-1] = slopes[0], slopes[-1]
+    curve = CubicHermiteSpline(times, values, mean)
+    return np.asarray(curve(np.clip(at, times[0], times[-1])), dtype=np.float64)
+
+
+def _refuse_tools(source: Source, document: dict[str, object]) -> None:
+    """Refuses what only the editor can work out: tangents set by hand, and a camera that is held on an object."""
+    constraints = document.get("constraints")
+    held = constraints.get("look_at") if isinstance(constraints, dict) else None
+    if isinstance(held, dict) and held.get("status", "active") == "active":
+        source.refuse("its camera is held on an object (look_at)", "Bake the camera to keyframes without it")
+    for index, camera in enumerate(listed(source.document)):
+        tangents = camera.get("tangents") if isinstance(camera, dict) else None
+        if isinstance(tangents, dict) and not _are_automatic(tangents):
+            source.refuse("its tangents are set by hand, which are not read", "Set them to auto, or bake the camera to "
+                          "keyframes", f"keyframe {index + 1}")  # fmt: skip
+
+
+def _are_automatic(tangents: dict[str, object]) -> bool:
+    channels = tangents.get("channels")
+    one_by_one = list(channels.values()) if isinstance(channels, dict) else []
+    return all(isinstance(one, dict) and one.get("mode", "auto") == "auto" for one in (tangents, *one_by_one))
 
 
 def _keys(source: Source, fps: float) -> _Keys:
@@ -137,8 +171,10 @@ def _way(source: Source, camera: object, place: str) -> str:
         return CURVE
     plain_word = str(word).strip().lower().replace("-", "_").replace(" ", "_")
     found = SAME.get(plain_word, SAME.get(plain_word.replace("_", ""), plain_word))
-    if found not in SHARES and found != CURVE:
-        source.refuse(f"interpolation is {str(word)[:40]!r}", f"Use one of: {', '.join([*SHARES, CURVE])}", place)
+    if found not in (*SHARES, CURVE, BEZIER):
+        source.refuse(
+            f"interpolation is {str(word)[:40]!r}", f"Use one of: {', '.join([*SHARES, BEZIER, CURVE])}", place
+        )
     return found
 
 
@@ -167,8 +203,10 @@ def _shares(keys: _Keys, at: FloatArray) -> tuple[NDArray[np.int64], FloatArray]
     step = np.clip(np.searchsorted(moments, inside, side="right") - 1, 0, len(moments) - 2)
     time = (inside - moments[step]) / (moments[step + 1] - moments[step])
     share = np.full(len(at), np.nan)
-    for word in set(keys.ways) - {CURVE}:
-        here = np.array([way == word for way in keys.ways])[step]
+    ways = np.array(keys.ways)
+    to_bezier = np.append(ways[1:] == BEZIER, False)
+    for word in set(keys.ways) - {CURVE, BEZIER}:
+        here = ((ways == word) & ~to_bezier)[step]
         # A camera that holds is at the next keyframe when its moment comes.
         share[here] = np.where(time[here] >= 1.0, 1.0, SHARES[word](time[here]))
     return step, share
