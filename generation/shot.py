@@ -40,6 +40,11 @@ from .writer import SegmentWriter
 
 log = logging.getLogger(__name__)
 
+NOT_FOUND_AGAIN = (
+    "Segments of this shot cannot be found again when it is queued anew, for {what}. They are kept: after a stop, go "
+    "on from them with Memory Bank (continue). To have them found again, leave out the node that adds this."
+)
+
 StepCallback = Callable[[int, int, torch.Tensor], None]
 PicturesCallback = Callable[[int, NDArray[np.uint8]], None]
 
@@ -106,6 +111,7 @@ def generate_shot(
     plan: ShotPlan,
     on_step: StepCallback | None = None,
     on_pictures: PicturesCallback | None = None,
+    on_warning: Callable[[str], None] | None = None,
 ) -> Iterator[SegmentDone]:
     """Make a shot segment by segment. What is yielded is on the disk; a segment is written while the next is made.
 
@@ -115,6 +121,8 @@ def generate_shot(
         on_step: called as on_step(segment, step, x0) after every sampling step, x0 being the model's latent.
         on_pictures: called as on_pictures(segment, pictures) with the uint8 frames (F, H, W, 3) of a segment as soon as
             they are made.
+        on_warning: called, before anything is made, with words for the artist if finished segments of this shot cannot
+            be found again.
 
     Raises:
         ValueError: the model, size, length or frame rate do not fit, in words that name the field.
@@ -122,7 +130,7 @@ def generate_shot(
     adapter = adapter_for(plan.model)
     size = shot_size(state, plan, adapter)
     _check(state, plan)
-    shot = _begin(state, plan, adapter, size)
+    shot = _begin(state, plan, adapter, size, on_warning)
     goes_on = continues(state, plan.trajectory)
     lengths = adapter.segment_lengths(len(plan.trajectory), plan.segment_frames, goes_on)
     start = there = 0
@@ -195,7 +203,13 @@ def shot_size(state: MemoryState, plan: ShotPlan, adapter: Adapter) -> tuple[int
     return size
 
 
-def _begin(state: MemoryState, plan: ShotPlan, adapter: Adapter, size: tuple[int, int]) -> Shot:
+def _begin(
+    state: MemoryState,
+    plan: ShotPlan,
+    adapter: Adapter,
+    size: tuple[int, int],
+    on_warning: Callable[[str], None] | None = None,
+) -> Shot:
     newest = adapter.context_without_retriever
     settings = plan.retriever or RetrievalSettings(strategy="recent", k=max(1, newest))
     if settings.k > adapter.most_context:
@@ -203,25 +217,28 @@ def _begin(state: MemoryState, plan: ShotPlan, adapter: Adapter, size: tuple[int
     latents = ContextLatents(plan.vae) if adapter.context_latents else None
     writer = SegmentWriter()
     reader, looks_back = ContextReader(latents, writer), plan.retriever is not None or newest > 0
-    key = plan_key(plan, adapter, size)
+    try:
+        key = plan_key(plan, adapter, size)
+    except NoIdentity as nothing:
+        words = NOT_FOUND_AGAIN.format(what=nothing)
+        log.warning(words)
+        key = None
+        if on_warning is not None:
+            on_warning(words)
     return Shot(plan, adapter, settings, size, state.shots, latents, reader, writer, key, looks_back)
 
 
-def plan_key(plan: ShotPlan, adapter: Adapter, size: tuple[int, int]) -> ShotKey | None:
-    """What all segments of a plan share; None, and one line in the log, if something in it has no identity."""
-    try:
-        return shot_key(
-            adapter=(adapter.name, adapter.version),
-            model=plan.model,
-            vae=plan.vae,
-            conditioning=(plan.positive, plan.negative),
-            sampler=plan.sampler,
-            sigmas=plan.sigmas,
-            numbers=(plan.cfg, size),
-        )
-    except NoIdentity as nothing:
-        log.info("This shot is made anew even if it is in the bank already: %s.", nothing)
-        return None
+def plan_key(plan: ShotPlan, adapter: Adapter, size: tuple[int, int]) -> ShotKey:
+    """What all segments of a plan share. Raises ``NoIdentity`` if something in it has none."""
+    return shot_key(
+        adapter=(adapter.name, adapter.version),
+        model=plan.model,
+        vae=plan.vae,
+        conditioning=(plan.positive, plan.negative),
+        sampler=plan.sampler,
+        sigmas=plan.sigmas,
+        numbers=(plan.cfg, size),
+    )
 
 
 def _older(shot: Shot, bank: Bank, key: str) -> set[str]:

@@ -169,8 +169,12 @@ class ShotGenerator(io.ComfyNode):
             newest = ("JPEG", preview_picture(pictures[-1]), PREVIEW_SIZE)
             bar.update_absolute((segment + 1) * steps, total, newest)
 
+        def on_warning(words: str) -> None:
+            text.warning = words
+            say(cls, words)
+
         state, said = memory, ""
-        for done in generate_shot(memory, plan, on_step, on_pictures):
+        for done in generate_shot(memory, plan, on_step, on_pictures, on_warning):
             state = done.state
             if not done.made:
                 on_pictures(done.index, state.read_frames([state.frames - 1], nearest=True))

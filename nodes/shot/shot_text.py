@@ -20,6 +20,7 @@ class ShotText:
     asked: int = 0
     made: int = 0
     there: int = 0
+    warning: str = ""
 
     @classmethod
     def of(cls, plan: ShotPlan, total: int) -> ShotText:
@@ -39,4 +40,4 @@ class ShotText:
             lines.append("the newest looked at nothing remembered")
         if self.limit:
             lines.append(f"this model looks at {self.limit} of the {self.asked} frames that k asks for")
-        return "\n".join(lines)
+        return "\n".join([*lines, self.warning] if self.warning else lines)

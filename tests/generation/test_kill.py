@@ -118,9 +118,7 @@ def test_killed_at_some_instants(films: Films, unharmed: tuple[dict[str, bytes],
 
 
 @pytest.mark.slow
-def test_killed_at_many_random_instants(
-    films: Films, unharmed: tuple[dict[str, bytes], float], tmp_path: Path
-) -> None:
+def test_killed_at_many_random_instants(films: Films, unharmed: tuple[dict[str, bytes], float], tmp_path: Path) -> None:
     expected, seconds = unharmed
     instants = random.Random(1)
     left = [

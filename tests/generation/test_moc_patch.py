@@ -129,9 +129,7 @@ def test_the_first_steps_stay_dense(patch: Any) -> None:
     levels = torch.tensor([1.0, 0.75, 0.5, 0.25, 0.0])
     for dense_steps, first_routed in ((0, 0), (1, 1), (3, 3)):
         options_ = patch.RoutingOptions(MocSettings(top_k=1), dense_steps=dense_steps)
-        found = [
-            routes(patch, options_, sigmas=levels[step : step + 1], sample_sigmas=levels) for step in range(4)
-        ]
+        found = [routes(patch, options_, sigmas=levels[step : step + 1], sample_sigmas=levels) for step in range(4)]
         assert found == [step >= first_routed for step in range(4)]
     assert routes(patch, patch.RoutingOptions(MocSettings(top_k=1), dense_steps=3)), "a model that tells no step"
 

@@ -133,9 +133,7 @@ def test_a_shot_goes_on_where_the_bank_ends_and_makes_the_rest_only(plan: Any, s
     assert [done.made for done in again] == [False] * SEGMENTS and again[-1].state.id == rest[-1].state.id
 
 
-def test_a_segment_whose_file_is_gone_is_made_again_with_the_same_bytes(
-    plan: Any, shoot: Any, tmp_path: Path
-) -> None:
+def test_a_segment_whose_file_is_gone_is_made_again_with_the_same_bytes(plan: Any, shoot: Any, tmp_path: Path) -> None:
     bank = Bank.create(tmp_path, "film")
     whole = shoot(bank.empty(), plan)[-1].state
     path = bank.segments_path / f"{whole.segments[1].id}.safetensors"
