@@ -23,7 +23,11 @@ LOWEST_CRF = 1
 """A rate factor of 0 gives a profile (High 4:4:4 Predictive) that many players do not play."""
 
 BATCH = 32
-"""Frames in memory at a time."""
+"""Frames in memory at a time, fewer of large ones."""
+BATCH_BYTES = 128 * 2**20
+LEAST_FPS, MOST_FPS = 0.1, 1000.0
+MOST_SIDE, MOST_PIXELS = 16384, 200_000_000
+"""What H.264 can hold."""
 
 
 def write_video(
@@ -37,6 +41,7 @@ def write_video(
     quality: int = 18,
     metadata: dict[str, Any] | None = None,
     on_frame: Callable[[int, int], None] | None = None,
+    on_damage: Callable[[list[int]], None] | None = None,
 ) -> int:
     """Encode frames first..last (exclusive) of a memory and return how many.
 
@@ -46,16 +51,17 @@ def write_video(
         quality: H.264 constant rate factor; lower is better and larger, 18 looks lossless; 0 is written as 1.
         metadata: written into the file as JSON under each key (the host reads workflows back from it).
         on_frame: called with frames done and frames in all, often enough to cancel from.
+        on_damage: called with the numbers of frames whose pictures are damaged; the ones next to them stand in.
+
+    Raises:
+        ValueError: there are no such frames, or rate and size are none that a video can have; names the field.
     """
     last = state.frames if last is None else last
     if not 0 <= first < last <= state.frames:
         raise ValueError(f"There are no frames {first} to {last} in a memory of {state.frames}. Generate a shot first.")
-    assert state.size is not None and state.fps is not None
-    height, width = (side * scale for side in state.size)
-    rate = Fraction(fps or state.fps).limit_denominator(1001)
-    # H.264 in its common form needs even sides: an odd one loses its last line.
-    width, height = width // 2 * 2, height // 2 * 2
-    with av.open(str(path), "w", options={"movflags": "use_metadata_tags+faststart"}) as output:
+    rate = _rate(state, fps)
+    width, height = _size(state, scale)
+    with av.open(str(path), "w", format="mp4", options={"movflags": "use_metadata_tags+faststart"}) as output:
         for key, value in (metadata or {}).items():
             output.metadata[key] = json.dumps(value)
         options = {"crf": str(max(LOWEST_CRF, quality)), "preset": "veryfast"}
@@ -63,7 +69,7 @@ def write_video(
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
         stream.color_primaries = stream.color_trc = stream.colorspace = BT709
         stream.color_range = ColorRange.MPEG
-        for done, picture in enumerate(_pictures(state, first, last, scale), start=1):
+        for done, picture in enumerate(_pictures(state, first, last, scale, on_damage), start=1):
             output.mux(stream.encode(_frame(picture[:height, :width])))
             if on_frame is not None:
                 on_frame(done, last - first)
@@ -85,10 +91,44 @@ def _frame(picture: NDArray[np.uint8]) -> av.VideoFrame:
     return frame
 
 
-def _pictures(state: MemoryState, first: int, last: int, scale: int) -> Iterator[NDArray[np.uint8]]:
-    for start in range(first, last, BATCH):
-        # Where pictures were dropped to keep the bank within its size, the next one stands in.
-        for picture in state.read_frames(range(start, min(start + BATCH, last)), nearest=True):
+def _rate(state: MemoryState, fps: float) -> Fraction:
+    rate = fps or state.fps or 0.0
+    if not LEAST_FPS <= rate <= MOST_FPS:
+        whose = "fps is" if fps else "fps is 0, which takes the memory's rate of"
+        raise ValueError(
+            f"{whose} {rate:g} frames a second: a video has {LEAST_FPS:g} to {MOST_FPS:g}. Set fps, such as to 24."
+        )
+    return Fraction(rate).limit_denominator(1001)
+
+
+def _size(state: MemoryState, scale: int) -> tuple[int, int]:
+    """Width and height of the video. H.264 in its common form needs even sides: an odd one loses its last line."""
+    assert state.size is not None
+    height, width = (side * scale // 2 * 2 for side in state.size)
+    shown = f"scale is {scale}, which makes pictures of {state.size[1] * scale} x {state.size[0] * scale}"
+    if min(width, height) < 2:
+        raise ValueError(f"{shown}: a video has at least 2 x 2. Set scale to 2 or more.")
+    if max(width, height) > MOST_SIDE or width * height > MOST_PIXELS:
+        raise ValueError(
+            f"{shown}: a video has sides of at most {MOST_SIDE} and {MOST_PIXELS // 10**6} million pixels. "
+            "Choose a smaller scale."
+        )
+    return width, height
+
+
+def _pictures(
+    state: MemoryState, first: int, last: int, scale: int, on_damage: Callable[[list[int]], None] | None
+) -> Iterator[NDArray[np.uint8]]:
+    assert state.size is not None and state.bank is not None
+    batch = max(1, min(BATCH, BATCH_BYTES // (3 * state.size[0] * state.size[1])))
+    for start in range(first, last, batch):
+        # Where a picture was dropped to keep the bank within its size, or is damaged, the next one stands in.
+        damaged: list[int] = []
+        wanted = range(start, min(start + batch, last))
+        pictures = state.bank.read_frames(state, wanted, nearest=True, damaged=damaged)
+        if damaged and on_damage is not None:
+            on_damage(damaged)
+        for picture in pictures:
             if scale > 1:
                 size = (picture.shape[1] * scale, picture.shape[0] * scale)
                 picture = cv2.resize(picture, size, interpolation=cv2.INTER_CUBIC)

@@ -5,19 +5,20 @@ a folder of its own it is a memory bank again; FORMAT.md describes the files.
 
 An archive may come from anywhere. Names are held against a fixed pattern, sizes are bounded before and while reading,
 nothing is unpacked that is not stored as it is, and the bank becomes visible only after everything in it was checked.
+Damage stays where it is: what is sound is written and read, and what is not is told.
 """
 
 from __future__ import annotations
 
+import errno
+import logging
 import os
 import re
 import shutil
 import stat
 import struct
-import time
-import uuid
 import zipfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
@@ -25,10 +26,15 @@ from typing import BinaryIO
 from ..errors import BankError, DamageError, damaged
 from ..state.state import MemoryState
 from .bank import Bank
+from .flaws import drops, flaws_of, flaws_text, mended
 from .format import parse
-from .head import HEAD_KIND, ID, head_of
-from .names import bank_name
-from .segment_file import decode_all, kept_pictures, read_coded, read_extra
+from .head import HEAD_KIND, ID, head_of, replace_head
+from .names import bank_name, folder_of
+from .packs import pack_parts
+from .parts import part_in, remove_dead_parts
+from .regular import open_regular
+from .rest import loaded_with_rest, rests_text
+from .storage import flush_folder, forget, no_link, replace_file, write_whole
 
 ENDING = ".scenememory.zip"
 MAX_ENTRIES = 400_000
@@ -41,112 +47,175 @@ Progress = Callable[[int, int], None]
 _NAME = re.compile(r"head\.json|(edits)/[0-9a-f]{64}\.json|(packs|segments)/[0-9a-f]{64}\.safetensors")
 _NO_ZIP = (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, struct.error, UnicodeError)
 _PIECE = 1 << 20
-_AT_ONCE = 64 << 20
 _DATE = (1980, 1, 1, 0, 0, 0)
-_STALE_SECONDS = 24 * 3600
+
+_log = logging.getLogger(__name__)
 
 
 def export_bank(state: MemoryState, path: Path, progress: Progress | None = None) -> Path:
     """Writes the memory ``state`` to the one file ``path``, whose name gets the ending ``.scenememory.zip``.
 
-    The file appears whole or not at all; the same memory gives the same bytes. ``progress`` is called with bytes done
-    and in all. Returns the path. Raises ``BankError`` if there is nothing to save, a file is missing, or the disk
+    As ``write_archive``, which says what becomes of damage; the log tells. The file appears whole or not at all, in the
+    place of an older one. Returns the path.
+    """
+    path = Path(path)
+    path = path if path.name.endswith(ENDING) else path.with_name(path.name + ENDING)
+    part = part_in(path.parent)
+    try:
+        if damage := write_archive(state, part, progress):
+            _log.warning("%s: %s", path.name, damage)
+        replace_file(part, path)
+    except OSError as error:
+        raise _not_written(path, error) from error
+    finally:
+        forget(part)
+    return path
+
+
+def write_archive(state: MemoryState, path: Path, progress: Progress | None = None) -> str:
+    """Writes the memory ``state`` to the new file ``path``. Returns what was damaged, in words; empty if nothing was.
+
+    Every picture is decoded and checked on the way. One that is damaged is left out, and in the archive's memory an
+    edit "drop" says so; a segment whose file is lost keeps its cameras. The same memory gives the same bytes.
+    ``progress`` is called with bytes done and in all. Raises ``BankError`` if there is nothing to save or the disk
     refuses.
     """
     bank = state.bank
     if bank is None or not state.frames:
         raise BankError("This memory has no pictures on the disk to save. Save a memory that a shot was made with.")
-    path = Path(path)
-    path = path if path.name.endswith(ENDING) else path.with_name(path.name + ENDING)
-    part = path.parent / f".{uuid.uuid4().hex}.part"
-    files = [bank.path / name for name in _names_of(state)]
-    head, report = head_of(state).text, progress or _silent
+    files = [no_link(bank.path / name) for name in _segments_of(state)]
+    sizes = [file.stat().st_size if file.is_file() else 0 for file in files]
+    steps = _Steps(2 * sum(sizes), progress or _silent)
+    flaws = [flaws_of(file, state, number, steps.share(size))
+             for number, (file, size) in enumerate(zip(files, sizes, strict=True))]
+    lost = [frame for one in flaws for frame in one.frames]
+    if len(lost) == state.frames:
+        raise damaged(f"No picture of this memory can be read. {next(one.problem for one in flaws if one)}")
+    whole = state
+    for edit in drops(lost):
+        whole = whole.with_edit(edit)
     try:
-        total = len(head) + sum(file.stat().st_size for file in files)
-        with zipfile.ZipFile(part, "x", zipfile.ZIP_STORED, allowZip64=True) as archive:
-            archive.writestr(zipfile.ZipInfo("head.json", _DATE), head)
-            done = len(head)
-            report(done, total)
-            for file in files:
-                done = _add(archive, file, bank.path, done, total, report)
-        _to_the_disk(part)
-        os.replace(part, path)
-    except FileNotFoundError as error:
-        raise damaged(f"{Path(error.filename or '?').name} is missing from the memory bank {bank.name!r}") from error
+        with zipfile.ZipFile(path, "x", zipfile.ZIP_STORED, allowZip64=True) as archive:
+            for name, data in _texts_of(whole):
+                _add(archive, name, [data], len(data))
+            for number, file in enumerate(files):
+                parts = mended(file, state, number, flaws[number]) if flaws[number] else None
+                size = sum(map(len, parts)) if parts else sizes[number]
+                _add(archive, f"segments/{file.name}", parts or _pieces(file, steps), size)
+        with open(path, "rb+") as written:
+            os.fsync(written.fileno())
     except OSError as error:
-        raise BankError(f"{path.name} could not be written to {path.parent}: {error.strerror or error}. Free some "
-                        "space or allow writing there.") from error
-    finally:
-        _forget(part)
-    return path
+        raise _not_written(path, error) from error
+    steps.end()
+    return flaws_text(flaws)
 
 
-def import_bank(root: Path, name: str, path: Path, progress: Progress | None = None) -> Bank:
+def import_bank(
+    root: Path, name: str, path: Path, progress: Progress | None = None, tell: Callable[[str], None] | None = None
+) -> Bank:
     """Makes the memory bank ``name`` in the folder ``root`` from the archive ``path`` and returns it.
 
-    Every picture is decoded and checked before the bank is there; if anything is wrong, it never is. If the name is
-    taken by the very same memory, that bank is returned. Raises ``BankError`` that says what to do.
+    Every picture is decoded and checked before the bank is there. What is damaged is left out and ``tell`` is given
+    words for it (the log, if there is none); if nothing can be used, the bank never is. If the name is taken by the
+    very same memory, that bank is returned. Raises ``BankError`` that says what to do.
     """
     root, path = Path(root).absolute(), Path(path)
     name = bank_name(name)
-    folder, report = root / f".{uuid.uuid4().hex}.part", progress or _silent
-    with _opened(path) as (archive, entries):
+    with _opened(path) as (file, archive, entries):
         head = _head_id(archive, entries, path.name)
-        if os.path.lexists(root / name):
+        if os.path.lexists(folder_of(root, name)):
             return _same_bank(root, name, head)
-        total = 2 * sum(entry.file_size for entry in entries)
+        steps = _Steps(2 * sum(entry.file_size for entry in entries), progress or _silent)
+        folder = part_in(root)
         try:
             root.mkdir(parents=True, exist_ok=True)
-            _remove_stale(root)
+            remove_dead_parts(root)
             (folder / name).mkdir(parents=True)
             for kind in ("segments", "edits", "packs"):
                 (folder / name / kind).mkdir()
-            done = 0
             for entry in entries:
-                done = _take_out(archive, entry, folder / name, path.name, done, total, report)
-            _check(Bank.open(folder, name), head, entries, done, total, report)
-            _publish(folder / name, root / name)
+                _take_out(file, entry, folder / name, path.name, steps)
+            damage = _checked(Bank(folder, name), head, entries, steps)
+            _publish(folder / name, root, head)
         except OSError as error:
             raise BankError(f"{path.name} could not be unpacked into {root}: {error.strerror or error}. Free some "
                             "space or allow writing there.") from error
         finally:
             shutil.rmtree(folder, ignore_errors=True)
+    if damage:
+        (tell or _log.warning)(f"{path.name}: {damage}")
     return Bank.open(root, name)
 
 
 def archive_memory(path: Path) -> str:
     """Id of the memory that the archive ``path`` holds, without unpacking it. Raises ``BankError`` as above."""
     path = Path(path)
-    with _opened(path) as (archive, entries):
+    with _opened(path) as (_, archive, entries):
         return _head_id(archive, entries, path.name)
 
 
-def _names_of(state: MemoryState) -> Iterator[str]:
-    yield from (f"edits/{one}.json" for one in dict.fromkeys(entry.id for entry in state.edit_entries))
-    yield from (f"packs/{pack.id}.safetensors" for pack in state.packs)
-    yield from (f"segments/{state.segments.id_of(i)}.safetensors" for i in range(len(state.segments)))
+class _Steps:
+    """Tells how far the work on so many bytes is, never backwards."""
+
+    def __init__(self, total: int, report: Progress) -> None:
+        self._total, self._report, self._done, self._told = total, report, 0.0, 0
+
+    def add(self, count: float) -> None:
+        self._done += count
+        self._told = max(self._told, min(round(self._done), self._total))
+        self._report(self._told, self._total)
+
+    def share(self, count: int) -> Callable[[float], None]:
+        """A tick for one file of ``count`` bytes, to be called with shares up to 1."""
+        start = self._done
+        self._done += count
+
+        def tick(share: float) -> None:
+            self._told = max(self._told, min(round(start + count * share), self._total))
+            self._report(self._told, self._total)
+
+        return tick
+
+    def end(self) -> None:
+        self._report(self._total, self._total)
 
 
-def _add(archive: zipfile.ZipFile, file: Path, root: Path, done: int, total: int, report: Progress) -> int:
-    entry = zipfile.ZipInfo(file.relative_to(root).as_posix(), _DATE)
-    entry.file_size = file.stat().st_size
-    with open(file, "rb") as source, archive.open(entry, "w") as target:
+def _texts_of(state: MemoryState) -> Iterator[tuple[str, bytes]]:
+    """Names and contents of the files of a memory that need no picture: they are made again, not copied."""
+    yield "head.json", head_of(state).text
+    yield from {f"edits/{entry.id}.json": entry.text.encode("ascii") for entry in state.edit_entries}.items()
+    for number, pack in enumerate(state.packs):
+        yield f"packs/{pack.id}.safetensors", b"".join(pack_parts(state, number))
+
+
+def _segments_of(state: MemoryState) -> list[str]:
+    return [f"segments/{entry}.safetensors" for entry in state.segments.ids(0, len(state.segments))]
+
+
+def _pieces(file: Path, steps: _Steps) -> Iterator[bytes]:
+    with open_regular(file) as source:
         while piece := source.read(_PIECE):
-            target.write(piece)
-            done += len(piece)
-            report(min(done, total), total)
-    return done
+            yield piece
+            steps.add(len(piece))
+
+
+def _add(archive: zipfile.ZipFile, name: str, parts: Iterable[bytes | memoryview], size: int) -> None:
+    entry = zipfile.ZipInfo(name, _DATE)
+    entry.file_size = size
+    with archive.open(entry, "w") as target:
+        for part in parts:
+            target.write(part)
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[tuple[zipfile.ZipFile, list[zipfile.ZipInfo]]]:
-    """The archive and what is in it, the head first, every name and size found to be allowed."""
+def _opened(path: Path) -> Iterator[tuple[BinaryIO, zipfile.ZipFile, list[zipfile.ZipInfo]]]:
+    """The file, the archive and what is in it, the head first, every name and size found to be allowed."""
     try:
-        with open(path, "rb") as file:
+        with open_regular(path) as file:
             _check_directory(file, path.name)
             try:
                 with zipfile.ZipFile(file) as archive:
-                    yield archive, _checked_entries(archive, file.seek(0, os.SEEK_END), path.name)
+                    yield file, archive, _checked_entries(archive, file.seek(0, os.SEEK_END), path.name)
             except _NO_ZIP as error:
                 raise damaged(f"{path.name} is not a whole zip file ({error})") from error
     except FileNotFoundError as error:
@@ -197,10 +266,17 @@ def _checked_entries(archive: zipfile.ZipFile, size: int, what: str) -> list[zip
 
 
 def _head_id(archive: zipfile.ZipFile, entries: Sequence[zipfile.ZipInfo], what: str) -> str:
-    head = parse(archive.read(entries[0]), HEAD_KIND, f"head.json in {what}").get("id")
-    if not isinstance(head, str) or not ID.fullmatch(head):
+    """Id of the memory in the archive; of the last segment in it, where the head is damaged."""
+    try:
+        head = parse(archive.read(entries[0]), HEAD_KIND, f"head.json in {what}").get("id")
+        if isinstance(head, str) and ID.fullmatch(head):
+            return head
         raise damaged(f"head.json in {what} does not name its memory")
-    return head
+    except (DamageError, zipfile.BadZipFile):
+        ends = [Path(entry.filename).stem for entry in entries if entry.filename.startswith("segments/")]
+        if not ends:
+            raise
+        return ends[-1]
 
 
 def _same_bank(root: Path, name: str, head: str) -> Bank:
@@ -211,77 +287,77 @@ def _same_bank(root: Path, name: str, head: str) -> Bank:
     raise BankError(f"The name {name!r} is taken by another memory bank. Choose another name for the one you import.")
 
 
-def _take_out(
-    archive: zipfile.ZipFile, entry: zipfile.ZipInfo, folder: Path, what: str, done: int, total: int, report: Progress
-) -> int:
+def _take_out(file: BinaryIO, entry: zipfile.ZipInfo, folder: Path, what: str, steps: _Steps) -> None:
+    """Copies one entry as it lies there: whether it is sound, the hashes in it say better than zip's checksum."""
+    file.seek(entry.header_offset)
+    start = file.read(30)
+    if len(start) < 30 or start[:4] != b"PK\3\4":
+        raise damaged(f"{what}: {entry.filename} is not where it should be")
+    file.seek(entry.header_offset + 30 + sum(struct.unpack("<HH", start[26:])))
     left = entry.file_size
-    with archive.open(entry) as source, open(folder / entry.filename, "xb") as target:
-        while piece := source.read(_PIECE):
+    with open(folder / entry.filename, "xb") as target:
+        while left:
+            piece = file.read(min(left, _PIECE))
+            if not piece:
+                raise damaged(f"{what}: {entry.filename} is cut off")
             left -= len(piece)
-            if left < 0:
-                raise damaged(f"{what}: {entry.filename} is larger than it claims")
             target.write(piece)
-            done += len(piece)
-            report(done, total)
+            steps.add(len(piece))
         target.flush()
         os.fsync(target.fileno())
-    if left:
-        raise damaged(f"{what}: {entry.filename} is cut off")
-    return done
 
 
-def _check(
-    bank: Bank, head: str, entries: Sequence[zipfile.ZipInfo], done: int, total: int, report: Progress
-) -> None:
-    """Loads the unpacked bank and reads every picture, latent and depth in it; nothing may be missing or left over."""
-    state = bank.load()
+def _checked(bank: Bank, head: str, entries: Sequence[zipfile.ZipInfo], steps: _Steps) -> str:
+    """Makes the unpacked bank one of which every picture, latent and depth is sound, and says what had to go.
+
+    Whatever it became, it can be found under the id ``head`` of the archive, so that the file is known again.
+    """
+    state, said = loaded_with_rest(bank)
+    other = bool(said)
     if state.id != head:
-        raise DamageError(f"The archive holds only a part of the memory {head[:12]}: {state.frames} frames. It is "
-                          "damaged: restore it from a copy.")
-    extra = {entry.filename for entry in entries} - {"head.json", *_names_of(state)}
-    if extra:
+        said.append(f"The file is damaged: of the memory {head[:12]} only {state.frames} frames can be used. "
+                    f"{'' if other else rests_text(bank.rests())}")
+    extra = {entry.filename for entry in entries} - {name for name, _ in _texts_of(state)} - set(_segments_of(state))
+    if not said and extra:
         raise damaged(f"The archive holds {min(extra)}, which its memory does not use")
     sizes = {entry.filename: entry.file_size for entry in entries}
-    height, width = state.size or (1, 1)
-    at_once = max(1, _AT_ONCE // (3 * height * width))
-    done += sum(size for file, size in sizes.items() if not file.startswith("segments/"))
-    for i in range(len(state.segments)):
-        segment = state.segments.id_of(i)
-        file = bank.segments_path / f"{segment}.safetensors"
-        kept = kept_pictures(file, segment).nonzero()[0].tolist()
-        for first in range(0, len(kept), at_once):
-            coded = read_coded(file, segment, kept[first : first + at_once])
-            decode_all([picture for picture in coded if picture is not None])
-        for extra_name in ("latents", "depth"):
-            read_extra(file, segment, extra_name)
-        done += sizes[f"segments/{file.name}"]
-        report(min(done, total), total)
-    report(total, total)
+    found = []
+    for number, name in enumerate(_segments_of(state)):
+        flaws = flaws_of(bank.path / name, state, number, steps.share(sizes.get(name, 0)))
+        parts = mended(bank.path / name, state, number, flaws) if flaws else None
+        if parts is not None:
+            write_whole(bank.path / name, *parts)
+        found.append(flaws)
+    lost = [frame for flaws in found for frame in flaws.frames]
+    if len(lost) == state.frames:
+        raise damaged(f"No picture in the file can be read. {next(flaws.problem for flaws in found if flaws)}")
+    if said or any(found):
+        for edit in drops(lost):
+            state = bank.edit(state, edit)
+        replace_head(bank.path, state)
+        if other or head not in bank.history():
+            write_whole(bank.history_path / f"{head}.json", head_of(state).text)
+    steps.end()
+    return " ".join([*said, flaws_text(found)]).strip()
 
 
-def _publish(made: Path, place: Path) -> None:
-    """The bank appears in one step; on a name that was taken meanwhile it does not."""
-    if os.path.lexists(place):
-        raise BankError(f"The name {place.name!r} was taken meanwhile. Choose another name for the one you import.")
-    os.rename(made, place)
-
-
-def _remove_stale(root: Path) -> None:
-    for part in root.glob(".*.part"):
-        if part.is_dir() and not part.is_symlink() and time.time() - part.lstat().st_mtime > _STALE_SECONDS:
-            shutil.rmtree(part, ignore_errors=True)
-
-
-def _to_the_disk(path: Path) -> None:
-    with open(path, "rb+") as file:
-        os.fsync(file.fileno())
-
-
-def _forget(part: Path) -> None:
+def _publish(made: Path, root: Path, head: str) -> None:
+    """The bank appears in one step; on a name that was taken meanwhile by another memory it does not."""
+    place = root / made.name
     try:
-        part.unlink(missing_ok=True)
-    except OSError:
-        pass
+        if not os.path.lexists(place):
+            os.rename(made, place)
+            flush_folder(root)
+            return
+    except OSError as error:
+        if error.errno not in (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR):
+            raise
+    _same_bank(root, made.name, head)
+
+
+def _not_written(path: Path, error: OSError) -> BankError:
+    return BankError(f"{path.name} could not be written to {path.parent}: {error.strerror or error}. Free some space "
+                     "or allow writing there.")
 
 
 def _silent(done: int, total: int) -> None:

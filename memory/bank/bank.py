@@ -6,7 +6,7 @@ import errno
 import hashlib
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -15,19 +15,21 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..cameras.trajectory import Trajectory
-from ..errors import BankError
+from ..errors import BankError, DamageError
 from ..state.edits import Edit
 from ..state.state import Batch, MemoryState
 from . import writers
 from .given import checked_frames, checked_latents
-from .head import ID, Head, head_of, read_head, replace_head
+from .head import ID, Head, head_of, read_head, replace_head, sound_head
 from .keys import KeyNote, check_key, read_key, write_key
 from .loading import load_state, with_file
 from .locking import head_lock
-from .names import bank_name
+from .names import bank_name, folder_of, name_of
 from .packs import packed
+from .parts import remove_dead_parts
 from .pixels import kept_frames, read_pixels
 from .prepared import Prepared
+from .rest import Rest, film_of, rests_of, rests_text
 from .segment_file import (
     copy_segment,
     describe_again,
@@ -37,8 +39,8 @@ from .segment_file import (
     read_extra,
     read_hashes,
 )
-from .segment_text import MAX_TEXT_BYTES
-from .storage import bytes_in, names_in, no_link, read_small, remove_stale_parts, stay_inside, write_whole
+from .segment_text import MAX_FPS, MAX_SHOTS, MAX_TEXT_BYTES, MAX_TIME, MIN_FPS
+from .storage import bytes_in, names_in, no_link, read_small, stay_inside, write_whole
 
 _FOLDERS = ("segments", "edits", "packs", "keys", "history", writers.FOLDER)
 _FULL = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)}
@@ -59,6 +61,11 @@ class Bank:
     name: str
     max_bytes: int | None = None
     whole_bank: bool = False
+    path: Path = field(init=False, repr=False, compare=False)
+    """The bank's folder."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "path", folder_of(self.root, self.name))
 
     @classmethod
     def create(cls, root: Path, name: str, max_bytes: int | None = None, whole_bank: bool = False) -> Bank:
@@ -74,8 +81,7 @@ class Bank:
             raise BankError(f"The memory bank {bank.name!r} cannot be made in {bank.root}: {error.strerror or error}. "
                             "Choose another name, or allow writing there.") from error
         if names_in(bank.segments_path, ".safetensors"):
-            raise BankError(f"The folder {bank.path} has segments but no head.json. Restore head.json from its history "
-                            "folder, or choose another name.")
+            raise taken
         with head_lock(bank.path):
             if bank.head_path.exists():
                 raise taken
@@ -86,24 +92,20 @@ class Bank:
     def open(cls, root: Path, name: str, max_bytes: int | None = None, whole_bank: bool = False) -> Bank:
         """The bank of that name. Raises ``BankError`` that lists the banks there are, if there is none."""
         bank = cls(Path(root).absolute(), bank_name(name), max_bytes, whole_bank)
-        if not bank.head_path.is_file():
+        if not bank._is_there():
             there = ", ".join(bank_names(bank.root)) or "none"
             raise BankError(f"There is no memory bank {bank.name!r}. Banks that exist: {there}. Choose one, or start a "
                             "new bank.")
         bank._check_links()
         for folder in (bank.path, *(bank.path / part for part in _FOLDERS)):
-            remove_stale_parts(folder)
+            remove_dead_parts(folder)
+        bank._head(None)
         return bank
 
     @classmethod
     def exists(cls, root: Path, name: str) -> bool:
         """Whether there is a bank of that name. Raises ``BankError`` if the name is not allowed."""
-        return (Path(root) / bank_name(name) / "head.json").is_file()
-
-    @property
-    def path(self) -> Path:
-        """The bank's folder."""
-        return self.root / self.name
+        return cls(Path(root), bank_name(name))._is_there()
 
     @property
     def head_path(self) -> Path:
@@ -132,9 +134,38 @@ class Bank:
         """The memory as it was last written, or the earlier one with the id ``head``.
 
         Format version, hashes, shapes, bounds and cameras are checked; a picture is checked when it is read. If a
-        segment is damaged, those before it are used and a warning names it; if none is left, ``DamageError``.
+        segment is damaged, those before it are used and a warning names it; if none is left, ``DamageError``. A pack
+        vouches for the cameras of a segment whose file is lost: the film keeps it, without its pictures.
         """
-        return load_state(self.path, self._head(head), self.empty())
+        if head is not None and not (self.history_path / f"{head}.json").is_file():
+            for rest in self.rests(of_all=True):
+                if rest.id == head:
+                    return film_of(self, rest)
+        named = self._head(head)
+        try:
+            state = load_state(self.path, named, self.empty())
+        except DamageError as problem:
+            found = rests_text(rests_of(self.path, named, self.empty()))
+            raise DamageError(f"{problem} {found}".strip()) from problem
+        if state.id != named.id and (found := rests_text(rests_of(self.path, named, state))):
+            _log.warning("Memory bank %r: %s", self.name, found)
+        return state
+
+    def rests(self, of_all: bool = False) -> list[Rest]:
+        """What is sound behind a damaged segment of the bank's memory, or ``of_all`` its memories: ``load`` makes a
+        memory of its own of one whose id it is given."""
+        found: dict[str, Rest] = {}
+        for one in [None, *(self.history() if of_all else [])]:
+            state = self.empty()
+            try:
+                named = self._head(one)
+                state = load_state(self.path, named, state)
+            except DamageError:
+                if one is not None and not (self.history_path / f"{one}.json").is_file():
+                    continue
+            if state.id != named.id:
+                found |= {rest.id: rest for rest in rests_of(self.path, named, state)}
+        return list(found.values())
 
     def keep(self, state: MemoryState) -> None:
         """Puts ``state`` among the earlier memories, so that ``load`` brings it back also when the film has gone on."""
@@ -191,8 +222,12 @@ class Bank:
         """
         state = self._own(state)
         pictures, kept_latents = checked_frames(frames, trajectory), checked_latents(latents)
-        if not isinstance(shot, int | np.integer) or isinstance(shot, bool) or not 0 <= shot < 2**31:
-            raise BankError(f"The shot is {shot!r}: shots are whole numbers from 0. Use {state.shots}.")
+        if not isinstance(shot, int | np.integer) or isinstance(shot, bool) or not 0 <= shot < MAX_SHOTS:
+            cure = f"Use {state.shots}." if state.shots < MAX_SHOTS else "Go on in a new memory bank."
+            raise BankError(f"The shot is {shot!r}: shots are whole numbers from 0 to {MAX_SHOTS - 1}. {cure}")
+        if not MIN_FPS <= trajectory.fps <= MAX_FPS:
+            raise BankError(f"The camera path runs at {trajectory.fps:g} frames a second: a film has {MIN_FPS:g} to "
+                            f"{MAX_FPS:g}. Give the path another fps.")
         try:
             record, tensors = describe_segment(
                 pictures, trajectory, parent=state.id, start=state.frames, time=state.end_time, shot=int(shot),
@@ -209,12 +244,15 @@ class Bank:
         keys = [check_key(one) for one in ([key] if isinstance(key, str) else key or ())]
         note = KeyNote(state.id, record.id, dict(code or {}))
         times = state.end_time + np.arange(record.frames) / record.fps
+        if not times[-1] <= MAX_TIME:
+            raise BankError(f"The film would last {times[-1]:g} s. Give its camera paths more frames a second.")
         result = state.with_batch(Batch(
             [record.id], [state.frames], [record.shot], [record.text], record.size, record.fps, record.depth_size,
             trajectory.poses[:, :3], trajectory.intrinsics, times,
         ))
 
         def store() -> MemoryState:
+            self._check_still_there(state)
             path = no_link(self._segment_file(record.id))
             if not (path.is_file() and is_sound(path, record, state.end_time)):
                 write_whole(path, *encode_segment(record, tensors, pictures), folder=False)
@@ -263,6 +301,7 @@ class Bank:
     def edit(self, state: MemoryState, edit: Edit) -> MemoryState:
         """Writes ``edit`` of ``state`` and returns the memory in which it is in force."""
         state = self._own(state)
+        self._check_still_there(state)
         result = state.with_edit(edit)
         entry = result.edit_entries[-1]
         path = no_link(self.path / "edits" / f"{entry.id}.json")
@@ -285,6 +324,7 @@ class Bank:
         were dropped since to keep a limit may be missing, and the memory says so as it did then. Nothing is removed.
         """
         state = self._own(state)
+        self._check_still_there(state)
         try:
             note = self.note_of(key)
             if note is None or note.parent != state.id:
@@ -313,6 +353,7 @@ class Bank:
         are missing here as well.
         """
         state = self._own(state)
+        self._check_still_there(state)
         try:
             note = self.note_of(key)
             if note is None:
@@ -349,13 +390,18 @@ class Bank:
         return result
 
     def read_frames(
-        self, state: MemoryState, indices: ArrayLike | Sequence[int], nearest: bool = False
+        self,
+        state: MemoryState,
+        indices: ArrayLike | Sequence[int],
+        nearest: bool = False,
+        damaged: list[int] | None = None,
     ) -> NDArray[np.uint8]:
         """Pixels (n, H, W, 3) uint8 of the frames ``indices`` of ``state``, in that order; nothing else is decoded.
 
-        A frame whose pixels were dropped is refused, or with ``nearest`` stands in the kept frame next to it.
+        A frame whose pixels were dropped or are damaged is refused, or with ``nearest`` the sound frame next to it
+        stands in. Those that are damaged are then named in the log and appended to ``damaged``.
         """
-        return read_pixels(self.path, state, state.checked_indices(indices), nearest)
+        return read_pixels(self.path, state, state.checked_indices(indices), nearest, damaged)
 
     def kept(self, state: MemoryState, indices: ArrayLike | Sequence[int]) -> NDArray[np.bool_]:
         """(n,) whether the pixels of the frames ``indices`` are still on the disk."""
@@ -417,12 +463,33 @@ class Bank:
 
     def _head(self, head: str | None) -> Head:
         if head is None:
-            return read_head(self.head_path, f"head.json of the memory bank {self.name!r}")
+            what = f"head.json of the memory bank {self.name!r}"
+            try:
+                return read_head(self.head_path, what)
+            except DamageError:
+                with head_lock(self.path):
+                    return sound_head(self.path)
         path = self.history_path / f"{head}.json"
         if not ID.fullmatch(head) or not path.is_file():
             raise BankError(f"The memory bank {self.name!r} has no earlier memory {head!r}. It has: "
                             f"{', '.join(self.history()) or 'none'}.")
         return read_head(path, f"{path.name} of the memory bank {self.name!r}")
+
+    def _is_there(self) -> bool:
+        """Whether there is a bank: one whose head is lost still has segments."""
+        return self.head_path.is_file() or bool(names_in(self.segments_path, ".safetensors"))
+
+    def _check_still_there(self, state: MemoryState) -> None:
+        """Refuses to continue ``state`` where its files are gone: the bank was deleted, and perhaps made anew."""
+        newest = state.segments[-1] if state.frames else None
+        if newest is None:
+            there = self.path.is_dir()
+        else:
+            there = self._segment_file(newest.id).is_file() or bool(state.flags([state.frames - 1]).dropped[0])
+        if not there:
+            raise BankError(f"The memory bank {self.name!r} was deleted, or made anew, while this film was in use: the "
+                            f"{state.frames} frames before this are gone from {self.path}. Queue the graph again to "
+                            "make them anew, or put the folder back.")
 
     def _segment_file(self, segment_id: str) -> Path:
         return self.segments_path / f"{segment_id}.safetensors"
@@ -434,8 +501,9 @@ class Bank:
 
 
 def bank_names(root: Path) -> list[str]:
-    """Names of the banks in the folder ``root``, sorted."""
-    return sorted(path.parent.name for path in Path(root).glob("*/head.json") if path.is_file())
+    """Names of the banks in the folder ``root`` that can be opened, sorted."""
+    found = (name_of(path.parent.name) for path in Path(root).glob("*/head.json") if path.is_file())
+    return sorted({name for name in found if name is not None})
 
 
 @lru_cache(maxsize=4096)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..errors import damaged
+from ..errors import DamageError, damaged
 from ..state.state import EMPTY_ID, MemoryState
 from .format import FORMAT_VERSION, canonical, parse
 from .locking import head_lock
@@ -35,23 +35,29 @@ def head_of(state: MemoryState) -> Head:
     """The head that names ``state``."""
     segments, edits = (state.packs[-1].segments, state.packs[-1].edits) if state.packs else (0, 0)
     recent = tuple(state.entry_ids(segments, edits))
-    height, width = state.size or (None, None)
     pack = state.packs[-1].id if state.packs else None
+    return head_named(state.id, len(state.segments), len(state.edit_entries), pack, recent, state)
+
+
+def head_named(
+    memory: str, segments: int, edits: int, pack: str | None, recent: tuple[str, ...], shown: MemoryState
+) -> Head:
+    """The head of the memory with the id ``memory``, of which ``shown`` is what can be loaded."""
+    height, width = shown.size or (None, None)
     document = {
         "format": HEAD_KIND,
         "version": FORMAT_VERSION,
-        "id": state.id,
-        "frames": state.frames,
+        "id": memory,
+        "frames": shown.frames,
         "height": height,
         "width": width,
-        "fps": state.fps,
-        "segments": len(state.segments),
-        "edits": len(state.edit_entries),
+        "fps": shown.fps,
+        "segments": segments,
+        "edits": edits,
         "pack": pack,
         "recent": list(recent),
     }
-    return Head(state.id, len(state.segments), len(state.edit_entries), pack, recent,
-                canonical(document).encode("ascii"))
+    return Head(memory, segments, edits, pack, recent, canonical(document).encode("ascii"))
 
 
 def read_head(path: Path, what: str) -> Head:
@@ -74,6 +80,19 @@ def read_head(path: Path, what: str) -> Head:
     return Head(document["id"], counts[0], counts[1], pack, tuple(recent), text)
 
 
+def sound_head(folder: Path) -> Head:
+    """The head of the bank in ``folder``. One that is damaged or lost is made again; ``head.lock`` must be held."""
+    try:
+        return read_head(folder / "head.json", f"head.json of the memory bank {folder.name!r}")
+    except DamageError as problem:
+        if isinstance(problem.__cause__, OSError) and not isinstance(problem.__cause__, FileNotFoundError):
+            # It may be sound, and only cannot be read just now.
+            raise
+        from .chain import head_again
+
+        return head_again(folder, problem)
+
+
 def replace_head(folder: Path, state: MemoryState) -> None:
     """Makes ``state`` the memory of the bank in ``folder``; a memory that it does not continue goes to the history.
 
@@ -81,7 +100,7 @@ def replace_head(folder: Path, state: MemoryState) -> None:
     """
     path, history, new = no_link(folder / "head.json"), folder / "history", head_of(state)
     with head_lock(folder):
-        old = read_head(path, f"head.json of the memory bank {folder.name!r}") if path.exists() else None
+        old = sound_head(folder) if path.exists() else None
         if old is not None and old.id == new.id and old.text == new.text:
             return
         if old is not None and not _continues(state, old):

@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..cameras.camera import ROTATION_TOLERANCE, FloatArray
-from ..errors import DamageError, damaged
+from ..errors import BankError, DamageError, damaged
 from ..state.edits import MAX_EDIT_BYTES, parse_edit
+from ..state.frame_ranges import joined
 from ..state.state import EMPTY_ID, Batch, MemoryState, PackRef
 from .format import Document
 from .head import Head
@@ -48,6 +49,9 @@ def load_state(folder: Path, head: Head, state: MemoryState) -> MemoryState:
                               f"{problem}") from problem
         _log.warning("Memory bank %r: segment %d of %d is damaged, the %d before it are used. %s", folder.name,
                      len(state.segments) + 1, head.segments, len(state.segments), problem)
+    if state.flags(np.arange(state.frames)).dropped.all():
+        raise damaged(f"The memory bank {folder.name!r} cannot be used: all of its pictures are gone from "
+                      f"{folder / 'segments'}")
     return state
 
 
@@ -84,7 +88,7 @@ def _with_packs(
         try:
             pack = read_pack(_pack_file(folder, pack_id), pack_id)
             state = _with_pack(folder, state, pack, present)
-        except DamageError as problem:
+        except (DamageError, ArithmeticError, LookupError, TypeError, RecursionError) as problem:
             _log.warning("Memory bank %r: a pack is damaged and will be made again. %s", folder.name, problem)
             state = _by_files(folder, state, label.last)
             continue
@@ -105,13 +109,14 @@ def _with_pack(folder: Path, state: MemoryState, pack: Pack, present: set[str]) 
     if result.id != pack.label.last or result.frames - state.frames != len(pack.poses):
         raise damaged("A pack does not lead where it says")
     segments = enumerate(result.segments.ids(len(state.segments), len(result.segments)))
-    gone = next((place for place, entry in segments if entry not in present), None)
-    if gone is not None:
-        missing = result.segments.id_of(len(state.segments) + gone)
-        ids = [digest(text) for text in pack.texts]
-        raise _Stopped(_unpacked(state, pack, pack.texts[: ids.index(missing)]),
-                       damaged(f"{missing}.safetensors is missing from {folder / 'segments'}"))
-    return result
+    gone = [len(state.segments) + place for place, entry in segments if entry not in present]
+    if not gone:
+        return result
+    # The pack has their cameras and texts: the film keeps its length, and its end.
+    lost = [result.segments[number] for number in gone]
+    _log.warning("Memory bank %r: the pictures of %d segments are lost, their cameras are kept. %s.safetensors is "
+                 "missing from %s. Restore it from a copy.", folder.name, len(lost), lost[0].id, folder / "segments")
+    return result.with_lost(joined([(record.start, record.start + record.frames) for record in lost]))
 
 
 def _unpacked(state: MemoryState, pack: Pack, texts: Sequence[bytes]) -> MemoryState:
@@ -207,7 +212,7 @@ def _by_files(folder: Path, state: MemoryState, last: str) -> MemoryState:
     try:
         while at not in (state.id, EMPTY_ID):
             entries.append(at)
-            at = _parent(folder, at)
+            at = parent_of(folder, at)
     except DamageError as problem:
         raise _Stopped(state, problem) from problem
     if at != state.id:
@@ -219,12 +224,13 @@ def _by_files(folder: Path, state: MemoryState, last: str) -> MemoryState:
 
 def _before_recent(folder: Path, state: MemoryState, head: Head) -> str:
     try:
-        return _parent(folder, head.recent[0]) if head.recent else head.id
+        return parent_of(folder, head.recent[0]) if head.recent else head.id
     except DamageError as problem:
         raise _Stopped(state, problem) from problem
 
 
-def _parent(folder: Path, entry: str) -> str:
+def parent_of(folder: Path, entry: str) -> str:
+    """Id of the memory that the segment or edit ``entry`` continues. Raises ``DamageError`` that names the file."""
     edit = _edit_file(folder, entry)
     if edit.is_file():
         text = read_small(edit, MAX_EDIT_BYTES, edit.name)
@@ -237,6 +243,16 @@ def _parent(folder: Path, entry: str) -> str:
 
 def with_file(folder: Path, state: MemoryState, entry: str) -> MemoryState:
     """``state`` with the segment or edit ``entry`` from its file. Raises ``DamageError`` that names the file."""
+    try:
+        return _with_entry(folder, state, entry)
+    except BankError:
+        raise
+    except (ArithmeticError, LookupError, TypeError, ValueError, RecursionError) as error:
+        # Nothing that a stranger may write into a file shall cost what lies before it.
+        raise damaged(f"{entry} cannot be read ({type(error).__name__}: {error})") from error
+
+
+def _with_entry(folder: Path, state: MemoryState, entry: str) -> MemoryState:
     edit = _edit_file(folder, entry)
     if edit.is_file():
         return _with_edit(state, read_small(edit, MAX_EDIT_BYTES, edit.name), entry, edit.name)

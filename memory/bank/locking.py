@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-import logging
+import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from ..errors import BankError
-from .storage import no_link
+from .storage import NOT_OFFERED, no_link, say_once
 
+try:
+    import fcntl
+except ImportError:
+    fcntl = None  # type: ignore[assignment]
 try:
     import filelock
 except ImportError:
@@ -18,9 +22,7 @@ except ImportError:
 
 WAIT_SECONDS = 60.0
 
-_log = logging.getLogger(__name__)
 _threads: dict[Path, threading.Lock] = {}
-_said: set[str] = set()
 
 
 @contextmanager
@@ -41,24 +43,35 @@ def head_lock(folder: Path) -> Iterator[None]:
 
 def _acquired(folder: Path) -> filelock.BaseFileLock | None:
     if filelock is None:
-        _say_once("filelock is not installed: two programs must not write to one memory bank at the same time.")
+        say_once("filelock", "filelock is not installed: two programs must not write to one memory bank at the same "
+                 "time.")
         return None
-    lock = filelock.FileLock(no_link(folder / "head.lock"), timeout=WAIT_SECONDS)
     try:
+        path = no_link(folder / "head.lock")
+        _try_lock(path)
+        lock = filelock.FileLock(path, timeout=WAIT_SECONDS)
         lock.acquire(poll_interval=0.01)
     except filelock.Timeout as error:
         raise BankError(f"The memory bank {folder.name!r} has been held by another program for {WAIT_SECONDS:g} s. "
                         "Close that program, or use another bank.") from error
-    except NotImplementedError:
-        _say_once(f"{folder} lies where files cannot be locked: two programs must not write to it at the same time.")
+    except (NotImplementedError, OSError) as error:
+        if isinstance(error, OSError) and error.errno not in NOT_OFFERED:
+            raise BankError(f"The memory bank in {folder} cannot be written: {error.strerror or error}. Allow writing "
+                            "there; what was finished before is kept.") from error
+        say_once(("lock", folder), f"{folder} lies where files cannot be locked: two programs must not write to it at "
+                 "the same time.")
         return None
-    except OSError as error:
-        raise BankError(f"The memory bank in {folder} cannot be written: {error.strerror or error}. Allow writing "
-                        "there; what was finished before is kept.") from error
     return lock
 
 
-def _say_once(line: str) -> None:
-    if line not in _said:
-        _said.add(line)
-        _log.warning(line)
+def _try_lock(path: Path) -> None:
+    """Raises ``OSError`` where files cannot be locked, of which not every version of filelock tells."""
+    if fcntl is None:
+        return
+    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return
+    finally:
+        os.close(handle)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
 import unicodedata
+from pathlib import Path
 
 from ..errors import BankError
 
@@ -40,3 +42,27 @@ def bank_name(name: str) -> str:
     if _DEVICES.fullmatch(result):
         raise BankError(f"The bank name {shown} is the name of a Windows device. Add a word to it.")
     return result
+
+
+def folder_of(root: Path, name: str) -> Path:
+    """The folder of the bank ``name``, which is composed (NFC), in ``root``.
+
+    A copy from a Mac may have decomposed letters (NFD) in its name, which on other systems is another name.
+    """
+    plain = root / name
+    if name.isascii() or os.path.lexists(plain):
+        return plain
+    try:
+        alike = sorted(entry for entry in os.listdir(root) if unicodedata.normalize("NFC", entry) == name)
+    except OSError:
+        return plain
+    return root / alike[0] if alike else plain
+
+
+def name_of(folder: str) -> str | None:
+    """The name of the bank in a folder that is called so; None if no bank can be called that."""
+    try:
+        name = bank_name(folder)
+    except BankError:
+        return None
+    return name if name == unicodedata.normalize("NFC", folder) else None

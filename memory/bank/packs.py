@@ -98,15 +98,27 @@ def read_pack(path: Path, pack_id: str) -> Pack:
         return Pack(label, texts, file.read("poses", "F64", (label.frames, 3, 4)), file.read("intrinsics", "F64", rows))
 
 
+def pack_parts(state: MemoryState, number: int) -> list[Buffer]:
+    """The parts of the file of pack ``number`` of ``state``, made from the memory itself."""
+    return _filled(state, state.packs[number - 1] if number else NO_PACK, state.packs[number])[1]
+
+
 def _with_pack(folder: Path, state: MemoryState, before: tuple[PackRef, ...]) -> MemoryState:
     """The state with one more pack behind ``before``, of as much as fits into one."""
-    done = before[-1] if before else NO_PACK
+    pack, parts = _filled(state, before[-1] if before else NO_PACK, None)
+    write_whole(no_link(folder / f"{pack.id}.safetensors"), *parts)
+    return replace(state, packs=(*before, pack))
+
+
+def _filled(state: MemoryState, done: PackRef, end: PackRef | None) -> tuple[PackRef, list[Buffer]]:
+    """A pack behind ``done`` up to ``end``, or of as much as fits into one, and the parts of its file."""
     texts: list[bytes] = []
     lenses: list[FloatArray] = []
     segments, edits, frames, room, last = done.segments, done.edits, done.frames, MOST_TEXT, done.last
     ids, since = state.entry_ids(done.segments, done.edits), state.entry_texts(done.segments, done.edits)
     for entry, text in zip(ids, since, strict=True):
-        if len(texts) == LARGE or frames - done.frames >= MOST_FRAMES or room < 0:
+        full = len(texts) == LARGE or frames - done.frames >= MOST_FRAMES or room < 0
+        if full if end is None else (segments, edits) == (end.segments, end.edits):
             break
         if is_edit(data := text.encode("ascii")):
             edits += 1
@@ -122,8 +134,7 @@ def _with_pack(folder: Path, state: MemoryState, before: tuple[PackRef, ...]) ->
     })
     pack_id = hashlib.sha256(label.encode("ascii")).hexdigest()
     poses = state.camera_rows(done.frames, frames)[0]
-    write_whole(no_link(folder / f"{pack_id}.safetensors"), *_parts(label, texts, poses, lenses))
-    return replace(state, packs=(*before, PackRef(pack_id, segments, edits, frames, last)))
+    return PackRef(pack_id, segments, edits, frames, last), _parts(label, texts, poses, lenses)
 
 
 def _merged(folder: Path, state: MemoryState) -> MemoryState:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..errors import BankError
+from ..errors import BankError, DamageError
 from ..state.state import MemoryState
-from .segment_file import CodedPicture, decode_all, kept_pictures, read_coded, without_pictures
-from .storage import no_link, write_whole
+from .segment_file import CodedPicture, decode_some, kept_pictures, read_coded, without_pictures
+from .storage import no_link, say_once, write_whole
 
 if TYPE_CHECKING:
     from .bank import Bank
@@ -20,32 +20,42 @@ if TYPE_CHECKING:
 Indices = NDArray[np.int64]
 
 
-def read_pixels(folder: Path, state: MemoryState, wanted: Indices, nearest: bool) -> NDArray[np.uint8]:
-    """Pixels (n, H, W, 3) uint8 of the frames ``wanted`` from the bank in ``folder``, each decoded once."""
-    if nearest:
-        wanted = _nearest_kept(folder, state, wanted)
+def read_pixels(
+    folder: Path, state: MemoryState, wanted: Indices, nearest: bool, damaged: list[int] | None = None
+) -> NDArray[np.uint8]:
+    """Pixels (n, H, W, 3) uint8 of the frames ``wanted`` from the bank in ``folder``, each decoded once.
+
+    With ``nearest`` the kept frame next to one that was dropped or is damaged stands in; those that are damaged are
+    appended to ``damaged``, and named in the log.
+    """
     height, width = state.size or (0, 0)
     result = np.empty((len(wanted), height, width, 3), dtype=np.uint8)
-    pictures: list[CodedPicture] = []
-    places: list[Indices] = []
-    for path, entry, start, mine in _by_segment(folder, state, wanted):
-        local, back = np.unique(wanted[mine] - start, return_inverse=True)
-        for which, picture in enumerate(read_coded(path, entry, local.tolist())):
-            if picture is None:
-                raise BankError(f"The picture of frame {start + local[which]} was dropped to keep the bank within its "
-                                "size. Leave the frame out, or import the bank from a copy that has it.")
-            pictures.append(picture)
-            places.append(mine[back == which])
-    for at, pixels in zip(places, decode_all(pictures), strict=True):
-        result[at] = pixels
+    shown = _nearest_kept(folder, state, wanted, {}) if nearest else wanted
+    failed = _read_into(result, folder, state, shown, np.arange(len(wanted)))
+    if not nearest:
+        for problem in failed.values():
+            raise problem
+        return result
+    bad = dict(failed)
+    while failed:
+        again = np.flatnonzero(np.isin(shown, list(failed)))
+        shown[again] = _nearest_kept(folder, state, wanted[again], bad)
+        failed = _read_into(result, folder, state, shown, again)
+        bad |= failed
+    _tell(folder, wanted, shown, bad)
+    if damaged is not None:
+        damaged += [frame for frame in wanted.tolist() if frame in bad]
     return result
 
 
 def kept_frames(folder: Path, state: MemoryState, wanted: Indices) -> NDArray[np.bool_]:
-    """(n,) whether the pictures of the frames ``wanted`` are still on the disk."""
+    """(n,) whether the pictures of the frames ``wanted`` are still on the disk; none of a file that is damaged."""
     result = np.zeros(len(wanted), dtype=np.bool_)
     for path, entry, start, mine in _by_segment(folder, state, wanted):
-        result[mine] = kept_pictures(path, entry)[wanted[mine] - start]
+        try:
+            result[mine] = kept_pictures(path, entry)[wanted[mine] - start]
+        except DamageError as problem:
+            say_once(path, f"Memory bank {folder.name!r}: the pictures of a segment are lost. {problem}")
     return result
 
 
@@ -62,6 +72,44 @@ def drop_pixels(bank: Bank, state: MemoryState, indices: ArrayLike | Sequence[in
     return freed
 
 
+def _read_into(
+    result: NDArray[np.uint8], folder: Path, state: MemoryState, wanted: Indices, places: Indices
+) -> dict[int, BankError]:
+    """Reads the frames ``wanted[places]`` into ``result[places]``; gives those that cannot be read, and why."""
+    failed: dict[int, BankError] = {}
+    pictures: list[CodedPicture] = []
+    targets: list[tuple[int, Indices]] = []
+    for path, entry, start, mine in _by_segment(folder, state, wanted[places]):
+        local, back = np.unique(wanted[places[mine]] - start, return_inverse=True)
+        try:
+            coded = read_coded(path, entry, local.tolist())
+        except DamageError as problem:
+            failed |= dict.fromkeys((local + start).tolist(), problem)
+            continue
+        for which, picture in enumerate(coded):
+            frame = int(start + local[which])
+            if picture is None:
+                failed[frame] = BankError(
+                    f"The picture of frame {frame} was dropped to keep the bank within its size. Leave the frame out, "
+                    "or import the bank from a copy that has it.")
+            else:
+                pictures.append(picture)
+                targets.append((frame, places[mine[back == which]]))
+    for (frame, at), pixels in zip(targets, decode_some(pictures), strict=True):
+        if isinstance(pixels, DamageError):
+            failed[frame] = pixels
+        else:
+            result[at] = pixels
+    return failed
+
+
+def _tell(folder: Path, wanted: Indices, shown: Indices, bad: dict[int, BankError]) -> None:
+    for frame, other in zip(wanted.tolist(), shown.tolist(), strict=True):
+        if frame in bad:
+            say_once((folder, frame), f"Memory bank {folder.name!r}: the picture of frame {frame} is damaged, that of "
+                     f"frame {other} stands in. {bad[frame]}")
+
+
 def _by_segment(folder: Path, state: MemoryState, wanted: Indices) -> Iterator[tuple[Path, str, int, Indices]]:
     """For each segment that the frames are in: its file, its id, its first frame, and which of ``wanted`` they are."""
     owners = state.segments.of_frames(wanted)
@@ -71,18 +119,21 @@ def _by_segment(folder: Path, state: MemoryState, wanted: Indices) -> Iterator[t
         yield no_link(folder / "segments" / f"{entry}.safetensors"), entry, start, np.flatnonzero(owners == owner)
 
 
-def _nearest_kept(folder: Path, state: MemoryState, wanted: Indices) -> Indices:
-    """``wanted`` with each frame that was dropped replaced by the kept one next to it, the earlier of two."""
+def _nearest_kept(folder: Path, state: MemoryState, wanted: Indices, bad: Mapping[int, BankError]) -> Indices:
+    """``wanted`` with each frame that was dropped or is ``bad`` replaced by the sound one next to it, the earlier of
+    two."""
     result: Indices = wanted.copy()
-    for at in np.flatnonzero(~kept_frames(folder, state, wanted)):
+    lost = list(bad)
+    for at in np.flatnonzero(~kept_frames(folder, state, wanted) | np.isin(wanted, lost)):
         frame, reach = int(wanted[at]), 64
         while True:
             around = np.arange(max(0, frame - reach), min(state.frames, frame + reach + 1))
-            kept = around[kept_frames(folder, state, around)]
+            kept = around[kept_frames(folder, state, around) & ~np.isin(around, lost)]
             if len(kept):
                 result[at] = kept[np.argmin(np.abs(kept - frame))]
                 break
             if len(around) == state.frames:
-                raise BankError("All pictures of this memory were dropped. Import the bank from a copy that has them.")
+                raise BankError("All pictures of this memory were dropped or are damaged. Import the bank from a copy "
+                                "that has them.")
             reach *= 4
     return result

@@ -17,7 +17,8 @@ from ..state.state import EMPTY_ID, MemoryState
 from . import writers
 from .lineage import Lineage, lineage
 from .locking import head_lock
-from .storage import forget, names_in, no_link, read_small, remove_stale_parts
+from .parts import remove_dead_parts
+from .storage import forget, names_in, no_link, read_small
 
 if TYPE_CHECKING:
     from .bank import Bank
@@ -41,7 +42,7 @@ def remove_unused(bank: Bank, state: MemoryState, max_bytes: int) -> int:
     with head_lock(bank.path):
         others = writers.others(bank.path)
         for part in (bank.path, *(folder for folder in bank.path.iterdir() if folder.is_dir())):
-            remove_stale_parts(part, PART_SECONDS_SHARED if others else PART_SECONDS)
+            remove_dead_parts(part, PART_SECONDS_SHARED if others else PART_SECONDS)
         excess = bank.size_bytes() - max_bytes
         there = lineage(bank.path)
         alive = _alive(bank, state, there, others)

@@ -15,17 +15,19 @@ from numpy.typing import NDArray
 
 from ..cameras.camera import FloatArray
 from ..cameras.trajectory import Trajectory
-from ..errors import BankError, damaged
+from ..errors import BankError, DamageError, damaged
 from ..state.depth import depth_to_keep
 from ..state.records import SegmentRecord
 from .codec import DEFAULT_CODING, decode_frame, encode_frame, in_parallel
-from .format import Document
+from .format import Document, canonical
 from .segment_text import check_cameras, digest, is_version_1, lens_rows, parse_segment, segment_text
 from .tensor_file import Buffer, Stored, TensorFile, encode_tensors, open_tensors
 
 _TEXT, _CODING = "scene_memory", "coding"
 _ALONE_BYTES = 1 << 20
 _HUGE_BYTES = 1 << 26
+_OVERHEAD = 1 << 16
+"""Bytes that a coded picture may have beside twice those of its pixels."""
 _ORDER = ("poses", "intrinsics", "latents", "depth", "hashes")
 
 _Given = TypeVar("_Given")
@@ -184,17 +186,40 @@ def read_parent(path: Path, segment_id: str) -> str:
         return str(document["parent"])
 
 
+def read_text(path: Path, segment_id: str) -> Document:
+    """The metadata of a segment file. Raises ``DamageError`` that names the file."""
+    with _opened(path, segment_id) as (_, document):
+        return document
+
+
+def after_another(path: Path, segment_id: str, parent: str, time: float) -> tuple[str, list[Buffer]]:
+    """The segment as one that continues the memory ``parent`` and begins at second ``time``: its id and its file.
+
+    Pictures and all else stay as they lie in the file, not yet checked. Not for segments of version 1.
+    """
+    with _opened(path, segment_id) as (file, document):
+        text = canonical({**document, "parent": parent, "time": time})
+        places = _places(file, document)
+        coded = [file.bytes_at(int(begin), int(end)) for begin, end in zip(places[:-1], places[1:], strict=True)]
+        tensors = {name: file.read(name, file.tensors[name].kind, tuple(document["tensors"][name]["shape"]))
+                   for name in _ORDER if name in file.tensors and name in document["tensors"]}
+        return digest(text.encode("ascii")), _parts(text, _coding(file, document), tensors, coded)
+
+
 def read_coded(path: Path, segment_id: str, indices: Sequence[int]) -> list[CodedPicture | None]:
     """The pictures at ``indices`` within the segment as they lie in its file; None for one that was dropped."""
     with _opened(path, segment_id) as (file, document):
-        places, hashes = _places(file, document), _hashes(file, document, path)
+        places = _places(file, document)
+        kept = any(places[index] < places[index + 1] for index in indices)
+        hashes = _hashes(file, document, path) if kept else None
         coding, size = _coding(file, document), (document["height"], document["width"])
-        result: list[CodedPicture | None] = []
+        most, result = _OVERHEAD + 6 * size[0] * size[1], list[CodedPicture | None]()
         for index in indices:
             begin, end = int(places[index]), int(places[index + 1])
             sha256 = bytes(hashes[index]) if hashes is not None else None
             what = f"{path.name}, picture {index},"
-            data = file.bytes_at(begin, end)
+            # More bytes than a picture of its size can have are none of it, and may not fit into memory.
+            data = file.bytes_at(begin, min(end, begin + most))
             result.append(CodedPicture(data, size, coding, sha256, what) if data else None)
         return result
 
@@ -223,11 +248,13 @@ def read_extra(path: Path, segment_id: str, name: str) -> NDArray[Any] | None:
         return value
 
 
-def without_pictures(path: Path, segment_id: str, indices: Sequence[int]) -> list[Buffer]:
+def without_pictures(
+    path: Path, segment_id: str, indices: Sequence[int], leave_out: Sequence[str] = ()
+) -> list[Buffer]:
     """The parts of the file of a segment without the pictures at ``indices``; its id stays valid.
 
-    Latents go with the last picture. Raises ``BankError`` for a segment of version 1, whose pictures only have a hash
-    together.
+    Latents go with the last picture; ``leave_out`` names "latents" or "depth" that go as well. Raises ``BankError`` for
+    a segment of version 1, whose pictures only have a hash together.
     """
     with _opened(path, segment_id) as (file, document):
         if is_version_1(document):
@@ -239,9 +266,18 @@ def without_pictures(path: Path, segment_id: str, indices: Sequence[int]) -> lis
         tensors: dict[str, NDArray[Any]] = {}
         for name in _ORDER:
             stored = file.tensors.get(name)
-            if stored is not None and (name != "latents" or any(coded)):
-                tensors[name] = file.read(name, stored.kind, stored.shape)
+            if stored is None or name in leave_out or (name == "latents" and not any(coded)):
+                continue
+            tensors[name] = file.read(name, stored.kind, tuple(document["tensors"][name]["shape"]))
         return _parts(file.metadata[_TEXT], _coding(file, document), tensors, coded)
+
+
+def cameras_only(record: SegmentRecord, poses: FloatArray, lenses: FloatArray) -> list[Buffer]:
+    """The parts of a file for the segment ``record`` of which nothing is left but poses (F, 3, 4) and intrinsics
+    (F, 4)."""
+    rows = lens_rows(parse_segment(record.text, record.id, record.id))
+    tensors = {"poses": np.ascontiguousarray(poses), "intrinsics": np.ascontiguousarray(lenses[:rows])}
+    return _parts(record.text, DEFAULT_CODING, tensors, [b""] * record.frames)
 
 
 def is_sound(path: Path, record: SegmentRecord, time: float, *, dropped: bool = False) -> bool:
@@ -263,10 +299,23 @@ def is_sound(path: Path, record: SegmentRecord, time: float, *, dropped: bool = 
     return (dropped or None not in pictures) and extras == stated
 
 
+def decode_some(pictures: Sequence[CodedPicture]) -> list[NDArray[np.uint8] | DamageError]:
+    """The pixels of all ``pictures``, a few at a time, or what is wrong with one."""
+    height, width = pictures[0].size if pictures else (0, 0)
+    return _each(_decoded_or_not, pictures, 3 * height * width)
+
+
 def decode_all(pictures: Sequence[CodedPicture]) -> list[NDArray[np.uint8]]:
-    """The pixels of all ``pictures``, a few at a time."""
+    """The pixels of all ``pictures``, a few at a time. Raises ``DamageError`` for the first that is damaged."""
     height, width = pictures[0].size if pictures else (0, 0)
     return _each(CodedPicture.decoded, pictures, 3 * height * width)
+
+
+def _decoded_or_not(picture: CodedPicture) -> NDArray[np.uint8] | DamageError:
+    try:
+        return picture.decoded()
+    except DamageError as problem:
+        return problem
 
 
 def _each(work: Callable[[_Given], _Made], items: Iterable[_Given], bytes_each: int) -> list[_Made]:

@@ -7,6 +7,7 @@ its pictures are coded, and still does when some of them were dropped.
 from __future__ import annotations
 
 import hashlib
+import json
 import math
 from collections.abc import Mapping
 from typing import Any
@@ -24,8 +25,16 @@ SEGMENT_KIND = "scene-memory segment"
 MAX_SIDE = 16384
 MAX_SEGMENT_FRAMES = 65536
 MAX_TEXT_BYTES = 1024 * 1024
+MAX_SHOTS = 1_000_000
+MIN_FPS, MAX_FPS = 1e-9, 1e9
+"""Rates that are read: far beyond what a film has, but what camera files without times have led to must still load."""
+MAX_TIME = 1e15
+MAX_EXTRA_BYTES = 2 << 30
+"""Bytes of the largest latents of a segment."""
 
-_WHOLE = (("shot", 0, 2**31 - 1), ("frames", 1, MAX_SEGMENT_FRAMES), ("height", 1, MAX_SIDE), ("width", 1, MAX_SIDE))
+_WHOLE = (
+    ("shot", 0, MAX_SHOTS - 1), ("frames", 1, MAX_SEGMENT_FRAMES), ("height", 1, MAX_SIDE), ("width", 1, MAX_SIDE),
+)
 
 
 def digest(value: NDArray[Any] | bytes) -> str:
@@ -77,6 +86,16 @@ def parse_segment(text: str | bytes, segment_id: str, what: str) -> Document:
     return document
 
 
+def parent_in(text: bytes) -> str:
+    """Id of the memory that the entry with the metadata ``text`` continues; empty if it does not say."""
+    try:
+        document = json.loads(text)
+    except (ValueError, RecursionError):
+        return ""
+    parent = document.get("parent") if isinstance(document, dict) else None
+    return parent if isinstance(parent, str) else ""
+
+
 def is_version_1(document: Document) -> bool:
     """Whether the segment was written by version 1: it hashes its coded pictures as a whole."""
     return "frames" in document["tensors"]
@@ -115,8 +134,9 @@ def _good_numbers(document: Document) -> bool:
     return (
         document["height"] * document["width"] <= MAX_PIXELS
         and isinstance(fps, int | float)
-        and 0.0 < fps < math.inf
-        and (time is None or (type(time) is float and abs(time) < math.inf))
+        and not isinstance(fps, bool)
+        and MIN_FPS <= fps <= MAX_FPS
+        and (time is None or (type(time) is float and 0.0 <= time <= MAX_TIME))
         and isinstance(document.get("parent"), str)
         and isinstance(document.get("prompt"), str)
         and isinstance(document.get("info"), dict)
@@ -161,4 +181,5 @@ def _good_tensors(document: Document) -> bool:
         and 1 <= depth[2] <= MAX_DEPTH_SIDE
         and len(latents) == 4
         and min(latents) >= 1
+        and math.prod(latents) <= MAX_EXTRA_BYTES // 4
     )

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import errno
+import logging
 import os
 import time
-import uuid
 from collections.abc import Sequence
 from pathlib import Path
 
 from ..errors import BankError, damaged
+from .parts import part_in
+from .regular import open_regular
 
-_PART = ".part"
-_STALE_SECONDS = 24 * 3600
-_TRIES = 20
+NOT_OFFERED = frozenset({errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLCK})
+"""What a file system answers that does not know what it was asked for: flushing a folder, or locks."""
+_NO_FOLDER_FLUSH = NOT_OFFERED | {errno.EACCES, errno.EPERM, errno.EBADF, errno.EISDIR, errno.ENOTTY}
+_TRIES = 50
+
+_log = logging.getLogger(__name__)
+_said: set[str] = set()
 
 
 def write_whole(path: Path, *data: bytes | memoryview, folder: bool = True, sync: bool = True) -> None:
@@ -22,7 +29,7 @@ def write_whole(path: Path, *data: bytes | memoryview, folder: bool = True, sync
     disk: a file system keeps the order of names, so what is written after it never outlives it. ``sync`` false leaves
     all of it to the system's own time, for what may be lost in a power cut.
     """
-    part = path.parent / f".{uuid.uuid4().hex}{_PART}"
+    part = part_in(path.parent)
     try:
         path.parent.mkdir(exist_ok=True)
         with open(part, "xb") as file:
@@ -30,9 +37,9 @@ def write_whole(path: Path, *data: bytes | memoryview, folder: bool = True, sync
             file.flush()
             if sync:
                 os.fsync(file.fileno())
-        _replace(part, path)
+        replace_file(part, path)
         if folder and sync:
-            _sync_folder(path.parent)
+            flush_folder(path.parent)
     except OSError as error:
         raise BankError(f"{path.name} could not be written to {path.parent}: {error.strerror or error}. Free some "
                         "space or allow writing there; what was finished before is kept.") from error
@@ -42,10 +49,8 @@ def write_whole(path: Path, *data: bytes | memoryview, folder: bool = True, sync
 
 def read_small(path: Path, limit: int, what: str) -> bytes:
     """The bytes of a file of at most ``limit`` bytes. Raises ``DamageError`` that names ``what``."""
-    if path.exists() and not path.is_file():
-        raise damaged(f"{what} is no file")
     try:
-        with open(path, "rb") as file:
+        with open_regular(path) as file:
             data = file.read(limit + 1)
     except FileNotFoundError as error:
         raise damaged(f"{what} is missing") from error
@@ -54,16 +59,6 @@ def read_small(path: Path, limit: int, what: str) -> bytes:
     if len(data) > limit:
         raise damaged(f"{what} is larger than {limit} bytes")
     return data
-
-
-def remove_stale_parts(folder: Path, seconds: float = _STALE_SECONDS) -> None:
-    """Removes the unfinished files that a crash left in ``folder`` more than a day, or ``seconds``, ago."""
-    for part in folder.glob(f".*{_PART}"):
-        try:
-            if time.time() - part.lstat().st_mtime > seconds:
-                part.unlink(missing_ok=True)
-        except OSError:
-            continue
 
 
 def stay_inside(path: Path, folder: Path) -> Path:
@@ -112,23 +107,42 @@ def names_in(folder: Path, ending: str) -> Sequence[str]:
         return []
 
 
-def _replace(part: Path, path: Path) -> None:
+def replace_file(part: Path, path: Path) -> None:
+    """``os.replace``, tried again for a second on Windows, where a file that another program reads is not replaced."""
     for tried in range(_TRIES):
         try:
             os.replace(part, path)
             return
         except PermissionError:
-            # Windows does not replace a file while another program reads it, which takes moments.
             if os.name != "nt" or tried == _TRIES - 1:
                 raise
             time.sleep(0.02)
 
 
-def _sync_folder(folder: Path) -> None:
+def flush_folder(folder: Path) -> None:
+    """Brings the names in ``folder`` to the disk, where the file system can do that.
+
+    Network and foreign file systems often cannot flush a folder. Files are flushed all the same, and appear whole or
+    not at all; only a power cut may lose the newest, which the log says once.
+    """
     if os.name == "nt":
         return
-    handle = os.open(folder, os.O_RDONLY)
     try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+    except OSError as error:
+        if error.errno not in _NO_FOLDER_FLUSH:
+            raise
+        say_once("flush", f"{folder} lies where folders cannot be flushed to the disk ({error.strerror}): after a "
+                 "power cut the newest segment may have to be made again.")
+
+
+def say_once(about: object, line: str) -> None:
+    """Writes a line to the log, but only the first one of this process ``about`` the same thing."""
+    key = repr(about)
+    if key not in _said:
+        _said.add(key)
+        _log.warning(line)

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import damaged
+from .regular import open_regular
 
 if TYPE_CHECKING:
     from typing import TypeGuard
@@ -83,10 +84,8 @@ class TensorFile:
 @contextmanager
 def open_tensors(path: Path) -> Iterator[TensorFile]:
     """Opens ``path`` for reading. Raises ``DamageError`` that names it."""
-    if path.exists() and not path.is_file():
-        raise damaged(f"{path.name} is no file")
     try:
-        with open(path, "rb") as file:
+        with open_regular(path) as file:
             yield TensorFile(file, path.name)
     except FileNotFoundError as error:
         raise damaged(f"{path.name} is missing from {path.parent}") from error

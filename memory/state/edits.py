@@ -146,6 +146,10 @@ class EditLog:
         changed: dict[str, Any] = {family: marks.overlaid(entry.edit.runs, value)}
         return replace(self, entries=(*self.entries, entry), **changed)
 
+    def with_lost(self, runs: tuple[tuple[int, int], ...]) -> EditLog:
+        """The log with the frames in ``runs`` taken for dropped, though no edit says so."""
+        return replace(self, dropped=self.dropped.overlaid(runs, 1.0))
+
     def flags(self, frames: NDArray[np.int64]) -> FrameFlags:
         """What is in force for ``frames`` (n,)."""
         pinned, excluded, superseded, dropped = (

@@ -260,6 +260,11 @@ class MemoryState:
         entry = EditEntry(edit, edit_id(text), len(self.segments), text)
         return replace(self, id=entry.id, _edits=self._edits.with_edit(entry), _index=list(self._index))
 
+    def with_lost(self, runs: tuple[tuple[int, int], ...]) -> MemoryState:
+        """This memory, of the same id, with the pictures of the frames in ``runs`` known to be lost: they count as
+        dropped."""
+        return replace(self, _edits=self._edits.with_lost(runs), _index=list(self._index))
+
     def read_frames(self, indices: ArrayLike | Sequence[int], nearest: bool = False) -> NDArray[np.uint8]:
         """Pixels (n, H, W, 3) uint8 of the frames asked for, in that order, from the bank.
 

@@ -11,6 +11,8 @@ from .edits import FrameFlags
 from .frame_ranges import Runs, count_of, runs_of, runs_text, shot_runs
 from .state import MemoryState
 
+MAX_PROMPT = 20_000
+"""Letters of a prompt that are shown; a story's shot has no more."""
 SHORT_ID = 12
 """Letters of an id that are shown; enough to name one memory of a bank."""
 
@@ -98,7 +100,7 @@ def summary_text(
     can be brought back."""
     lines = [f"Memory {summary.id[:SHORT_ID]} of the bank {summary.name!r}", *summary_lines(summary, disk_bytes), ""]
     for row in summary.shots:
-        said = f": {row.prompt}" if row.prompt else ""
+        said = f": {_cut(row.prompt)}" if row.prompt else ""
         lines.append(f"Shot {row.shot}, frames {runs_text(row.runs, 4)}, {row.seconds:.1f} s{said}")
     if recalled:
         lines += ["", "What each segment looked at, and how much of one of its views each frame saw:", *recalled]
@@ -106,6 +108,13 @@ def summary_text(
         lines += ["", "Earlier memories of this bank. To go on from one, write its id into Memory Bank's 'earlier':"]
         lines += list(earlier)
     return "\n".join(lines)
+
+
+def damaged_text(frames: Sequence[int]) -> str:
+    """Frames whose pictures are damaged, in words that a sentence may begin with."""
+    runs = runs_of(np.asarray(frames))
+    count = count_of(runs)
+    return f"{_count(count, 'picture')} {'is' if count == 1 else 'are'} damaged ({runs_text(runs, 6)})"
 
 
 def bytes_text(count: int) -> str:
@@ -130,6 +139,12 @@ def _marked(flags: FrameFlags) -> dict[str, Runs]:
 
 def _clock(seconds: float) -> str:
     return f"{seconds:.1f} s" if seconds < 60 else f"{int(seconds // 60)} min {seconds % 60:.0f} s"
+
+
+def _cut(prompt: str) -> str:
+    if len(prompt) <= MAX_PROMPT:
+        return prompt
+    return f"{prompt[:MAX_PROMPT]}… ({len(prompt)} letters)"
 
 
 def _count(number: int, thing: str) -> str:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from comfy_api.latest import io
 
+from ...memory.bank.numbered import publish, unfinished
 from ...memory.camera_files import WRITABLE, write_trajectory
 from ...memory.cameras.trajectory import Trajectory
 from .. import folders
@@ -71,10 +72,13 @@ class SaveTrajectory(io.ComfyNode):
         cls, trajectory: Trajectory, filename_prefix: str, layout: str, width: int, height: int
     ) -> io.NodeOutput:
         folder, name, counter, subfolder = save_place(filename_prefix)
-        inside = f"{name}_{counter:05}_{ENDINGS.get(layout, '.json')}"
-        path = Path(folder) / inside
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_trajectory(trajectory, path, layout, size=(width, height))
-        shown = (Path(subfolder) / inside).as_posix()
+        ending = ENDINGS.get(layout, ".json")
+        alone = "/" not in ending
+        with unfinished(Path(folder)) as part:
+            part.mkdir()
+            made = part / (f"path{ending}" if alone else ending[1:])
+            write_trajectory(trajectory, made, layout, size=(width, height))
+            path = publish(made if alone else part, Path(folder), name, counter, ending if alone else "")
+        shown = (Path(subfolder) / path.name).as_posix() + ("" if alone else ending)
         say(cls, f"{shown}, {len(trajectory)} frames")
         return io.NodeOutput(trajectory, f"{shown}{folders.IN_OUTPUT}")

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from ...memory.bank.bank import Bank
 from ...memory.bank.head import read_head
-from ...memory.errors import BankError
+from ...memory.errors import BankError, DamageError
 from ...memory.state.state import MemoryState
 from ...memory.state.summary import SHORT_ID
 
@@ -29,16 +29,22 @@ def earlier_memories(memory: MemoryState) -> list[str]:
         if one != memory.id:
             when = datetime.fromtimestamp(put_away).strftime("%Y-%m-%d %H:%M")
             found.append((-put_away, f"{one[:SHORT_ID]}  {frames} frames, put away {when}"))
-    return [line for _, line in sorted(found)]
+    lines = [line for _, line in sorted(found)]
+    return lines + [f"{rest.id[:SHORT_ID]}  {rest.frames} frames behind a damaged segment" for rest in bank.rests()]
 
 
 def load_earlier(bank: Bank, given: str) -> MemoryState:
-    """The memory of a bank whose id begins as `given`; the newest one for an empty text."""
+    """The memory of a bank whose id begins as `given`, also one behind damage; the newest for an empty text."""
     wanted = given.strip().lower()
-    newest = bank.load()
-    if not wanted or newest.id.startswith(wanted):
-        return newest
+    try:
+        newest = bank.load()
+        if newest.id.startswith(wanted):
+            return newest
+    except DamageError:
+        if not wanted:
+            raise
     found = [one for one in bank.history() if one.startswith(wanted)]
+    found = found or [rest.id for rest in bank.rests(of_all=True) if rest.id.startswith(wanted)]
     if len(found) != 1:
         there = ", ".join(one[:SHORT_ID] for one in bank.history()) or "none"
         raise ValueError(

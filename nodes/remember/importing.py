@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import comfy.model_management
@@ -14,10 +15,18 @@ from ...memory.state.state import MemoryState
 NO_FILE = "none"
 
 
-def imported(root: Path, name: str, file: Path, max_bytes: int | None, whole_bank: bool = False) -> MemoryState:
+def imported(
+    root: Path,
+    name: str,
+    file: Path,
+    max_bytes: int | None,
+    whole_bank: bool = False,
+    tell: Callable[[str], None] | None = None,
+) -> MemoryState:
     """What the file remembers, in the bank `name`, which is made if it is not there.
 
     A bank that was made from the same file before, and may have grown since, gives the memory of the file again.
+    `tell` is given words for what is damaged in the file and was left out.
     """
     wanted = archive_memory(file)
     if Bank.exists(root, name):
@@ -33,7 +42,7 @@ def imported(root: Path, name: str, file: Path, max_bytes: int | None, whole_ban
         comfy.model_management.throw_exception_if_processing_interrupted()
         bar.update_absolute(round(1000 * done / max(1, total)), 1000)
 
-    import_bank(root, name, file, on_bytes)
+    import_bank(root, name, file, on_bytes, tell)
     bank = Bank.open(root, name, max_bytes, whole_bank)
     state = bank.load()
     bank.keep(state)

@@ -10,6 +10,7 @@ from ...memory.bank.archive import ENDING
 from ...memory.bank.bank import Bank
 from ...memory.bank.names import bank_name
 from .. import folders
+from ..messages import warn
 from ..types import CATEGORY, SceneMemory
 from . import importing
 from .seen_banks import SEEN
@@ -40,6 +41,7 @@ class LoadMemory(io.ComfyNode):
                 ),
             ],
             outputs=[SceneMemory.Output(display_name="memory", tooltip="What the file remembers.")],
+            hidden=[io.Hidden.unique_id],
         )
 
     @classmethod
@@ -65,10 +67,14 @@ class LoadMemory(io.ComfyNode):
     def execute(cls, file: str, name: str) -> io.NodeOutput:
         root = folders.banks()
         root.mkdir(parents=True, exist_ok=True)
-        state = importing.imported(root, _bank_of(file, name), folders.memory_file(file), None)
+        state = importing.imported(root, _bank_of(file, name), folders.memory_file(file), None, cls._tell)
         assert state.bank is not None
         SEEN.add(state.bank.path)
         return io.NodeOutput(state)
+
+    @classmethod
+    def _tell(cls, damage: str) -> None:
+        warn(cls, damage)
 
 
 def _bank_of(file: str, name: str) -> str:

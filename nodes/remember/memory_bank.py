@@ -32,6 +32,7 @@ from ..inputs import (
     memory_limit,
     side,
 )
+from ..messages import warn
 from ..pictures import fitted, resized
 from ..types import CATEGORY, SceneMemory, SceneTrajectory
 from . import importing
@@ -123,6 +124,7 @@ class MemoryBank(io.ComfyNode):
                 limit_covers(),
             ],
             outputs=[SceneMemory.Output(display_name="memory", tooltip="What is remembered so far.")],
+            hidden=[io.Hidden.unique_id],
         )
 
     @classmethod
@@ -178,7 +180,7 @@ class MemoryBank(io.ComfyNode):
         if mode == CONTINUE:
             state = load_earlier(Bank.open(root, name, *limit), earlier)
         elif mode == IMPORT:
-            state = importing.imported(root, name, folders.memory_file(file), *limit)
+            state = importing.imported(root, name, folders.memory_file(file), *limit, cls._tell)
         else:
             bank = Bank.open(root, name, *limit) if Bank.exists(root, name) else Bank.create(root, name, *limit)
             state = bank.empty()
@@ -193,6 +195,10 @@ class MemoryBank(io.ComfyNode):
         assert state.bank is not None
         SEEN.add(state.bank.path)
         return io.NodeOutput(state)
+
+    @classmethod
+    def _tell(cls, damage: str) -> None:
+        warn(cls, damage)
 
 
 def _bytes(max_size_gb: float) -> int | None:

@@ -11,7 +11,10 @@ from comfy.cli_args import args
 from comfy_api.latest import InputImpl, io, ui
 
 from ...generation.video import write_video
+from ...memory.bank.numbered import publish, unfinished
 from ...memory.state.state import MemoryState
+from ...memory.state.summary import damaged_text
+from ..messages import warn
 from ..prefixes import check_prefix, filename_prefix, save_place
 from ..types import CATEGORY, SceneMemory
 
@@ -56,7 +59,7 @@ class MemoryToVideo(io.ComfyNode):
                 ),
             ],
             outputs=[io.Video.Output(tooltip="The saved film.")],
-            hidden=[io.Hidden.prompt, io.Hidden.extra_pnginfo],
+            hidden=[io.Hidden.prompt, io.Hidden.extra_pnginfo, io.Hidden.unique_id],
             is_output_node=True,
         )
 
@@ -72,16 +75,14 @@ class MemoryToVideo(io.ComfyNode):
             raise ValueError("The memory is empty: there is nothing to save. Connect the memory of a Shot Generator.")
         height, width = memory.size
         folder, name, counter, subfolder = save_place(filename_prefix, width * scale, height * scale)
-        file = f"{name}_{counter:05}_.mp4"
         bar = comfy.utils.ProgressBar(memory.frames)
 
         def on_frame(done: int, total: int) -> None:
             comfy.model_management.throw_exception_if_processing_interrupted()
             bar.update_absolute(done, total)
 
-        path = Path(folder) / file
-        part = path.with_suffix(".part.mp4")
-        try:
+        damaged: list[int] = []
+        with unfinished(Path(folder)) as part:
             write_video(
                 memory,
                 part,
@@ -90,11 +91,12 @@ class MemoryToVideo(io.ComfyNode):
                 quality=quality,
                 metadata=cls._metadata(),
                 on_frame=on_frame,
+                on_damage=damaged.extend,
             )
-            part.replace(path)
-        finally:
-            part.unlink(missing_ok=True)
-        saved = ui.SavedResult(file, subfolder, io.FolderType.output)
+            path = publish(part, Path(folder), name, counter, ".mp4")
+        if damaged:
+            warn(cls, f"{damaged_text(damaged)}: the pictures next to them stand in.")
+        saved = ui.SavedResult(path.name, subfolder, io.FolderType.output)
         return io.NodeOutput(InputImpl.VideoFromFile(str(path)), ui=ui.PreviewVideo([saved]))
 
     @classmethod

@@ -8,11 +8,12 @@ import comfy.model_management
 import comfy.utils
 from comfy_api.latest import io
 
-from ...memory.bank.archive import ENDING, export_bank
+from ...memory.bank.archive import ENDING, write_archive
+from ...memory.bank.numbered import publish, unfinished
 from ...memory.state.state import MemoryState
 from ...memory.state.summary import bytes_text
 from .. import folders
-from ..messages import say
+from ..messages import say, warn
 from ..prefixes import check_prefix, filename_prefix, save_place
 from ..types import CATEGORY, SceneMemory
 
@@ -48,14 +49,19 @@ class SaveMemory(io.ComfyNode):
         if memory.frames == 0:
             raise ValueError("The memory is empty: there is nothing to save. Connect the memory of a Shot Generator.")
         folder, name, counter, subfolder = save_place(filename_prefix)
-        path = Path(folder) / f"{name}_{counter:05}_{ENDING}"
         bar = comfy.utils.ProgressBar(1000)
 
         def on_bytes(done: int, total: int) -> None:
             comfy.model_management.throw_exception_if_processing_interrupted()
             bar.update_absolute(round(1000 * done / max(1, total)), 1000)
 
-        export_bank(memory, path, on_bytes)
+        with unfinished(Path(folder)) as part:
+            damage = write_archive(memory, part, on_bytes)
+            path = publish(part, Path(folder), name, counter, ENDING)
         shown = (Path(subfolder) / path.name).as_posix()
-        say(cls, f"{shown}, {bytes_text(path.stat().st_size)}")
+        told = f"{shown}, {bytes_text(path.stat().st_size)}"
+        if damage:
+            warn(cls, f"{told}. {damage}")
+        else:
+            say(cls, told)
         return io.NodeOutput(memory, f"{shown}{folders.IN_OUTPUT}")

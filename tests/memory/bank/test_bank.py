@@ -286,7 +286,7 @@ def test_the_head_is_small_enough_to_check_first(bank: Bank, filmed: Filmed, mon
     filmed(bank)
     monkeypatch.setattr(head_module, "MAX_HEAD_BYTES", 10)
     with pytest.raises(BankError, match="larger than 10 bytes"):
-        bank.load()
+        head_module.read_head(bank.head_path, "head.json")
 
 
 def _grow(bank: Bank, pictures: Callable, move: Callable, until: int, ready: int | None = None) -> MemoryState:

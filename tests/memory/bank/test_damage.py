@@ -270,7 +270,7 @@ def test_a_damaged_head_is_named(bank: Bank, text: str, message: str):
 def test_a_bank_that_lost_its_head_is_not_started_anew_over_its_segments(bank: Bank, filmed: Filmed):
     filmed(bank)
     bank.head_path.unlink()
-    with pytest.raises(BankError, match="segments but no head.json"):
+    with pytest.raises(BankError, match="There is a memory bank 'film' already"):
         Bank.create(bank.root, "film")
 
 

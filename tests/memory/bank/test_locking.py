@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from scene_memory.memory.bank import locking
+from scene_memory.memory.bank import locking, storage
 from scene_memory.memory.bank.bank import Bank
 from scene_memory.memory.errors import BankError
 from scene_memory.memory.state.state import MemoryState
@@ -82,7 +82,7 @@ def test_a_bank_held_by_another_program_is_waited_for_and_then_named(bank, filme
 
 def test_without_filelock_threads_are_still_in_turn_and_the_log_says_so_once(bank, filmed, monkeypatch, caplog):
     monkeypatch.setattr(locking, "filelock", None)
-    monkeypatch.setattr(locking, "_said", set())
+    monkeypatch.setattr(storage, "_said", set())
     with caplog.at_level(logging.WARNING):
         assert filmed(bank, 3) == bank.load()
     assert caplog.text.count("filelock is not installed") == 1

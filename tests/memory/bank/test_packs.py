@@ -131,15 +131,25 @@ def test_a_bank_without_its_packs_opens_from_its_segments(bank: Bank, long_film:
     assert same(bank.load(), state)
 
 
-def test_a_missing_segment_of_a_pack_ends_the_good_part(bank: Bank, long_film: Callable, caplog):
+def test_a_missing_segment_of_a_pack_keeps_its_place_without_its_pictures(bank: Bank, long_film: Callable, caplog):
     state = long_film(bank)
     gone = bank.segments_path / f"{state.segments[17].id}.safetensors"
     gone.unlink()
     loaded = bank.load()
-    assert len(loaded.segments) == 17 and loaded.poses.tobytes() == state.poses[:34].tobytes()
-    assert gone.name in caplog.text and "the 17 before it are used" in caplog.text
+    assert loaded == state and loaded.poses.tobytes() == state.poses.tobytes()
+    assert loaded.flags(range(state.frames)).dropped.nonzero()[0].tolist() == [34, 35]
+    assert gone.name in caplog.text and "the pictures of 1 segments are lost, their cameras are kept" in caplog.text
+    np.testing.assert_array_equal(loaded.read_frames([33, 34, 35, 36], nearest=True),
+                                  loaded.read_frames([33, 33, 36, 36]))
     again = long_film(bank, 9, loaded)
-    assert same(bank.load(), again)
+    assert bank.load() == again and len(again.segments) == len(state.segments) + 9
+
+
+def test_a_film_of_which_all_pictures_are_gone_cannot_be_used(bank: Bank, long_film: Callable):
+    long_film(bank, 18)
+    shutil.rmtree(bank.segments_path)
+    with pytest.raises(DamageError):
+        bank.load()
 
 
 def forged(bank: Bank, state: MemoryState, change: Callable[[dict, dict], None]) -> MemoryState:
