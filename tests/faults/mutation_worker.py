@@ -33,7 +33,7 @@ from scene_memory.memory.bank.bank import Bank  # noqa: E402
 from scene_memory.memory.bank.pixels import drop_pixels  # noqa: E402
 from scene_memory.memory.errors import BankError  # noqa: E402
 from scene_memory.memory.state.edits import Edit  # noqa: E402
-from scene_memory.memory.state.state import EMPTY_ID, MemoryState  # noqa: E402
+from scene_memory.memory.state.state import EMPTY_ID, MemoryState, SegmentRecord  # noqa: E402
 
 SECONDS, BYTES = 2.0, 1 << 30
 OLD = Path(__file__).resolve().parents[1] / "memory" / "fixtures" / "bank_v1" / "film"
@@ -53,6 +53,7 @@ class Trial:
         self.new, self.old = _read(bank.path), _read(OLD)
         shutil.copytree(OLD, made / "old")
         self.pixels: dict[str, np.ndarray] = {}
+        self.content: dict[str, str] = {}
         self.known = {EMPTY_ID}
         for one in (bank, Bank.open(made, "old")):
             for head in (None, *one.history()):
@@ -68,6 +69,7 @@ class Trial:
             pixels = np.zeros((record.frames, *record.size, 3), dtype=np.uint8)
             pixels[kept] = bank.read_frames(state, frames[kept])
             self.pixels[record.id] = pixels
+            self.content[_content(record)] = record.id
 
     def run(self, number: int, seed: int = 0) -> tuple[Mutated, str]:
         """Does mutation ``number``; gives it and what came of it."""
@@ -130,9 +132,16 @@ class Trial:
         return f"used {state.frames} frames, {refused} refusals"
 
     def _look(self, bank: Bank, state: MemoryState, honest: bool) -> int:
-        """Reads all there is; counts refusals. What is read must be what was stored."""
-        if not honest:
-            assert state.id in self.known, f"the memory {state.id} was never stored"
+        """Reads all there is; counts refusals. What is read must be what was stored.
+
+        A memory that was never stored may only be what is sound of one: the same segments, perhaps as a film of their
+        own, with edits that say what is lost.
+        """
+        if not honest and state.id not in self.known:
+            assert all(_content(record) in self.content for record in state.segments), f"{state.id} was never stored"
+            own = all(record.id in self.known for record in state.segments)
+            added = [entry.edit.kind for entry in state.edit_entries if own and entry.id not in self.known]
+            assert set(added) <= {"drop"}, f"the memory {state.id} has edits that were never made"
         refused = 0
         assert np.isfinite(state.poses).all() and np.isfinite(state.times).all()
         state.flags(np.arange(state.frames)), state.pinned_frames(), state.unusable_frames()
@@ -141,8 +150,8 @@ class Trial:
             try:
                 kept = bank.kept(state, frames)
                 pixels = bank.read_frames(state, frames[kept])
-                if record.id in self.pixels:
-                    assert np.array_equal(pixels, self.pixels[record.id][kept]), "wrong pixels were read"
+                if (stored := self.content.get(_content(record))) is not None:
+                    assert np.array_equal(pixels, self.pixels[stored][kept]), "wrong pixels were read"
             except BankError:
                 refused += 1
             for read, what in ((bank.segment_latents, (state, position)), (state.depth, (frames,))):
@@ -166,6 +175,12 @@ class Trial:
         except BankError:
             refused += 1
         return refused
+
+
+def _content(record: SegmentRecord) -> str:
+    """What a segment holds, whatever it continues."""
+    document = json.loads(record.text)
+    return json.dumps([document["tensors"], document["prompt"], document["info"]], sort_keys=True)
 
 
 def _read(folder: Path) -> Files:

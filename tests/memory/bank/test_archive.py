@@ -361,7 +361,7 @@ def test_looks_at_cancel_come_often_while_pictures_are_checked(bank, pictures, m
     for work in (lambda report: export_bank(state, tmp_path / "film", report),
                  lambda report: import_bank(tmp_path / "new", "copy", tmp_path / f"film{ENDING}", report)):
         looks: list[int] = []
-        work(lambda done, total: looks.append(done))
+        work(lambda done, total, looks=looks: looks.append(done))
         assert len(looks) > 15 and looks == sorted(looks)
 
 
