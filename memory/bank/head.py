@@ -11,6 +11,7 @@ from ..errors import DamageError, damaged
 from ..state.state import EMPTY_ID, MemoryState
 from .format import FORMAT_VERSION, canonical, parse
 from .locking import head_lock
+from .regular import NoFileError
 from .storage import forget, no_link, read_small, write_whole
 
 HEAD_KIND = "scene-memory bank"
@@ -85,7 +86,9 @@ def sound_head(folder: Path) -> Head:
     try:
         return read_head(folder / "head.json", f"head.json of the memory bank {folder.name!r}")
     except DamageError as problem:
-        if isinstance(problem.__cause__, OSError) and not isinstance(problem.__cause__, FileNotFoundError):
+        if isinstance(problem.__cause__, OSError) and not isinstance(
+            problem.__cause__, FileNotFoundError | NoFileError
+        ):
             # It may be sound, and only cannot be read just now.
             raise
         from .chain import head_again

@@ -30,15 +30,15 @@ _SHOWN = 12
 @dataclass(frozen=True)
 class Rest:
     """Sound ``entries`` in a row (ids of segments and edits) whose beginning is lost, and how many ``frames`` they
-    have. ``id`` is the last entry's, and names what can be made of them."""
+    have. ``id`` is the first entry's, and names what can be made of them."""
 
     entries: tuple[str, ...]
     frames: int
 
     @property
     def id(self) -> str:
-        """Id of the memory that they once led to."""
-        return self.entries[-1]
+        """Id of the first segment behind the damage."""
+        return self.entries[0]
 
 
 def rests_of(folder: Path, head: Head, state: MemoryState) -> list[Rest]:
@@ -48,7 +48,7 @@ def rests_of(folder: Path, head: Head, state: MemoryState) -> list[Rest]:
     frames = 0
     for entry in [*_behind(folder, head, state), ""]:
         count = _frames_of(folder, entry)
-        if count is not None and (entries or count):
+        if count is not None and (entries or count > 0):
             entries.append(entry)
             frames += count
         elif count is None and entries:
@@ -61,7 +61,7 @@ def rests_text(rests: Sequence[Rest]) -> str:
     """How the artist gets at them."""
     if not rests:
         return ""
-    named = " and ".join(f"the {rest.frames} frames of {rest.id[:_SHOWN]}" for rest in rests)
+    named = " and ".join(f"the {rest.frames} frames from {rest.id[:_SHOWN]} on" for rest in rests)
     return (f"Behind the damage {named} are sound. To make a film of its own of them, set Memory Bank to 'continue' "
             "and write that id into 'earlier'.")
 
