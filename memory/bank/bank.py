@@ -19,7 +19,7 @@ from ..errors import BankError, DamageError
 from ..state.edits import Edit
 from ..state.state import Batch, MemoryState
 from . import writers
-from .given import checked_frames, checked_latents
+from .given import check_still_there, checked_frames, checked_latents
 from .head import ID, Head, head_of, read_head, replace_head, sound_head
 from .keys import KeyNote, check_key, read_key, write_key
 from .loading import load_state, with_file
@@ -29,7 +29,7 @@ from .packs import packed
 from .parts import remove_dead_parts
 from .pixels import kept_frames, read_pixels
 from .prepared import Prepared
-from .rest import Rest, film_of, rests_of, rests_text
+from .rest import Rest, film_of, rests_in, rests_of, rests_text
 from .segment_file import (
     copy_segment,
     describe_again,
@@ -99,7 +99,7 @@ class Bank:
         bank._check_links()
         for folder in (bank.path, *(bank.path / part for part in _FOLDERS)):
             remove_dead_parts(folder)
-        bank._head(None)
+        bank.head()
         return bank
 
     @classmethod
@@ -141,7 +141,7 @@ class Bank:
             for rest in self.rests(of_all=True):
                 if rest.id == head:
                     return film_of(self, rest)
-        named = self._head(head)
+        named = self.head(head)
         try:
             state = load_state(self.path, named, self.empty())
         except DamageError as problem:
@@ -154,18 +154,7 @@ class Bank:
     def rests(self, of_all: bool = False) -> list[Rest]:
         """What is sound behind a damaged segment of the bank's memory, or ``of_all`` its memories: ``load`` makes a
         memory of its own of one whose id it is given."""
-        found: dict[str, Rest] = {}
-        for one in [None, *(self.history() if of_all else [])]:
-            state = self.empty()
-            try:
-                named = self._head(one)
-                state = load_state(self.path, named, state)
-            except DamageError:
-                if one is not None and not (self.history_path / f"{one}.json").is_file():
-                    continue
-            if state.id != named.id:
-                found |= {rest.id: rest for rest in rests_of(self.path, named, state)}
-        return list(found.values())
+        return rests_in(self, [None, *(self.history() if of_all else [])])
 
     def keep(self, state: MemoryState) -> None:
         """Puts ``state`` among the earlier memories, so that ``load`` brings it back also when the film has gone on."""
@@ -252,7 +241,7 @@ class Bank:
         ))
 
         def store() -> MemoryState:
-            self._check_still_there(state)
+            check_still_there(self, state)
             path = no_link(self._segment_file(record.id))
             if not (path.is_file() and is_sound(path, record, state.end_time)):
                 write_whole(path, *encode_segment(record, tensors, pictures), folder=False)
@@ -296,12 +285,12 @@ class Bank:
 
     def newest(self) -> str:
         """Id of the memory that the bank's head names."""
-        return self._head(None).id
+        return self.head().id
 
     def edit(self, state: MemoryState, edit: Edit) -> MemoryState:
         """Writes ``edit`` of ``state`` and returns the memory in which it is in force."""
         state = self._own(state)
-        self._check_still_there(state)
+        check_still_there(self, state)
         result = state.with_edit(edit)
         entry = result.edit_entries[-1]
         path = no_link(self.path / "edits" / f"{entry.id}.json")
@@ -324,7 +313,7 @@ class Bank:
         were dropped since to keep a limit may be missing, and the memory says so as it did then. Nothing is removed.
         """
         state = self._own(state)
-        self._check_still_there(state)
+        check_still_there(self, state)
         try:
             note = self.note_of(key)
             if note is None or note.parent != state.id:
@@ -353,7 +342,7 @@ class Bank:
         are missing here as well.
         """
         state = self._own(state)
-        self._check_still_there(state)
+        check_still_there(self, state)
         try:
             note = self.note_of(key)
             if note is None:
@@ -461,7 +450,8 @@ class Bank:
             raise BankError(f"This memory lies in {other}, not in {self.name!r}. Append to the memory's own bank.")
         return state
 
-    def _head(self, head: str | None) -> Head:
+    def head(self, head: str | None = None) -> Head:
+        """The head of the bank, or of the earlier memory with the id ``head``."""
         if head is None:
             what = f"head.json of the memory bank {self.name!r}"
             try:
@@ -478,18 +468,6 @@ class Bank:
     def _is_there(self) -> bool:
         """Whether there is a bank: one whose head is lost still has segments."""
         return self.head_path.is_file() or bool(names_in(self.segments_path, ".safetensors"))
-
-    def _check_still_there(self, state: MemoryState) -> None:
-        """Refuses to continue ``state`` where its files are gone: the bank was deleted, and perhaps made anew."""
-        newest = state.segments[-1] if state.frames else None
-        if newest is None:
-            there = self.path.is_dir()
-        else:
-            there = self._segment_file(newest.id).is_file() or bool(state.flags([state.frames - 1]).dropped[0])
-        if not there:
-            raise BankError(f"The memory bank {self.name!r} was deleted, or made anew, while this film was in use: the "
-                            f"{state.frames} frames before this are gone from {self.path}. Queue the graph again to "
-                            "make them anew, or put the folder back.")
 
     def _segment_file(self, segment_id: str) -> Path:
         return self.segments_path / f"{segment_id}.safetensors"

@@ -2,15 +2,32 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..cameras.trajectory import Trajectory
 from ..errors import BankError
+from ..state.state import MemoryState
 from .codec import MAX_PIXELS
 from .segment_text import MAX_SEGMENT_FRAMES, MAX_SIDE
+
+if TYPE_CHECKING:
+    from .bank import Bank
+
+
+def check_still_there(bank: Bank, state: MemoryState) -> None:
+    """Refuses to continue ``state`` where its files are gone: the bank was deleted, and perhaps made anew."""
+    if state.frames:
+        newest = bank.segments_path / f"{state.segments[-1].id}.safetensors"
+        there = newest.is_file() or bool(state.flags([state.frames - 1]).dropped[0])
+    else:
+        there = bank.path.is_dir()
+    if not there:
+        raise BankError(f"The memory bank {bank.name!r} was deleted, or made anew, while this film was in use: the "
+                        f"{state.frames} frames before this are gone from {bank.path}. Queue the graph again to make "
+                        "them anew, or put the folder back.")
 
 
 def checked_frames(frames: ArrayLike, trajectory: Trajectory) -> NDArray[np.uint8]:

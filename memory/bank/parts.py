@@ -61,13 +61,11 @@ def _is_part(name: str) -> bool:
 def _is_dead(part: Path, seconds: float) -> bool:
     maker = _NAME.fullmatch(part.name)
     if maker is not None and maker[1] == _machine():
-        pid = int(maker[2])
-        if pid == os.getpid():
-            # After a restart, as in a container, another run may have the same number.
-            if maker[3] != _this_run():
-                return True
-        elif not _lives(pid):
+        pid, own = int(maker[2]), maker[3] == _this_run()
+        # After a restart, as in a container, another run may have our number.
+        if not (own if pid == os.getpid() else _lives(pid)):
             return True
+        seconds = STALE_SECONDS
     return time.time() - part.lstat().st_mtime > seconds
 
 

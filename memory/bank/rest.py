@@ -16,7 +16,7 @@ from ..errors import BankError, DamageError
 from ..state.edits import MAX_EDIT_BYTES, Edit, parse_edit
 from ..state.state import EMPTY_ID, MemoryState
 from .head import Head, head_of
-from .loading import parent_of, with_file
+from .loading import load_state, parent_of, with_file
 from .segment_file import after_another, read_cameras, read_text
 from .storage import no_link, read_small, write_whole
 
@@ -55,6 +55,24 @@ def rests_of(folder: Path, head: Head, state: MemoryState) -> list[Rest]:
             result.append(Rest(tuple(entries), frames))
             entries, frames = [], 0
     return result
+
+
+def rests_in(bank: Bank, heads: Sequence[str | None]) -> list[Rest]:
+    """What is sound behind damage in the memories of ``bank`` that ``heads`` name; None is the newest."""
+    found: dict[str, Rest] = {}
+    for one in heads:
+        state = bank.empty()
+        try:
+            named = bank.head(one)
+        except DamageError:
+            continue
+        try:
+            state = load_state(bank.path, named, state)
+        except DamageError:
+            pass
+        if state.id != named.id:
+            found |= {rest.id: rest for rest in rests_of(bank.path, named, state)}
+    return list(found.values())
 
 
 def rests_text(rests: Sequence[Rest]) -> str:

@@ -1,4 +1,4 @@
-"""A damaged head or segment: the film is put together again from what is left, and what is behind damage is reachable."""
+"""A damaged head or segment: the film is put together again, and what is behind damage is reachable."""
 
 from __future__ import annotations
 
@@ -35,7 +35,9 @@ def harm_text(path: Path) -> None:
 
 @pytest.mark.parametrize("harmed", ["empty", "cut", "bits", "missing", "folder", "long", "nan"])
 @pytest.mark.parametrize("small", [3, 64], ids=["with packs", "without packs"])
-def test_a_damaged_head_is_made_again_from_the_segments(bank, filmed, pictures, move, monkeypatch, caplog, harmed, small):
+def test_a_damaged_head_is_made_again_from_the_segments(
+    bank, filmed, pictures, move, monkeypatch, caplog, harmed, small
+):
     monkeypatch.setattr(packs, "SMALL", small)
     state = bank.edit(filmed(bank, 10), Edit("pin", ((3, 5),)))
     whole = bank.head_path.read_bytes()
