@@ -122,7 +122,7 @@ def _with_layers(model: Any, path: Path) -> Any:
     from ...generation.wan.camera_layers import ATTACHMENT, read_camera_layers
 
     marked = model.clone()
-    marked.set_attachments(ATTACHMENT, read_camera_layers(path, model.model.diffusion_model))
+    marked.set_attachments(ATTACHMENT, read_camera_layers(path, model))
     return marked
 
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ..segment import ContextFrames, Segment
 from ..wan.camera_layers import ATTACHMENT as CAMERA_LAYERS
-from ..wan.camera_layers import CENTIMETRES, CameraLayers, camera_conditions, camera_rows, tell_cameras
+from ..wan.camera_layers import CENTIMETRES, camera_conditions, camera_rows
 from ..wan.context import CONTEXT, WRAPPER_KEY, ContextCond, ContextPlan, append_context, conditions
 from ..wan.estimate import FACTOR_CONDS, counted_conds, reckon_context
 from ..wan.family import NO_START, WanFamily, family_of
@@ -80,7 +80,7 @@ class WanAdapter(Adapter):
         else:
             sampled = model
         if (layers := model.get_attachment(CAMERA_LAYERS)) is not None:
-            sampled = with_camera_layers(sampled, layers)
+            sampled = layers.told_to(sampled)
             ours |= camera_layer_rows(segment, options.camera_scale)
         return Prepared(
             positive=with_conditions(positive, shared, ours),
@@ -222,14 +222,6 @@ def with_conditions(conditioning: Conditioning, values: dict[str, Any], model_co
     if not model_conds:
         return changed
     return [[text, {**kept, "model_conds": {**kept.get("model_conds", {}), **model_conds}}] for text, kept in changed]
-
-
-def with_camera_layers(model: Any, layers: CameraLayers) -> Any:
-    """A copy of a MODEL whose blocks are told the cameras first."""
-    patched = model.clone()
-    kind = comfy.patcher_extension.WrappersMP.DIFFUSION_MODEL
-    patched.add_wrapper_with_key(kind, CAMERA_LAYERS, tell_cameras(layers))
-    return patched
 
 
 def camera_layer_rows(segment: Segment, scale: float) -> dict[str, Any]:

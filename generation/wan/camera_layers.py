@@ -10,8 +10,10 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import comfy.conds
+import comfy.model_patcher
 import comfy.ops
 import numpy as np
 import torch
@@ -25,6 +27,9 @@ from ...memory.cameras.camera import rigid_inverse
 ATTACHMENT = "scene_memory_camera_layers"
 CAMERAS = "scene_memory_cameras"
 NUMBERS = 12
+OTHER_KINDS = ("block_wise_ssm", "framepack")
+"""Other rows of the same release, whose files have the same name (epoch-0.safetensors)."""
+
 CENTIMETRES = 100.0
 """Echo-Memory's lengths are Unreal's; a scene unit of ours is about a metre."""
 
@@ -38,11 +43,11 @@ _TO_UNREAL = np.array([[0.0, 0.0, 1.0], [1.0, 0.0, 0.0], [0.0, -1.0, 0.0]])
 class CameraLayer(nn.Module):
     """One block's layers: ``blocks.N.action_mlp`` and perhaps ``blocks.N.self_attn_with_action``."""
 
-    def __init__(self, weights: dict[str, Tensor], heads: int) -> None:
+    def __init__(self, weights: dict[str, Tensor], heads: int, dtype: torch.dtype) -> None:
         super().__init__()
-        cast = comfy.ops.manual_cast
+        # In the dtype that the network computes in, so that nothing is cast at every pass.
+        cast = comfy.ops.disable_weight_init
         dim = weights["action_mlp.proj.weight"].shape[0]
-        dtype = weights["action_mlp.proj.weight"].dtype
         self.heads = heads
         self.action_mlp = nn.ModuleDict({"proj": cast.Linear(NUMBERS, dim, dtype=dtype)})
         self.self_attn_with_action: nn.ModuleDict | None = None
@@ -66,25 +71,49 @@ class CameraLayer(nn.Module):
 
 
 class CameraLayers(nn.Module):
-    """The layers of all blocks."""
+    """The layers of all blocks, for a MODEL beside which the host loads, counts and offloads them."""
 
     def __init__(self, layers: list[CameraLayer]) -> None:
         super().__init__()
         self.layers = nn.ModuleList(layers)
 
+    def told_to(self, model: Any) -> Any:
+        """A copy of a MODEL whose blocks are told the cameras first."""
+        if self not in _managed:
+            # Around the layers, so that what the host notes on what it manages is no part of what these are.
+            _managed[self] = comfy.model_patcher.CoreModelPatcher(
+                nn.Sequential(self.layers), load_device=model.load_device, offload_device=model.offload_device
+            )
+        patched = model.clone()
+        patched.set_additional_models(ATTACHMENT, [_managed[self]])
+        kind = comfy.patcher_extension.WrappersMP.DIFFUSION_MODEL
+        patched.add_wrapper_with_key(kind, ATTACHMENT, tell_cameras(self))
+        return patched
 
-def read_camera_layers(path: Path, network: Any) -> CameraLayers:
-    """The camera layers in a diffusion model's file, for a network that the host loaded from it.
+
+_managed: WeakKeyDictionary[CameraLayers, Any] = WeakKeyDictionary()
+
+
+def read_camera_layers(path: Path, model: Any) -> CameraLayers:
+    """The camera layers in a diffusion model's file, for a MODEL that the host loaded from it.
 
     Raises:
-        ValueError: the file has none, or they do not fit the network.
+        ValueError: the file has none, has layers of another kind beside them, or they do not fit the network.
     """
+    network = model.model.diffusion_model
+    dtype = model.model.manual_cast_dtype or model.model.get_dtype()
+    if path.suffix != ".safetensors":
+        raise ValueError(
+            f"camera_layers is {path.name}: camera layers are read from .safetensors files only. Choose Echo-Memory's "
+            "own file here; the model itself may be a GGUF file."
+        )
     found: dict[int, dict[str, Tensor]] = {}
     try:
         with safe_open(path, framework="pt") as file:
+            check_kind(path.name, list(file.keys()), network)
             for key in file.keys():
                 if match := _KEY.search(key):
-                    found.setdefault(int(match[1]), {})[f"{match[2]}.{match[3]}"] = file.get_tensor(key)
+                    found.setdefault(int(match[1]), {})[f"{match[2]}.{match[3]}"] = file.get_tensor(key).to(dtype)
     except (SafetensorError, OSError) as error:
         raise ValueError(f"{path.name} cannot be read: {error}. Load the file anew.") from error
     if not found:
@@ -94,7 +123,7 @@ def read_camera_layers(path: Path, network: Any) -> CameraLayers:
         )
     blocks = range(len(network.blocks))
     try:
-        layers = [CameraLayer(found[block], network.num_heads) for block in blocks]
+        layers = [CameraLayer(found[block], network.num_heads, dtype) for block in blocks]
     except (KeyError, RuntimeError) as error:
         raise ValueError(
             f"The camera layers of {path.name} are not whole ({error}): load the file anew, or use 'none'."
@@ -105,6 +134,29 @@ def read_camera_layers(path: Path, network: Any) -> CameraLayers:
             "Load the same file in both places."
         )
     return CameraLayers(layers).eval().requires_grad_(False)
+
+
+def check_kind(name: str, keys: list[str], network: Any) -> None:
+    """Refuses a file with weights that neither the network nor these layers have: without them it is another model.
+
+    Raises:
+        ValueError: names the first of them.
+    """
+    known = set(network.state_dict())
+    others = [key for key in keys if not _KEY.search(key) and not known.intersection(_tails(key))]
+    if others:
+        kind = next((kind for kind in OTHER_KINDS if any(kind in key for key in others)), "")
+        what = f"Echo-Memory's {kind} checkpoint" if kind else "a checkpoint of another kind"
+        raise ValueError(
+            f"{name} holds {len(others)} weights that are not known here ({others[0]}): it is {what}, and would be "
+            "read in part only. Use Echo-Memory's context_k1/epoch-0.safetensors."
+        )
+
+
+def _tails(key: str) -> set[str]:
+    """A key without each prefix that a loader may strip."""
+    parts = key.split(".")
+    return {".".join(parts[cut:]) for cut in range(len(parts))}
 
 
 def camera_rows(

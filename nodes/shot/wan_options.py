@@ -147,6 +147,6 @@ class WanMemoryOptions(io.ComfyNode):
         )
         marked = with_options(model, options)
         if camera_layers != NO_FILE:
-            layers = read_camera_layers(folders.diffusion_model(camera_layers), model.model.diffusion_model)
+            layers = read_camera_layers(folders.diffusion_model(camera_layers), model)
             marked.set_attachments(ATTACHMENT, layers)
         return io.NodeOutput(marked)

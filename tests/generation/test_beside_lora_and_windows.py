@@ -91,7 +91,7 @@ def test_every_context_window_is_told_its_own_cameras(wan: Any, tmp_path: Path) 
             layers[f"blocks.{block}.action_mlp.proj.{name}"] = 0.1 * torch.randn(shape, generator=random)
     save_file(layers, tmp_path / "layers.safetensors")
     model = wan.model(T2V)
-    read = read_camera_layers(tmp_path / "layers.safetensors", model.model.diffusion_model)
+    read = read_camera_layers(tmp_path / "layers.safetensors", model)
     told: list[torch.Tensor] = []
     read.layers[0].register_forward_pre_hook(lambda _, given: told.append(given[1].clone()))
     windows = {"context_length": 4 * WINDOW - 3, "context_overlap": 4, "context_stride": 1, "closed_loop": False}

@@ -47,7 +47,7 @@ def with_layers(path: Path) -> Any:
     from scene_memory.generation.wan.camera_layers import ATTACHMENT, read_camera_layers
 
     model = comfy.sd.load_diffusion_model(str(path))
-    model.set_attachments(ATTACHMENT, read_camera_layers(path, model.model.diffusion_model))
+    model.set_attachments(ATTACHMENT, read_camera_layers(path, model))
     return model
 
 
@@ -150,14 +150,64 @@ def test_the_layers_count_for_what_is_made_again(wan: Any, echo: Any) -> None:
 def test_a_file_without_such_layers_or_of_another_size_is_refused(wan: Any, echo: Any, tmp_path: Path) -> None:
     from scene_memory.generation.wan.camera_layers import read_camera_layers
 
-    network = wan.model(T2V).model.diffusion_model
+    model = wan.model(T2V)
     with pytest.raises(ValueError, match=r"no camera layers .* context_k1"):
-        read_camera_layers(tiny_wan.make_model(tmp_path, T2V), network)
+        read_camera_layers(tiny_wan.make_model(tmp_path, T2V), model)
     broken = tmp_path / "half.safetensors"
     save_file({name: part for name, part in echo[1].items() if not name.startswith("blocks.1.action")}, broken)
     with pytest.raises(ValueError, match="not whole"):
-        read_camera_layers(broken, network)
+        read_camera_layers(broken, model)
     damaged = tmp_path / "damaged.safetensors"
     damaged.write_bytes(b"no safetensors")
     with pytest.raises(ValueError, match="cannot be read"):
-        read_camera_layers(damaged, network)
+        read_camera_layers(damaged, model)
+    gguf = tmp_path / "echo.gguf"
+    gguf.touch()
+    with pytest.raises(ValueError, match=r"echo.gguf.*\.safetensors files only"):
+        read_camera_layers(gguf, model)
+
+
+@pytest.mark.parametrize(
+    ("key", "words"),
+    [
+        ("blocks.0.block_wise_ssm.in_proj.weight", "Echo-Memory's block_wise_ssm checkpoint"),
+        ("framepack.clean_x2.proj.weight", "Echo-Memory's framepack checkpoint"),
+        ("blocks.1.other.weight", "a checkpoint of another kind"),
+    ],
+)
+def test_another_checkpoint_of_the_same_name_is_refused_and_not_half_read(
+    wan: Any, echo: Any, tmp_path: Path, key: str, words: str
+) -> None:
+    from scene_memory.generation.wan.camera_layers import read_camera_layers
+
+    path = tmp_path / "epoch-0.safetensors"
+    for front in ("", "model.diffusion_model."):
+        held = {front + name: weight for name, weight in {**echo[1], key: torch.zeros(2)}.items()}
+        save_file(held, path)
+        with pytest.raises(ValueError, match=rf"holds 1 weights.*{key}.*{words}"):
+            read_camera_layers(path, wan.model(T2V))
+
+
+def test_the_layers_are_counted_loaded_and_let_go_by_the_host(wan: Any, echo: Any) -> None:
+    """As any other part of the model: no casting at a pass, room is made for them, and they go when it is needed."""
+    import comfy.model_management
+
+    from scene_memory.generation.segment_key import shot_key
+    from scene_memory.generation.wan.camera_layers import ATTACHMENT
+
+    model = with_layers(echo[0])
+    layers = model.get_attachment(ATTACHMENT)
+    computes = model.model.manual_cast_dtype or model.model.get_dtype()
+    assert {weight.dtype for weight in layers.parameters()} == {computes}
+    before = shot_key(model=model).shared
+    ready = wan.prepared(model, wan.segment(model))
+    (managed,) = ready.model.get_additional_models()
+    assert managed.model_size() == sum(weight.nbytes for weight in layers.parameters())
+    wan.step(model, ready)
+    loaded = [one.model for one in comfy.model_management.current_loaded_models]
+    assert any(one.is_clone(managed) for one in loaded)
+    again = wan.prepared(model, wan.segment(model))
+    assert again.model.get_additional_models()[0].is_clone(managed)
+    assert shot_key(model=model).shared == before
+    comfy.model_management.unload_all_models()
+    assert not any(one.model.is_clone(managed) for one in comfy.model_management.current_loaded_models)
