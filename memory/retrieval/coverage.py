@@ -31,8 +31,13 @@ def coverage(question: Question) -> list[Choice]:
     rows, adding = greedy_cover(seen.chances, points.weight, together, given, question.count, pool.strength)
     first = [row for row, gain in zip(rows, adding, strict=True) if gain > 0.0]
     gains = dict(zip(first, seen.gains([*given, *first])[len(given) :], strict=True))
-    return [Choice(int(pool.indices[row]), _rule(gains.get(row, 0.0)), gains.get(row, 0.0)) for row in rows]
+    return [
+        Choice(int(pool.indices[row]), _rule(gains[row]), gains[row])
+        if row in gains
+        else Choice(int(pool.indices[row]), ONCE_MORE)
+        for row in rows
+    ]
 
 
 def _rule(gain: float) -> str:
-    return LACKING if gain >= A_TRACE else HARDLY_MORE if gain > 0.0 else ONCE_MORE
+    return LACKING if gain >= A_TRACE else HARDLY_MORE

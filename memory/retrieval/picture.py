@@ -1,6 +1,6 @@
 """A picture of a retrieval: a map of the cameras from above, and the chosen frames with the reason for each.
 
-It is made to be read in a node, which is some 460 pixels wide: so it is no wider than ``WIDTH`` and its text is large.
+It is made to be read in a Preview Image of 820 x 500 pixels: it is about as much wider than high, and its text is large.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from ..pictures.drawing import (
     camera_mark,
     canvas,
     fan,
+    grown,
     note_picture,
     series_colour,
     text_width,
@@ -38,15 +39,17 @@ from ..state.state import MemoryState
 from .reasons import Reason
 from .retrieve import Retrieval
 
-WIDTH, MAP_HEIGHT = 720, 440
+MAP_WIDTH, MAP_HEIGHT = 480, 520
+SHEET_WIDTH = 700
+WIDTH = MAP_WIDTH + SHEET_WIDTH
 COLUMNS, MOST_SHOWN, MOST_STRONG = 4, 12, 6
 """Thumbnails in a row and at most; chosen frames whose views are filled on the map, at most."""
 MAX_PAST_DRAWN = 2000
 SIZE, LETTER, STEP = 1.9, 22, 27
-"""Of the text: 23 pixels, which are 14 at the width of a node."""
+"""Of the text: 23 pixels, of which 14 are left when the picture is 730 pixels wide."""
 REACHES, AHEAD, BADGE = (120, 90, 64), 1.3, 15
 """Pixels that chosen views reach on the map, how much farther the coming ones do, and the radius of a number."""
-CELL = (WIDTH - MARGIN) // COLUMNS
+CELL = (SHEET_WIDTH - MARGIN) // COLUMNS
 FADED = 0.35
 CALM: Colour = (165, 171, 180)
 
@@ -68,11 +71,13 @@ def retrieval_picture(state: MemoryState, targets: Trajectory, retrieval: Retrie
     used = min(looked_at or count, count)
     colours = [series_colour(place, used) if place < used else QUIET for place in range(count)]
     shown = min(used, MOST_SHOWN)
-    parts = [_head(state, used, count, looked_at), _map(state, targets, retrieval, colours, used)]
-    parts += _sections(state, retrieval.reasons[:shown], colours)
-    parts += _rest("also looks at", retrieval.reasons[shown:used], TEXT)
-    parts += _rest("found, but this model does not look at", retrieval.reasons[used:], CALM)
-    return np.concatenate([*parts, canvas(MARGIN, WIDTH)])
+    plan = _map(state, targets, retrieval, colours, used)
+    sheet = np.concatenate(_sections(state, retrieval.reasons[:shown], colours))
+    height = max(len(plan), len(sheet))
+    beside = np.concatenate([grown(plan, height), grown(sheet, height)], axis=1)
+    rest = _rest("also looks at", retrieval.reasons[shown:used], TEXT)
+    rest += _rest("found, but this model does not look at", retrieval.reasons[used:], CALM)
+    return np.concatenate([_head(state, used, count, looked_at), beside, *rest])
 
 
 def _head(state: MemoryState, used: int, count: int, looked_at: int) -> Pixels:
@@ -82,7 +87,7 @@ def _head(state: MemoryState, used: int, count: int, looked_at: int) -> Pixels:
 
 
 def _map(state: MemoryState, targets: Trajectory, retrieval: Retrieval, colours: list[Colour], used: int) -> Pixels:
-    picture = canvas(MAP_HEIGHT, WIDTH)
+    picture = canvas(MAP_HEIGHT, MAP_WIDTH)
     shown = np.unique(np.linspace(0, state.frames - 1, min(state.frames, MAX_PAST_DRAWN)).round().astype(np.int64))
     past = state.cameras(shown)[0]
     chosen = list(zip(*state.cameras(retrieval.indices), strict=True))
@@ -115,19 +120,19 @@ def _plan(past: FloatArray, cameras: Sequence[Camera]) -> tuple[Plan, float]:
             corners = fan(pose, lens, AHEAD * reach + edge)
             places.append(np.tile(pose[[0, 2], 3], (len(corners), 1)))
             marks.append(corners)
-        where, size = np.concatenate(places), (WIDTH - 2 * edge, MAP_HEIGHT - edge - foot)
+        where, size = np.concatenate(places), (MAP_WIDTH - 2 * edge, MAP_HEIGHT - edge - foot)
         plan = Plan.with_marks(where, np.concatenate(marks), *size)
         way = float(np.ptp(where, axis=0).max()) * plan.scale
         if way < 1.0 or way > 0.4 * MAP_HEIGHT:
             break
-    return Plan(WIDTH, MAP_HEIGHT, plan.centre, plan.middle + edge, plan.scale), reach
+    return Plan(MAP_WIDTH, MAP_HEIGHT, plan.centre, plan.middle + edge, plan.scale), reach
 
 
 def _label(picture: Pixels, plan: Plan, camera: Camera, reach: float, label: str, taken: list[Mark]) -> None:
     """A word at the end of a coming view, where there is room."""
     across = text_width(label, SIZE)
     ends = np.array(plan.at(camera[0])) + fan(*camera, reach + BADGE)[[5, 3, 7, 2, 8, 1, 9]]
-    spots = np.clip(ends, (across / 2 + 4, BADGE), (WIDTH - across / 2 - 4, MAP_HEIGHT - STEP - BADGE))
+    spots = np.clip(ends, (across / 2 + 4, BADGE), (MAP_WIDTH - across / 2 - 4, MAP_HEIGHT - STEP - BADGE))
     x, y = min(spots, key=lambda spot: _crowd(spot, taken, across / 2))
     left, base = round(x - across / 2), round(y + LETTER / 3)
     cv2.rectangle(picture, (left - 4, base - LETTER + 3), (left + across + 4, base + 6), BACKGROUND, -1)
@@ -186,7 +191,7 @@ def _row(groups: list[_Group], frames: Pixels, reasons: Sequence[Reason], colour
     height = max(1, round(width * frames.shape[1] / frames.shape[2]))
     lines = max(len(_why(reasons[place])) for group in groups for place in group.places)
     top = STEP + MARGIN if any(group.rule for group in groups) else 0
-    row, left = canvas(top + height + lines * STEP + MARGIN, WIDTH, PANEL), MARGIN
+    row, left = canvas(top + height + lines * STEP + MARGIN, SHEET_WIDTH), MARGIN
     for group in groups:
         write(row, group.rule, (left, STEP - 3), TEXT, SIZE, group.span * CELL - MARGIN)
         for column, place in enumerate(group.places):

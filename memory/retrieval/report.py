@@ -59,8 +59,9 @@ def frames_told(frames: Sequence[Noted], most: int = MOST_NAMED) -> str:
     return "".join(parts) + (f", and {more} more" if more > 0 else "")
 
 
-def looked_at(frames: Sequence[Noted], most: int = 4) -> str:
-    """The shortest: frame numbers and the shares that they saw."""
-    named = [f"{one.index} ({percent(one.overlap)})" if one.rule else str(one.index) for one in frames[:most]]
+def looked_at(frames: Sequence[Noted], most: int = 2) -> str:
+    """The shortest: frame numbers and the shares that they saw, those that saw most first."""
+    best = sorted(frames, key=lambda one: -one.overlap)[:most]
+    named = [f"{one.index} ({percent(one.overlap)})" if one.rule else str(one.index) for one in best]
     more = len(frames) - most
-    return ", ".join(named) + (f" and {more} more" if more > 0 else "")
+    return ", ".join(named) + (f" +{more}" if more > 0 else "")

@@ -13,7 +13,7 @@ from ...memory.retrieval.report import looked_at
 @dataclass
 class ShotText:
     """Counts the segments of a shot of ``total``; ``limit`` is how many frames the model looks at, where the retriever
-    asks for more: else 0."""
+    asks for more: else 0. Its lines are short, for a node does not wrap them."""
 
     total: int
     limit: int = 0
@@ -35,9 +35,9 @@ class ShotText:
         lines = [f"{finished}: {self.made} made, {self.there} from the bank" if self.there else f"{finished} made"]
         frames = noted(done.state.segments[len(done.state.segments) - 1].info)
         if frames:
-            lines.append(f"the newest looked at frames {looked_at(frames)}")
+            lines.append(f"looked at {looked_at(frames)}")
         elif frames is not None:
-            lines.append("the newest looked at nothing remembered")
+            lines.append("looked at nothing remembered")
         if self.limit:
-            lines.append(f"this model looks at {self.limit} of the {self.asked} frames that k asks for")
+            lines.append(f"looks at {self.limit} of the {self.asked} that k asks for")
         return "\n".join([*lines, self.warning] if self.warning else lines)
