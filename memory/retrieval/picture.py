@@ -1,6 +1,6 @@
 """A picture of a retrieval: a map of the cameras from above, and the chosen frames with the reason for each.
 
-It is made to be read in a Preview Image of 820 x 500 pixels: it is about as much wider than high, and its text is large.
+It is made to be read in a Preview Image of 820 x 500 pixels: it is as much wider than high, and its text is large.
 """
 
 from __future__ import annotations

@@ -13,7 +13,8 @@ from ...memory.retrieval.report import looked_at
 @dataclass
 class ShotText:
     """Counts the segments of a shot of ``total``; ``limit`` is how many frames the model looks at, where the retriever
-    asks for more: else 0. Its lines are short, for a node does not wrap them."""
+    asks for more: else 0. Its lines are short sentences: the classic canvas does not wrap them, Nodes 2.0
+    does not break them. ``warning`` stands below them."""
 
     total: int
     limit: int = 0
@@ -32,12 +33,12 @@ class ShotText:
         """What to say when a segment is safe."""
         self.made, self.there = self.made + done.made, self.there + (not done.made)
         finished = f"{self.made + self.there} of {self.total} segments"
-        lines = [f"{finished}: {self.made} made, {self.there} from the bank" if self.there else f"{finished} made"]
+        lines = [f"{finished}: {self.made} made, {self.there} from the bank." if self.there else f"{finished} made."]
         frames = noted(done.state.segments[len(done.state.segments) - 1].info)
         if frames:
-            lines.append(f"looked at {looked_at(frames)}")
+            lines.append(f"Looked at {looked_at(frames)}.")
         elif frames is not None:
-            lines.append("looked at nothing remembered")
+            lines.append("Looked at nothing remembered.")
         if self.limit:
-            lines.append(f"looks at {self.limit} of the {self.asked} that k asks for")
+            lines.append(f"Looks at {self.limit} of the {self.asked} that k asks for.")
         return "\n".join([*lines, self.warning] if self.warning else lines)

@@ -36,18 +36,18 @@ def test_the_shot_says_what_it_looks_at_and_memory_info_why(
     reasons = noted(segments[3].info) or ()
     assert len(reasons) == 17 and reasons[0].rule == "most recent" and max(one.overlap for one in reasons) > 0.9
     said = run.texts("shot")
-    assert [line.split("\n")[0] for line in said] == [f"{place} of 3 segments made" for place in (1, 2, 3)]
+    assert [line.split("\n")[0] for line in said] == [f"{place} of 3 segments made." for place in (1, 2, 3)]
     best = sorted(reasons, key=lambda one: -one.overlap)[:2]
     newest = ", ".join(f"{one.index} ({percent(one.overlap)})" for one in best)
-    assert f"\nlooked at {newest} +15\n" in said[-1]
-    assert said[-1].endswith("looks at 20 of the 24 that k asks for")
+    assert f"\nLooked at {newest} +15.\n" in said[-1]
+    assert said[-1].endswith("\nLooks at 20 of the 24 that k asks for.")
     assert max(map(len, said[-1].splitlines())) < 45, "a node does not wrap lines"
     (words,) = run.outputs["words"]["text"]
     assert f"Segment 4, shot 1, frames 17-24: most recent: 16 (saw {percent(reasons[0].overlap)})" in words
     server.client.free()
     again = server.client.queue(prompt)
     assert again.texts("shot")[-1].startswith("3 of 3 segments: 0 made, 3 from the bank")
-    assert f"looked at {newest}" in again.texts("shot")[-1]
+    assert f"Looked at {newest}" in again.texts("shot")[-1]
 
     prompt["bank"]["inputs"].update(mode="continue")
     prompt["bank"]["inputs"].pop("start_image")
