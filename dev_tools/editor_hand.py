@@ -23,6 +23,17 @@ ADD = """([type, values, size]) => {
   if (size) node.setSize(size)
   return node
 }"""
+LIVE = """(node, [graph, id]) => (app.rootGraph.subgraphs.get(graph) ?? app.rootGraph).getNodeById(id) ?? node"""
+"""The node that is in this one's place now: undo makes all nodes anew."""
+WALKED = """async () => {
+  const frame = () => new Promise(done => requestAnimationFrame(done))
+  const tracker = app.extensionManager.workflow.activeWorkflow.changeTracker
+  await frame()
+  do { await frame() } while (tracker._restoringState)
+  await frame()
+  await frame()
+}"""
+UNDO_KEYS = ("z", "y")
 Keyframe = dict[str, Any]
 
 
@@ -34,10 +45,20 @@ class EditorHand:
     ) -> None:
         self.frontend = frontend
         self.page = frontend.page
-        self.node = node
+        self._node = node
+        self._where = node.evaluate("node => [node.graph.id, node.id]")
         self._after = after or (lambda: None)
         self._glide = glide
-        self.root: Any = node.evaluate_handle("node => node.widgets.find(w => w.name === 'camera_path').element")
+
+    @property
+    def node(self) -> JSHandle:
+        """The node, which ComfyUI's undo makes anew."""
+        return self._node.evaluate_handle(LIVE, self._where)
+
+    @property
+    def root(self) -> Any:
+        """The editor's element."""
+        return self.node.evaluate_handle("node => node.widgets.find(w => w.name === 'camera_path').element")
 
     @classmethod
     def added(
@@ -57,7 +78,7 @@ class EditorHand:
         """The editor of the node with that id in the graph that is open."""
         return cls(frontend, frontend.page.evaluate_handle("id => app.canvas.graph.getNodeById(id)", number), **how)
 
-    def look(self, scale: float = 1.0) -> None:
+    def look(self, scale: float = 1.0, milliseconds: int = 500) -> None:
         """Brings the node into view at a zoom, the same in every run."""
         self.node.evaluate(
             """(node, scale) => {
@@ -67,7 +88,7 @@ class EditorHand:
             }""",
             scale,
         )
-        self.frontend.settle(500)
+        self.frontend.settle(milliseconds)
 
     def part(self, selector: str) -> Any:
         """One element of the editor."""
@@ -169,7 +190,13 @@ class EditorHand:
     def press(self, *keys: str) -> None:
         for key in keys:
             self.page.keyboard.press(key)
+            if key.startswith("Control+") and key[-1].lower() in UNDO_KEYS:
+                self.walked()
             self._after()
+
+    def walked(self) -> None:
+        """Waits until ComfyUI's undo, under way since the last key or button, has made all nodes anew."""
+        self.page.evaluate(WALKED)
 
     def set_field(self, name: str, value: float) -> None:
         """Types a number of the chosen keyframe, as one does: click, select, type, Enter."""

@@ -3,6 +3,9 @@
 import { app } from "../../scripts/app.js"
 import { api } from "../../scripts/api.js"
 
+const SUBGRAPH_INPUTS = -10 // the id that links from a subgraph's inputs have for their origin
+const [NEVER, BYPASS] = [2, 4] // modes of a node
+
 /** Calls `attach(node)` for each node of the type that is made, loaded, pasted or put into a subgraph. */
 export function onNode(name, type, attach) {
   app.registerExtension({
@@ -29,9 +32,51 @@ export function addElement(node, name, element, height) {
     getMinHeight: height,
     serialize: false,
     hideOnZoom: false,
+    // Not in the properties panel, which has one place for a widget's element too: newer pages ask for `surfaces`.
+    hideInPanel: true,
+    surfaces: { canvas: "shown", vueNode: "shown", panel: "never" },
   })
   widget.serialize = false // the option above covers only the prompt, this the saved workflow
   return widget
+}
+
+/**
+ * Puts the element back where the page shows its node. Nodes 2.0 puts an element into the page only once for each node
+ * id: undo makes all nodes anew, with the ids they had, and the page goes on showing the elements of the removed ones.
+ */
+export function keepShown(node, element) {
+  if (element.isConnected || !node.graph || node.graph !== app.canvas?.graph) return
+  const shown = document.querySelectorAll(`[data-node-id="${CSS.escape(String(node.id))}"] .${element.classList[0]}`)
+  for (const one of shown) if (one.inert) return one.replaceWith(element)
+}
+
+/** What the removed node's element is marked with, so that nothing can be done in it any more. */
+export function setGone(element, gone) {
+  element.inert = gone
+}
+
+/** Whether the node is in the workflow. Undo takes the nodes of subgraphs out of it without a word to them. */
+export function isThere(node) {
+  const { graph, id } = node
+  if (graph?.getNodeById(id) !== node) return false
+  const root = graph.rootGraph ?? graph
+  return graph === root || root.subgraphs.get(graph.id) === graph
+}
+
+/** Where a node is in its workflow: the same for the node that undo puts in its place. */
+export function placeOf(node) {
+  const { graph, id } = node
+  return `${graph && graph !== graph.rootGraph ? graph.id : ""}/${id}`
+}
+
+/** Whether the keyboard is with nothing but the page: undo leaves it there when it takes an element away. */
+export function keysAreFree() {
+  return [document.body, app.canvas?.canvas].includes(document.activeElement)
+}
+
+/** The workflow that is open, as an object that stays the same while it is. */
+export function workflow() {
+  return app.extensionManager?.workflow?.activeWorkflow
 }
 
 /** Takes a widget out of sight in the classic canvas and in Nodes 2.0; its value stays in the workflow. */
@@ -71,9 +116,49 @@ export function fillInText(node, name) {
   }
 }
 
-/** Whether a value comes over a wire, so that only a run knows it. */
-export function isLinked(node, name) {
-  return Boolean(node.inputs?.some((input) => input.name === name && input.link != null))
+/**
+ * What a run will give an input of the node: {value}, and `from` where that is not the node's own widget but a "wire" or
+ * the "subgraph" round the node. What only a run knows has no value, nor what differs between "copies" of the subgraph.
+ */
+export function given(node, name) {
+  const own = { value: value(node, name) }
+  return fromInput(node, node.inputs?.findIndex((input) => input.name === name) ?? -1) ?? own
+}
+
+/** The same for an input of any node; null if nothing comes there. The page's own `graphToPrompt` goes the same way. */
+function fromInput(node, slot, seen = 0) {
+  const link = slot >= 0 && node.graph && seen < 100 ? linkTo(node, slot) : null
+  if (!link) return null
+  if (link.originIsIoNode ?? Number(link.origin_id) === SUBGRAPH_INPUTS) return fromOutside(node.graph, link.origin_slot, seen + 1)
+  const origin = node.graph.getNodeById(link.origin_id)
+  if (!origin || origin.mode === NEVER) return null
+  if (origin.type === "Reroute") return fromInput(origin, 0, seen + 1)
+  if (origin.type === "PrimitiveNode") return { value: origin.widgets?.[0]?.value, from: "wire" }
+  return { value: undefined, from: "wire" }
+}
+
+/** What the nodes that hold a subgraph give one of its inputs. */
+function fromOutside(subgraph, slot, seen) {
+  const root = subgraph.rootGraph ?? app.graph
+  const graphs = [root, ...(root.subgraphs?.values() ?? [])]
+  const holders = graphs.flatMap((graph) => graph.nodes).filter((node) => node.subgraph === subgraph)
+  const live = holders.filter((node) => node.mode !== NEVER && node.mode !== BYPASS)
+  const found = (live.length ? live : holders).map((holder) => {
+    const input = holder.inputs[slot]
+    const widget = input && (holder.getWidgetFromSlot?.(input) ?? find(holder, input.name))
+    return fromInput(holder, slot, seen) ?? (widget ? { value: widget.value, from: "subgraph" } : null)
+  })
+  const [first] = found
+  if (found.every((one) => one?.value === first?.value && one?.from === first?.from)) return first ?? null
+  return { value: undefined, from: "copies" }
+}
+
+function linkTo(node, slot) {
+  if (!node.isInputConnected(slot)) return null
+  if (!node.subgraph) return node.getInputLink(slot)
+  // A node that holds a subgraph answers that question with a link inside it.
+  const { links } = node.graph
+  return [...(links.values?.() ?? Object.values(links))].find((link) => link.target_id === node.id && link.target_slot === slot) ?? null
 }
 
 /** Makes `change` one step of ComfyUI's own undo, and marks the workflow as changed. */
@@ -87,17 +172,41 @@ export function asOneChange(node, change) {
   }
 }
 
+let walking = Promise.resolve()
+
+/** One step of ComfyUI's own undo, or with "redo" the other way. Steps wait for each other: each makes all nodes anew. */
+export function walk(way) {
+  const step = () => app.extensionManager?.command?.execute(way === "redo" ? "Comfy.Redo" : "Comfy.Undo")
+  walking = walking.then(step, step)
+}
+
+/** How many steps of ComfyUI's undo there are: {before, after}. */
+export function steps() {
+  const tracker = workflow()?.changeTracker
+  return { before: tracker?.undoQueue?.length ?? 1, after: tracker?.redoQueue?.length ?? 1 }
+}
+
+/** Gives a turn of the wheel to the graph: the classic canvas gets none that is over an element. */
+export function wheelOnGraph(event) {
+  app.canvas?.processMouseWheel?.(event)
+}
+
+/** Tells the page that the wheel is for this element while it has the focus. */
+export function ownWheel(element) {
+  element.dataset.captureWheel = "true"
+}
+
+/** Whether a node that was there before has the size to show so much more than it needs at least. */
+export function isTall(node, more) {
+  return node.size[1] > (node.computeSize?.() ?? node.size)[1] + more / 2
+}
+
 /** Gives the node the size that its widgets need now: at least `width` across, and `less` pixels lower if it can be. */
 export function fitSize(node, width, less) {
   const least = node.computeSize?.() ?? node.size
   const size = [Math.max(node.size[0], width), Math.max(node.size[1] - less, least[1])]
   if (size[0] !== node.size[0] || size[1] !== node.size[1]) node.setSize(size)
   node.graph?.setDirtyCanvas(true, true)
-}
-
-/** Keys pressed in the element are not for ComfyUI: it leaves undo to what calls itself a text area. */
-export function ownKeys(element) {
-  element.type = "textarea"
 }
 
 /** A request to one of this pack's routes. Raises an Error with the server's own words. */

@@ -22,26 +22,30 @@ host.onNode("SceneMemory.CameraPath", TYPE, (node) => {
   })
   host.chain(node, "onRemoved", () => editor.stop())
   host.chain(node, "onAdded", () => editor.start())
-  editor.start()
 })
 
 /** The node, as the editor needs it. */
 function portOf(node) {
   return {
-    ownKeys: host.ownKeys,
-    read() {
-      const found = { keyframes: host.value(node, "keyframes") ?? "" }
-      for (const name of SETTINGS) found[name] = host.value(node, name)
-      return found
-    },
-    write({ move, frames, keyframes }) {
+    ownWheel: host.ownWheel,
+    wheelOnGraph: host.wheelOnGraph,
+    walk: host.walk,
+    steps: host.steps,
+    workflow: host.workflow,
+    keysAreFree: host.keysAreFree,
+    setGone: host.setGone,
+    read: () => Object.fromEntries([...SETTINGS, "keyframes"].map((name) => [name, host.given(node, name)])),
+    write(values) {
       host.asOneChange(node, () => {
-        if (keyframes) host.setValue(node, "keyframes", keyframes)
-        if (!host.isLinked(node, "frames")) host.setValue(node, "frames", frames)
-        if (!host.isLinked(node, "move")) host.setValue(node, "move", move)
+        for (const name of ["keyframes", "frames", "move"])
+          if (!host.given(node, name).from) host.setValue(node, name, values[name])
       })
     },
     resized: (opened, height) => host.fitSize(node, opened ? WIDTH : 0, opened ? 0 : height),
+    tall: (more) => host.isTall(node, more),
+    isThere: () => host.isThere(node),
+    place: () => host.placeOf(node),
+    keepShown: (element) => host.keepShown(node, element),
     async readyMade(settings) {
       const { path_seed, keyframes, ...rest } = settings
       const body = JSON.stringify({ ...rest, seed: path_seed })

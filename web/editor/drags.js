@@ -1,5 +1,6 @@
-// What a pressed pointer does on the map, the strip and the time line. Each returns {move(x, y, event), end(), quiet?}
-// or null; `editor.draft` shows keyframes that are not yet kept, `editor.keep` keeps them as one step of undo.
+// What a pressed pointer does on the map, the strip and the time line. Each returns {move(x, y, event), end(), cancel()};
+// `cancel` brings back what was before. `editor.draft` shows keyframes that are not yet kept, `editor.keep` keeps them as
+// one step of undo.
 
 import { changed, retimed } from "./keyframes.js"
 import { hitMap } from "./map.js"
@@ -57,7 +58,7 @@ export function stripDrag(editor, x, y) {
     const given = start + hit.place.value(py) - grabbed
     return changed(before, hit.index, { [name]: editor.snapped(given, name === "up" ? 0.1 : 5, held) })
   })
-  return { ...drag, end: () => ((editor.held = null), drag.end()) }
+  return released(drag, () => (editor.held = null))
 }
 
 export function timeDrag(editor, x, y, event) {
@@ -73,18 +74,20 @@ export function timeDrag(editor, x, y, event) {
     if (last && event.shiftKey) return retimed(before, Math.max(1, Math.round(frame)))
     return changed(before, index, { frame })
   })
-  return { ...drag, end: () => ((editor.heldEnd = null), drag.end()) }
+  return released(drag, () => (editor.heldEnd = null))
 }
 
 function scrub(editor, canvas, x) {
+  const { frame } = editor
   const go = (px) => editor.goTo(frameAt(canvas, editor.end, px))
   go(x)
-  return { move: go, end: () => true }
+  return { move: go, end: () => true, cancel: () => editor.goTo(frame) }
 }
 
 /** Moves the view; a press on the path without moving goes to that moment, elsewhere it lets go of the keyframe. */
 function panned(editor, x, y, hit) {
   let [lastX, lastY, moved] = [x, y, false]
+  const { right, forward } = editor.view
   return {
     move(px, py) {
       moved ||= Math.hypot(px - x, py - y) > STILL
@@ -98,15 +101,22 @@ function panned(editor, x, y, hit) {
       else if (!moved) editor.choose(-1)
       return moved
     },
+    cancel() {
+      Object.assign(editor.view, { right, forward })
+      editor.schedule()
+    },
   }
 }
 
 /** A drag that changes keyframes once the pointer has really moved. `change(x, y, altKey)` gives the new ones. */
 function kept(editor, x, y, change) {
-  let moved = false
+  let [moved, refused] = [false, false]
   return {
     move(px, py, event) {
+      if (refused) return
       moved ||= Math.hypot(px - x, py - y) > STILL
+      refused = moved && editor.refuses()
+      moved &&= !refused
       if (moved) editor.draft(change(px, py, event.altKey))
     },
     end() {
@@ -115,6 +125,12 @@ function kept(editor, x, y, change) {
     },
     cancel: () => moved && editor.forget(),
   }
+}
+
+/** A drag that holds something still in the picture until it ends, this way or the other. */
+function released(drag, release) {
+  const then = (how) => () => (release(), drag[how]())
+  return { ...drag, end: then("end"), cancel: then("cancel") }
 }
 
 function clicked(editor, x, y, hit, again, tell) {

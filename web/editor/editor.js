@@ -1,7 +1,7 @@
 // The camera path editor: what it knows and what the artist does to it. It knows nothing of ComfyUI: `port` reads and
 // writes the node's widgets and asks the server.
 
-import { History } from "./history.js"
+import { follow, refocus, replaced, resume } from "./follow.js"
 import { listen } from "./input.js"
 import { DRAWN, START, appended, changed, inserted, parse, removed, retimed, toText } from "./keyframes.js"
 import { layout } from "./layout.js"
@@ -9,6 +9,7 @@ import { drawMap } from "./map.js"
 import { Panel } from "./panel.js"
 import { CHANNELS, CameraPath } from "./path.js"
 import { Seen } from "./seen.js"
+import { understood } from "./source.js"
 import { drawStrip } from "./strip.js"
 import { colours } from "./theme.js"
 import { drawTimeline } from "./timeline.js"
@@ -36,9 +37,8 @@ export class CameraEditor {
     this.chosen = -1
     this.frame = 0
     this.snap = true
-    this.keyframes = START
-    this.path = new CameraPath(START, USUAL_FOV)
-    this.history = new History(null)
+    this.keyframes = []
+    this.path = new CameraPath([], USUAL_FOV)
     this.root.cameraEditor = this // for tools that have the element, such as the tests; it goes with the element
     this.panel.snapping(true)
     listen(this)
@@ -48,8 +48,13 @@ export class CameraEditor {
     return this.parts.root
   }
 
+  get settings() {
+    return this.node?.settings
+  }
+
+  /** Whether the path on the map is drawn, not a ready-made move. */
   get editable() {
-    return this.settings?.move === DRAWN
+    return this.node?.drawn ?? false
   }
 
   get fps() {
@@ -63,20 +68,22 @@ export class CameraEditor {
 
   /** All that is drawn. */
   get scene() {
-    const { view, path, keyframes, chosen, editable, layer, frame, end, fps, held, seen } = this
-    return { view, path, keyframes, chosen, editable, layer, frame, end, fps, held, memory: seen.memory, band: seen.band,
+    const { view, path, keyframes, chosen, editable, stale, layer, frame, end, fps, held, seen } = this
+    return { view, path, keyframes, chosen, editable, stale, layer, frame, end, fps, held, memory: seen.memory, band: seen.band,
       colours: this.colours, now: this.now }
   }
 
-  /** Begins to draw and to watch its size: the node is there. */
+  /** Begins to draw, to watch its size and to follow the node: it is there. */
   start() {
     this.running = true
     this.sizes.observe(this.root)
+    this.port.setGone(this.root, false)
     this.reload()
   }
 
   /** Ends everything that could go on: the node is gone. `start` begins anew. */
   stop() {
+    this.focused = this.running && this.parts.map === document.activeElement
     this.running = false
     this.playing = this.drag = null
     this.sizes.disconnect()
@@ -85,34 +92,50 @@ export class CameraEditor {
     for (const timer of Object.values(this.timers)) clearTimeout(timer)
     this.timers = {}
     this.parts.picture.removeAttribute("src")
+    this.port.setGone(this.root, true)
   }
 
-  /** Takes over what the node's widgets say: after it was made or loaded. */
+  /** Takes over what the node says: after it was made or loaded, or made anew by undo. */
   reload() {
-    this.settings = this.port.read()
+    if (!this.running) return
+    this.told = ""
     this.chosen = -1
+    this.sync()
+    const before = replaced(this)
+    this.open(before ? this.opened || this.port.tall(OPEN - CLOSED) : this.editable)
+    if (before) resume(this, before)
+    else this.fit()
+    follow(this)
+  }
+
+  /** Shows what a run would film now, whoever changed it. True if it was something else before. */
+  sync() {
+    const given = this.port.read()
+    const told = JSON.stringify(given)
+    if (told === this.told || this.writing || !this.running) return false
+    this.told = told
+    this.cancelDrag()
     this.panel.say("")
-    const keyframes = this.editable ? this.#fromNode() : null
-    this.history.reset(this.#state(keyframes))
-    this.open(this.editable)
-    this.#show(keyframes)
-    this.fit()
+    this.node = understood(given)
+    this.#show(this.node.keyframes)
+    return true
   }
 
   /** A widget of the node was changed by the artist. */
   nodeChanged(name) {
-    if (this.writing) return
+    if (this.writing || !this.running) return
     const before = this.settings
-    this.settings = this.port.read()
-    const { move, frames } = this.settings
-    if (move === DRAWN && before.move !== DRAWN) {
+    this.sync()
+    const { settings, locked, broken } = this.node
+    if (settings.move === DRAWN && before.move !== DRAWN) {
       this.open(true)
-      return this.settings.keyframes ? this.keep(this.#fromNode()) : this.adopt(before.move)
+      if (locked || broken) return
+      if (settings.keyframes) this.keep(parse(settings.keyframes))
+      else this.adopt(before.move)
+    } else if (this.editable && name === "keyframes") this.fit()
+    else if (this.editable && name === "frames" && !locked && settings.frames !== before.frames && settings.keyframes) {
+      this.keep(this.keyframes)
     }
-    if (move === DRAWN && name === "keyframes") return this.reload()
-    if (move === DRAWN && name === "frames" && frames !== before.frames) return this.keep(retimed(this.keyframes, frames))
-    if (move !== before.move) this.history.push(this.#state(null))
-    this.#show(move === DRAWN ? this.keyframes : null)
   }
 
   /** A run told where the path begins and which memory was there. */
@@ -122,7 +145,7 @@ export class CameraEditor {
     } catch (problem) {
       this.say(`The memory's frames cannot be shown: ${problem.message}`, true)
     }
-    this.#changed()
+    this.changed()
   }
 
   open(yes) {
@@ -132,13 +155,13 @@ export class CameraEditor {
     this.root.style.minHeight = `${yes ? OPEN : CLOSED}px`
     this.port.resized(yes, OPEN - CLOSED)
     this.fitted = false
-    if (yes) this.#show(this.editable ? this.keyframes : null)
+    if (yes) this.#show(this.node.keyframes)
   }
 
   choose(index) {
     this.chosen = index
     if (index >= 0) this.frame = this.keyframes[index].frame
-    this.#changed()
+    this.changed()
   }
 
   goTo(frame) {
@@ -158,53 +181,79 @@ export class CameraEditor {
     this.dragged = null
   }
 
-  /** Makes keyframes the node's path: one step of undo here and in ComfyUI. */
-  keep(keyframes) {
-    this.dragged = null
-    const last = keyframes.length - 1
-    const whole = last ? changed(keyframes, last, { frame: Math.ceil(keyframes[last].frame) }) : keyframes
-    const exact = parse(toText(whole))
-    const first = !this.editable
-    this.#write({ move: DRAWN, frames: exact[last].frame || this.settings.frames, keyframes: exact })
-    this.history.push(this.#state(exact))
-    this.#show(exact)
-    if (first) this.say("The move is 'drawn' now. Undo brings the ready-made move back.")
+  /** Ends a drag, and what it did. True if there was one. */
+  cancelDrag() {
+    const { drag } = this
+    this.drag = null
+    drag?.cancel?.()
+    return Boolean(drag)
   }
 
+  /** Says why nothing may be drawn, if so. */
+  refuses() {
+    const { locked } = this.node
+    if (locked) this.say(locked, true)
+    else if (this.stale) this.say("This move is not on the map yet: try again in a moment.")
+    return Boolean(locked || this.stale)
+  }
+
+  /** Makes keyframes the node's path: one step of ComfyUI's undo. False if nothing may be drawn. */
+  keep(keyframes) {
+    this.dragged = null
+    if (this.refuses()) return false
+    this.#write(keyframes)
+    return true
+  }
+
+  /** Steps of ComfyUI's own undo, of which each change of the path is one: there is no other history. */
   undo() {
-    this.#restore(this.history.undo())
+    this.cancelDrag()
+    this.port.walk("undo")
   }
 
   redo() {
-    this.#restore(this.history.redo())
+    this.cancelDrag()
+    this.port.walk("redo")
   }
 
   /** A keyframe behind the last. */
   add(fields = {}) {
-    const next = appended(this.keyframes, fields, Math.max(1, Math.round(SECONDS * this.fps)))
-    this.keep(next)
-    this.choose(next.length - 1)
-    if (!this.view.shows(this.path.values[next.length - 1])) this.fit()
+    if (this.refuses()) return false
+    try {
+      const next = appended(this.keyframes, fields, Math.max(1, Math.round(SECONDS * this.fps)))
+      this.keep(next)
+    } catch (problem) {
+      this.say(problem.message, true)
+      return false
+    }
+    this.choose(this.keyframes.length - 1)
+    if (!this.view.shows(this.path.values[this.keyframes.length - 1])) this.fit()
+    return true
   }
 
   /** A keyframe behind the last, at the very pose of another: the camera comes back to what it saw. */
   comeBack(index) {
     const { frame, kind, ...pose } = this.keyframes[index]
     const none = Object.fromEntries(CHANNELS.map((name) => [name, undefined]))
-    this.add({ ...none, ...pose })
-    this.say(`The camera comes back to keyframe ${index + 1}.`)
+    if (this.add({ ...none, ...pose })) this.say(`The camera comes back to keyframe ${index + 1}.`)
   }
 
   /** A keyframe on the path, which does not move for it. */
   addAtPlayhead(frame = this.frame) {
+    if (this.refuses()) return
     const zooms = this.keyframes.some((one) => one.fov != null)
-    const made = inserted(this.keyframes, Math.round(frame), this.path.at(Math.round(frame)), zooms)
-    if (!made) return this.say("There is a keyframe at this moment already, or the path ends before it.")
-    this.keep(made.keyframes)
-    this.choose(made.index)
+    try {
+      const made = inserted(this.keyframes, Math.round(frame), this.path.at(Math.round(frame)), zooms)
+      if (!made) return this.say("There is a keyframe at this moment already, or the path ends before it.")
+      this.keep(made.keyframes)
+      this.choose(made.index)
+    } catch (problem) {
+      this.say(problem.message, true)
+    }
   }
 
   remove() {
+    if (this.refuses()) return
     if (this.chosen <= 0) return this.say(this.chosen ? "Choose the keyframe to delete first." : "The start stays.")
     const next = removed(this.keyframes, this.chosen)
     const chosen = Math.min(this.chosen, next.length - 1)
@@ -213,10 +262,13 @@ export class CameraEditor {
     this.choose(chosen)
   }
 
+  /** Begins a new path: the one thing that may take the place of a path that cannot be read. */
   clear() {
+    const { locked, broken } = this.node
+    if (locked && locked !== broken) return this.say(locked, true)
     this.chosen = -1
     this.frame = 0
-    this.keep(START)
+    this.#write(START)
     this.fit()
   }
 
@@ -232,11 +284,17 @@ export class CameraEditor {
   /** Turns a ready-made move, the node's own as a rule, into keyframes. */
   async adopt(move = this.settings.move) {
     this.open(true)
-    const { keyframes } = this.settings
+    if (this.node.locked) return this.say(this.node.locked, true)
+    const { keyframes, move: asked } = this.settings
+    try {
+      if (keyframes) parse(keyframes)
+    } catch (problem) {
+      return this.say(`This node keeps a drawn path that cannot be read. ${problem.message} New path takes its place.`, true)
+    }
     try {
       const found = await this.#readyMade(move)
-      if (!this.running || this.settings.keyframes !== keyframes) return
-      this.keep(found)
+      if (!this.running || this.settings.keyframes !== keyframes || this.settings.move !== asked) return
+      this.#write(found)
       this.fit()
     } catch (problem) {
       this.say(problem.message, true)
@@ -287,6 +345,8 @@ export class CameraEditor {
     if (!this.running || this.request) return
     this.request = requestAnimationFrame((now) => {
       this.request = 0
+      this.port.keepShown(this.root)
+      refocus(this)
       this.drawNow(now)
     })
   }
@@ -303,7 +363,7 @@ export class CameraEditor {
     // A keyframe dragged on the map changes neither height nor time: what is the same is not painted again.
     this.#paint("strip", parts.strip, drawStrip, this.path.values.map((one) => [one[1], one[4]]))
     this.#paint("time", parts.time, drawTimeline, this.seen.band)
-    this.panel.tell(this.frame, this.path, this.fps, share)
+    this.panel.tell(this, share)
   }
 
   #paint(name, canvas, draw, more) {
@@ -328,66 +388,57 @@ export class CameraEditor {
     return parse(await this.port.readyMade({ ...this.settings, move }))
   }
 
-  #state(keyframes) {
-    return { move: this.settings.move, frames: this.settings.frames, keyframes }
-  }
-
-  /** The drawn keyframes in the node, the start if there are none. */
-  #fromNode() {
-    if (!this.settings.keyframes) return START
-    try {
-      return parse(this.settings.keyframes)
-    } catch (problem) {
-      this.say(problem.message, true)
-      return START
-    }
-  }
-
-  #restore(state) {
-    if (!state) return
-    this.chosen = -1
-    this.#write(state)
-    this.#show(state.keyframes)
-  }
-
-  #write({ move, frames, keyframes }) {
+  /** Writes keyframes as the node's path and shows what is written. */
+  #write(keyframes) {
+    const { frames: length, keyframes: text } = this.port.read()
+    const fixed = length.from && length.value !== undefined ? retimed(keyframes, length.value) : keyframes
+    const last = fixed.length - 1
+    const whole = last ? changed(fixed, last, { frame: Math.ceil(fixed[last].frame) }) : fixed
+    const exact = parse(toText(whole))
+    const first = !this.editable
     this.writing = true
     try {
-      this.port.write({ move, frames, keyframes: keyframes && toText(keyframes) })
+      this.port.write({ move: DRAWN, frames: exact[last].frame || length.value, keyframes: toText(exact) })
     } finally {
       this.writing = false
     }
-    this.settings = this.port.read()
+    const { chosen } = this
+    this.sync()
+    this.chosen = Math.min(chosen, this.keyframes.length - 1)
+    if (first) this.say("The move is 'drawn' now. Undo brings the ready-made move back.")
+    else if (text.value === "" || this.node.remark) this.say(this.node.remark)
+    this.changed()
   }
 
   /** Shows drawn keyframes, or with null those of the ready-made move, as soon as the server has told them. */
   #show(keyframes) {
+    this.stale = !keyframes
     if (keyframes) {
       this.keyframes = keyframes
       this.chosen = Math.min(this.chosen, keyframes.length - 1)
-      this.path = new CameraPath(keyframes, this.settings?.fov ?? USUAL_FOV)
+      this.path = new CameraPath(keyframes, this.settings.fov ?? USUAL_FOV)
       this.frame = Math.min(this.frame, this.path.length)
       this.seen.rebase(this.path)
-      this.#changed()
-    } else {
-      this.#changed()
-      if (this.opened) this.#soon("readyMade", () => this.#showReadyMade())
-    }
+    } else if (this.opened) this.#soon("readyMade", () => this.#showReadyMade())
+    this.changed()
   }
 
   async #showReadyMade() {
-    if (this.editable) return
+    const { told } = this
+    const now = () => this.running && !this.editable && told === this.told
     try {
       const found = await this.#readyMade()
-      if (this.editable || !this.running) return
+      if (!now()) return
       this.#show(found)
       this.fit()
     } catch (problem) {
-      if (!this.editable) this.say(problem.message, true)
+      if (!now()) return
+      this.#show([])
+      this.say(problem.message, true)
     }
   }
 
-  #changed() {
+  changed() {
     this.#soon("band", () => this.seen.growBand(this.path))
     if (this.drag) this.timers.fill ??= setTimeout(() => this.#fill(), FILL)
     else this.#fill()

@@ -39,6 +39,8 @@ export function listen(editor) {
   })
   for (const [name, field] of Object.entries(parts.fields))
     field.addEventListener("change", () => editor.typed(name, field.value))
+  // What is done is done to what the node holds now, whatever changed it since the last look.
+  for (const kind of ["pointerdown", "keydown", "change"]) editor.root.addEventListener(kind, () => editor.sync(), true)
   for (const kind of ["pointerdown", "mousedown", "dblclick"])
     parts.body.addEventListener(kind, (event) => event.stopPropagation())
   editor.root.addEventListener("keydown", (event) => keyed(editor, event))
@@ -48,9 +50,9 @@ export function listen(editor) {
   parts.map.addEventListener("dblclick", (event) => doubleClicked(editor, event))
   parts.map.addEventListener("pointermove", (event) => hovered(editor, ...pointerAt(parts.map, event)))
   parts.map.addEventListener("pointerleave", () => (parts.thumb.hidden = true))
-  parts.map.addEventListener("wheel", (event) => wheeled(editor, event), { passive: false })
+  editor.root.addEventListener("wheel", (event) => wheeled(editor, event), { passive: false })
   parts.picture.addEventListener("error", () => (parts.caption.textContent += " (its picture cannot be read)"))
-  for (const canvas of [parts.map, parts.strip, parts.time]) port.ownKeys(canvas)
+  port.ownWheel(parts.map)
 }
 
 function keyed(editor, event) {
@@ -85,6 +87,7 @@ function drags(editor, canvas, begin) {
 
 function doubleClicked(editor, event) {
   const [x, y] = pointerAt(editor.parts.map, event)
+  if (editor.refuses()) return
   const hit = hitMap(editor.scene, x, y)
   if (hit?.part === "path") return editor.addAtPlayhead(hit.frame)
   if (hit?.part === "keyframe") return editor.comeBack(hit.index)
@@ -108,11 +111,11 @@ function hovered(editor, x, y) {
   parts.thumb.style.top = `${Math.max(Math.min(y + 14, view.height - 120), 0)}px`
 }
 
-/** Only a map that was clicked zooms: else the wheel is for the graph. */
+/** A map that was clicked zooms; before that, and over all else of the editor, the wheel is for the graph. */
 function wheeled(editor, event) {
   const { map } = editor.parts
-  if (document.activeElement !== map) return
   event.preventDefault()
   event.stopPropagation()
+  if (event.target !== map || document.activeElement !== map) return editor.port.wheelOnGraph(event)
   editor.zoom(Math.exp(-event.deltaY * 0.0015), ...pointerAt(map, event))
 }

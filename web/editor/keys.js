@@ -1,29 +1,22 @@
-// The keyboard: every key of the editor, and what it does. True if the key was used.
+// The keyboard: every key of the editor, and what it does. True if the key was used. Ctrl+Z and all others with Ctrl are
+// left to ComfyUI, whose undo has each change of the path as a step.
 
 import { KINDS, changed } from "./keyframes.js"
 
 export function pressed(editor, event) {
   const { key } = event
-  const control = event.ctrlKey || event.metaKey
-  if (control) return !event.altKey && undoKeys(editor, key.toLowerCase(), event.shiftKey)
+  if (event.ctrlKey || event.metaKey) return false
   const where = event.target
   if (where === editor.parts.time && timeKeys(editor, key, event.shiftKey)) return true
   if (where === editor.parts.strip && stripKeys(editor, key, event.shiftKey)) return true
   const plain = { ",": () => editor.choose(step(editor, -1)), ".": () => editor.choose(step(editor, 1)),
     a: () => editor.add(), Insert: () => editor.addAtPlayhead(), Delete: () => editor.remove(), Backspace: () => editor.remove(),
     g: () => editor.toggleSnap(), Home: () => editor.fit(), s: () => nextKind(editor), " ": () => editor.togglePlay(),
-    Escape: () => editor.choose(-1),
+    Escape: () => editor.cancelDrag() || editor.choose(-1),
     "+": () => editor.zoom(1.25), "=": () => editor.zoom(1.25), "-": () => editor.zoom(0.8) }
   const action = plain[key] ?? plain[key.toLowerCase()] ?? nudge(editor, key, event.shiftKey)
   if (!action) return false
   action()
-  return true
-}
-
-function undoKeys(editor, key, shift) {
-  if (key === "z") editor[shift ? "redo" : "undo"]()
-  else if (key === "y") editor.redo()
-  else return false
   return true
 }
 
@@ -56,6 +49,7 @@ function nudge(editor, key, shift) {
 
 /** Adds to numbers of the chosen keyframe. */
 function turn(editor, by) {
+  if (editor.refuses()) return
   if (editor.chosen <= 0) {
     editor.say("Choose a keyframe first: click it, or press the full stop key.")
     return
@@ -66,12 +60,13 @@ function turn(editor, by) {
 }
 
 function nextKind(editor) {
-  if (editor.chosen < 0) return
+  if (editor.chosen < 0 || editor.refuses()) return
   const kind = editor.keyframes[editor.chosen].kind ?? KINDS[0]
   editor.keep(changed(editor.keyframes, editor.chosen, { kind: KINDS[(KINDS.indexOf(kind) + 1) % KINDS.length] }))
 }
 
 function step(editor, by) {
   const count = editor.keyframes.length
+  if (!count) return -1
   return editor.chosen < 0 ? (by > 0 ? 0 : count - 1) : (editor.chosen + by + count) % count
 }

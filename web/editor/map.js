@@ -11,7 +11,7 @@ const REACH = 9
 const RADIANS = Math.PI / 180
 
 /**
- * Draws it. `scene`: view, colours, path, keyframes, chosen, editable, now (values of the path at the playhead),
+ * Draws it. `scene`: view, colours, path, keyframes (none: no path), chosen, editable, now (values at the playhead),
  * memory ({places, shares} or null), layer (a canvas for what does not move), snap.
  */
 export function drawMap(canvas, scene) {
@@ -22,6 +22,7 @@ export function drawMap(canvas, scene) {
   view.height = canvas.clientHeight
   context.drawImage(still(canvas, scene), 0, 0, view.width, view.height)
   if (memory?.shares) seenFrames(context, view, memory, colours)
+  if (!keyframes.length) return
   curve(context, view, path, colours)
   fan(context, view, now[0], now[2], now[3], now[6], FAN_NOW, colours.warm, 0.22)
   for (let i = 0; i < keyframes.length; i++) {
@@ -46,6 +47,7 @@ export function hitMap(scene, x, y) {
   // The keyframe drawn last lies on top; several may stand in one place, and then the chosen one is meant.
   const there = path.values.map((one, i) => i).filter((i) => near([view.x(path.values[i][0]), view.y(path.values[i][2])], x, y))
   if (there.length) return { part: "keyframe", index: there.includes(chosen) ? chosen : there[there.length - 1], all: there }
+  if (!path.times.length) return null
   let best = null
   const values = new Float64Array(7)
   for (let i = 0; i <= 200; i++) {

@@ -5,12 +5,12 @@ import { spline } from "./spline.js"
 export const CHANNELS = ["right", "up", "forward", "yaw", "pitch", "roll", "fov"]
 const FOV = 6
 
-/** The path through `keyframes`; `fov` in degrees serves those that have none of their own. */
+/** The path through `keyframes`, which may be none; `fov` in degrees serves those that have none of their own. */
 export class CameraPath {
   constructor(keyframes, fov) {
     this.times = keyframes.map((one) => one.frame)
     this.values = keyframes.map((one) => CHANNELS.map((name) => one[name] ?? (name === "fov" ? fov : 0)))
-    this.length = this.times[this.times.length - 1]
+    this.length = this.times[this.times.length - 1] ?? 0
     const widths = this.values.map((value) => value[FOV])
     this.narrowest = Math.min(...widths)
     this.widest = Math.max(...widths)
@@ -28,6 +28,7 @@ export class CameraPath {
 
   /** Right, up, forward, yaw, pitch, roll and fov at a frame, held before and after the path. */
   at(frame, out = new Float64Array(CHANNELS.length)) {
+    if (!this.times.length) return out.fill(0)
     const t = Math.min(Math.max(frame, 0), this.length)
     const hit = this.times.indexOf(t)
     if (hit >= 0) {

@@ -31,15 +31,22 @@ export class Seen {
     return true
   }
 
+  /** Forgets what a run told: it was not of this node. */
+  leave() {
+    this.told = this.memory = this.now = this.band = null
+    this.base = IDENTITY
+    this.wanted = {}
+  }
+
   /** The pose of the film from which the path is drawn: where its first keyframe comes to stand where the film stood. */
   rebase(path) {
     const start = this.told?.continues ? Float64Array.from(this.told.start) : IDENTITY
-    this.base = this.told?.continues ? compose(start, inverse(poseOf(path.values[0]))) : IDENTITY
+    this.base = this.told?.continues ? compose(start, inverse(poseOf(path.at(0)))) : IDENTITY
   }
 
   /** The share of the view at a frame that the memory saw, as far as it is known yet; null before. */
   share(path, frame) {
-    if (!this.memory) return null
+    if (!this.memory || !path.times.length) return null
     this.#want("now", [this.#view(path, frame)])
     return this.now
   }

@@ -27,6 +27,7 @@ export function drawStrip(canvas, scene) {
     context.globalAlpha = 0.4
     line(context, PAD, place.y(0), width - PAD, place.y(0))
     context.globalAlpha = 1
+    if (!path.times.length) return
     context.strokeStyle = colours.accent
     context.lineWidth = 1.5
     context.beginPath()

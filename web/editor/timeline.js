@@ -15,6 +15,7 @@ export function drawTimeline(canvas, scene) {
   const x = (frame) => frameX(width, scene.end, frame)
   context.fillStyle = colours.back
   context.fillRect(0, 0, width, height)
+  if (!path.times.length) return
   context.fillStyle = colours.line
   context.globalAlpha = 0.35
   context.fillRect(x(0), 0, x(path.length) - x(0), height)
