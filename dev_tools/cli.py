@@ -15,6 +15,7 @@ from .chromium import ensure_browser
 from .console import SetupError, say
 from .environment import Environment, prepare
 from .link import link_pack
+from .newest_frontend import newest_frontend
 from .paths import ROOT, SERVE
 from .server import HostServer
 
@@ -69,11 +70,12 @@ def demo(arguments: argparse.Namespace, rest: list[str]) -> int:
 def test(arguments: argparse.Namespace, rest: list[str]) -> int:
     environment = prepare(tests=True)
     if wants_browser(rest):
-        try:
-            ensure_browser(environment.python)
-        except SetupError as error:
-            # The browser tests fail with the same words; the others still have something to say.
-            say(str(error))
+        for ensure in (ensure_browser, newest_frontend):
+            try:
+                ensure(environment.python)
+            except SetupError as error:
+                # The browser tests fail with the same words; the others still have something to say.
+                say(str(error))
     return run_module(environment, "pytest", rest)
 
 

@@ -7,10 +7,9 @@ from collections.abc import Callable
 from random import Random
 from typing import Any
 
-from .editor_hand import ADD, TYPE, EditorHand
+from .editor_hand import ADD, TYPE, WALKED, EditorHand
 from .frontend import Frontend
 
-WIDE = 760
 VIEW = {"width": 1500, "height": 1300}
 STEPS_WAIT_MS = 4000
 WRONG = """async type => {
@@ -20,10 +19,11 @@ WRONG = """async type => {
   const nodes = app.canvas.graph.nodes.filter(node => node.comfyClass === type)
   const elements = new Set(nodes.map(editorOf))
   for (const shown of document.querySelectorAll('.smce'))
-    if (shown.checkVisibility() && !elements.has(shown)) wrong.push('the editor of a node that is gone is on the screen')
+    if (shown.checkVisibility() && !elements.has(shown)) wrong.push('the editor of a removed node is on the screen')
   const same = (a, b) => JSON.stringify(a) === JSON.stringify(b)
+  const numbers = ['right', 'up', 'forward', 'yaw', 'pitch', 'roll']
   const plain = list => list.map(({ frame, kind = 'through', fov = null, ...rest }) =>
-    [frame, kind, fov, ...['right', 'up', 'forward', 'yaw', 'pitch', 'roll'].map(name => Math.round((rest[name] ?? 0) * 1e4))])
+    [frame, kind, fov, ...numbers.map(name => Math.round((rest[name] ?? 0) * 1e4))])
   const inFrames = (list, frames) => {
     const length = list.at(-1).frame
     return length ? list.map(one => ({ ...one, frame: Math.round(one.frame * frames / length * 1e6) / 1e6 })) : list
@@ -32,8 +32,9 @@ WRONG = """async type => {
   for (const node of nodes) {
     const editor = editorOf(node).cameraEditor
     const say = what => wrong.push(`node ${node.id}: ${what}`)
-    const runs = Object.entries(output).filter(([key]) => isRoot ? key === String(node.id) : key.endsWith(`:${node.id}`))
-      .filter(([, run]) => run.class_type === type).map(([, run]) => run.inputs)
+    const mine = key => isRoot ? key === String(node.id) : key.endsWith(`:${node.id}`)
+    const runs = Object.entries(output).filter(([key, run]) => mine(key) && run.class_type === type)
+      .map(([, run]) => run.inputs)
     if (!editor.running) say('its editor does not run')
     if (!runs.length) continue
     const { move, frames, keyframes } = runs[0]
@@ -42,7 +43,7 @@ WRONG = """async type => {
       if (editor.keyframes.length || !editor.node.locked) say('it shows a path though only a run knows the move')
       continue
     }
-    if ((move === 'drawn') !== editor.editable) say(`it is drawn: ${editor.editable}, but the move that runs is ${move}`)
+    if ((move === 'drawn') !== editor.editable) say(`drawn is ${editor.editable}, but the move that runs is ${move}`)
     if (move !== 'drawn') {
       if (!editor.opened) continue
       const names = ['frames', 'amount', 'radius', 'easing', 'fov', 'fps', 'aspect', 'speed', 'handheld']
@@ -50,7 +51,8 @@ WRONG = """async type => {
         if (editor.keyframes.length) say('it shows a move of which only a run knows all')
         continue
       }
-      const body = JSON.stringify({ ...Object.fromEntries(names.map(name => [name, runs[0][name]])), move, seed: runs[0].path_seed })
+      const settings = Object.fromEntries(names.map(name => [name, runs[0][name]]))
+      const body = JSON.stringify({ ...settings, move, seed: runs[0].path_seed })
       const headers = { 'Content-Type': 'application/json' }
       const reply = await fetch('/api/scene_memory/editor/move', { method: 'POST', body, headers })
       const text = (await reply.json()).keyframes
@@ -98,6 +100,11 @@ WIRE = """(node, [type, name]) => {
   source.connect(0, node, node.inputs.findIndex(input => input.name === name))
 }"""
 UNWIRE = """(node, name) => node.disconnectInput(node.inputs.findIndex(input => input.name === name))"""
+ENTER = "id => app.canvas.setGraph(app.rootGraph.getNodeById(id).subgraph)"
+UNPACK = "id => app.rootGraph.unpackSubgraph(app.rootGraph.getNodeById(id))"
+USABLE = """(root, label) =>
+  [...root.querySelectorAll('button')].some(b => b.textContent === label && !b.hidden && !b.disabled)"""
+WIRES = [["PrimitiveNode", "frames"], ["PrimitiveNode", "move"], ["PrimitiveInt", "frames"]]
 NODES = "type => app.canvas.graph.nodes.filter(node => node.comfyClass === type).map(node => node.id)"
 HOLDERS = "() => app.rootGraph.nodes.filter(node => node.subgraph).map(node => node.id)"
 AT_ROOT = "() => app.canvas.graph === app.rootGraph"
@@ -144,12 +151,12 @@ class Walk:
             "delete": (1, lambda: self.change(DELETE)),
             "paste": (1, lambda: self.change(PASTE)),
             "wire": (1, self.wire),
-            "take the wire off": (1, lambda: self.change(UNWIRE, "frames") or self.change(UNWIRE, "move")),
-            "into a subgraph": (1, self.into_subgraph),
-            "enter": (2, self.enter),
+            "take a wire off": (1, lambda: self.change(UNWIRE, self.random.choice(["frames", "move"]))),
+            "into a subgraph": (2, self.into_subgraph),
+            "enter": (3, self.enter),
             "leave": (2, self.leave),
             "unpack": (1, self.unpack),
-            "promote": (2, self.promote),
+            "promote": (4, self.promote),
             "another tab and back": (1, lambda: self.page.evaluate(TAB)),
             "reload": (1, lambda: self.page.evaluate(RELOAD)),
             "break the text": (1, lambda: self.set("keyframes", '{"version": 2, "keyframes": [{"frame": 0}]}')),
@@ -248,8 +255,7 @@ class Walk:
         hand = self.opened()
         if hand is None:
             return
-        usable = f"root => [...root.querySelectorAll('button')].some(b => b.textContent === '{label}' && !b.hidden && !b.disabled)"
-        if hand.root.evaluate(usable):
+        if hand.root.evaluate(USABLE, label):
             hand.button(label)
             hand.walked()
 
@@ -257,9 +263,7 @@ class Walk:
         """ComfyUI's own undo or redo, with the keyboard on the canvas."""
         self.page.evaluate("() => document.activeElement?.blur()")
         self.page.keyboard.press(keys)
-        self.page.wait_for_timeout(50)
-        self.page.evaluate("async () => { while (app.extensionManager.workflow.activeWorkflow.changeTracker._restoringState)"
-                           " await new Promise(requestAnimationFrame) }")
+        self.page.evaluate(WALKED)
 
     def spot(self, hand: EditorHand) -> tuple[float, float]:
         box = hand.part(".smce-map").bounding_box()
@@ -267,7 +271,7 @@ class Walk:
         return box["x"] + box["width"] * share[0], box["y"] + box["height"] * share[1]
 
     def wire(self) -> None:
-        self.change(WIRE, self.random.choice([["PrimitiveNode", "frames"], ["PrimitiveNode", "move"], ["PrimitiveInt", "frames"]]))
+        self.change(WIRE, self.random.choice(WIRES))
 
     def into_subgraph(self) -> None:
         if self.page.evaluate(AT_ROOT):
@@ -276,7 +280,7 @@ class Walk:
     def enter(self) -> None:
         holders = self.page.evaluate(HOLDERS)
         if holders and self.page.evaluate(AT_ROOT):
-            self.page.evaluate("id => app.canvas.setGraph(app.rootGraph.getNodeById(id).subgraph)", self.random.choice(holders))
+            self.page.evaluate(ENTER, self.random.choice(holders))
 
     def leave(self) -> None:
         self.page.evaluate("() => app.canvas.setGraph(app.rootGraph)")
@@ -284,7 +288,7 @@ class Walk:
     def unpack(self) -> None:
         holders = self.page.evaluate(HOLDERS)
         if holders and self.page.evaluate(AT_ROOT):
-            self.page.evaluate("id => app.rootGraph.unpackSubgraph(app.rootGraph.getNodeById(id))", self.random.choice(holders))
+            self.page.evaluate(UNPACK, self.random.choice(holders))
             self.page.evaluate(CAPTURE)
 
     def promote(self) -> None:

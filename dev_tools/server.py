@@ -27,11 +27,19 @@ class HostServer:
     """`with HostServer(python, comfyui, base=folder) as server: ... server.url`.
 
     With `base` the server lives in that folder (models, input, output, user, custom_nodes) and loads only this pack;
-    without it, it is the installation as its owner has it. `restart` keeps port and folder.
+    without it, it is the installation as its owner has it. `frontend` is a folder with another page than ComfyUI's
+    own. `restart` keeps port and folder.
     """
 
     def __init__(
-        self, python: Path, comfyui: Path, *, base: Path | None, port: int | None = None, cpu: bool = True
+        self,
+        python: Path,
+        comfyui: Path,
+        *,
+        base: Path | None,
+        port: int | None = None,
+        cpu: bool = True,
+        frontend: Path | None = None,
     ) -> None:
         self.port = port or free_port()
         self.url = f"http://127.0.0.1:{self.port}"
@@ -41,6 +49,7 @@ class HostServer:
         self._comfyui = comfyui
         self._command = [str(python), str(comfyui / "main.py"), "--listen", "127.0.0.1", "--port", str(self.port)]
         self._command += ["--cpu"] if cpu else []
+        self._command += ["--front-end-root", str(frontend)] if frontend else []
         if base is not None:
             pack = link_pack(base / "custom_nodes")
             self._command += ["--base-directory", str(base), "--disable-api-nodes"]

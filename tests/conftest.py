@@ -14,6 +14,8 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path[:] = [entry for entry in sys.path if entry and Path(entry).resolve() != ROOT] + [str(ROOT)]
 
 from dev_tools.chromium import HELP, find_browser  # noqa: E402
+from dev_tools.console import SetupError  # noqa: E402
+from dev_tools.newest_frontend import newest_frontend  # noqa: E402
 from dev_tools.pack import load_pack  # noqa: E402
 from dev_tools.paths import COMFYUI  # noqa: E402
 from dev_tools.server import HostServer  # noqa: E402
@@ -38,7 +40,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Marks the tests that need a server or a browser, and puts them last: the quick ones speak first."""
     for item in items:
         fixtures = getattr(item, "fixturenames", ())
-        if "comfyui_process" in fixtures:
+        if {"comfyui_process", "newest_process"} & set(fixtures):
             item.add_marker("server")
         if "browser" in fixtures:
             item.add_marker("browser")
@@ -110,9 +112,32 @@ def browser() -> Iterator[object]:
         yield chromium
 
 
+@pytest.fixture(scope="session")
+def newest_process(comfyui: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[HostServer]:
+    """The same ComfyUI with the newest frontend. Where that cannot be had, the test fails and says why."""
+    try:
+        frontend = newest_frontend(Path(sys.executable))
+    except SetupError as problem:
+        pytest.fail(str(problem))
+    base = tmp_path_factory.mktemp("comfyui newest")
+    with HostServer(Path(sys.executable), comfyui, base=base, frontend=frontend) as server:
+        yield server
+
+
 @pytest.fixture
 def open_frontend(browser: object, server: HostServer) -> Iterator[Callable[..., object]]:
     """`open_frontend("classic")` or `open_frontend("nodes2")` opens ComfyUI's page: see dev_tools/frontend.py."""
+    yield from opened_pages(browser, server)
+
+
+@pytest.fixture
+def open_newest(browser: object, newest_process: HostServer) -> Iterator[Callable[..., object]]:
+    """As `open_frontend`, in the newest frontend."""
+    yield from opened_pages(browser, newest_process)
+
+
+def opened_pages(browser: object, server: HostServer) -> Iterator[Callable[..., object]]:
+    """A function that opens pages, which are closed in the end."""
     from dev_tools.frontend import Frontend
 
     opened: list[Frontend] = []
