@@ -17,6 +17,7 @@ import pytest
 from dev_tools.client import PromptRejected
 from dev_tools.paths import ROOT
 from dev_tools.server import HostServer
+from scene_memory.benchmarks._camera_cases import CASES
 from scene_memory.memory.bank.bank import Bank
 from scene_memory.memory.camera_files import WRITABLE, read_trajectory, write_trajectory
 from scene_memory.memory.cameras.joins import joined, steps
@@ -121,6 +122,16 @@ def test_files_of_other_programs_are_recognised(server: HostServer, kit: Any, sa
     assert run.ok, run.error
     expected = read_trajectory(folder / sample).relative()
     np.testing.assert_allclose(saved(server, run).poses, expected.poses, atol=1e-9)
+
+
+def test_the_artist_is_told_what_was_assumed_of_a_file(server: HostServer, kit: Any) -> None:
+    case = CASES["frame numbers for microseconds"]
+    (server.base / "input" / "clip.txt").write_bytes(case.files["clip.txt"])
+    run = server.client.queue(with_file(kit, {"load": load(kit, "clip.txt")}, ["load", 0], "clip"))
+    assert run.ok, run.error
+    (said,) = run.texts("load")
+    assert said.startswith("9 frames, 0.38 s at 24 frames a second")
+    assert "Its first column counts frames, not microseconds: they run at 24 a second" in said
 
 
 def test_a_loaded_path_goes_on_where_the_film_stands(server: HostServer, kit: Any, open_bank: OpenBank) -> None:
