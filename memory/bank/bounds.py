@@ -36,8 +36,8 @@ if TYPE_CHECKING:
 
 ROOM = 0.95
 """Share of the limit that is left in use, so that not every segment that follows passes it again."""
-KEY_BYTES = 320
-"""About what a segment's key takes."""
+KEY_BYTES = 640
+"""About what the keys of a segment take."""
 
 _log = logging.getLogger(__name__)
 _said: set[tuple[Path, int, bool]] = set()
@@ -137,36 +137,46 @@ class _Film:
 
     @classmethod
     def of(cls, bank: Bank, state: MemoryState) -> _Film:
-        there = lineage(bank.path)
-        line = there.up([state.id])
-        shared = there.up({*bank.history(), bank.newest()} - line.keys()).keys() & line.keys()
+        shared = _shared(bank, state)
         pictures = np.zeros(state.frames, dtype=np.int64)
         free, unread = np.ones(state.frames, dtype=np.bool_), np.zeros(state.frames, dtype=np.bool_)
-        total = len(head_of(state).text)
-        starts = state.segments.starts(np.arange(len(state.segments)))
+        starts = [*state.segments.starts(np.arange(len(state.segments))).tolist(), state.frames]
         for number, entry in enumerate(state.segments.ids(0, len(state.segments))):
-            start = int(starts[number])
-            stop = int(starts[number + 1]) if number + 1 < len(starts) else state.frames
-            path = bank.segments_path / f"{entry}.safetensors"
+            mine = slice(starts[number], starts[number + 1])
             if entry in shared or is_version_1(json.loads(state.segments.text_of(number))):
-                free[start:stop] = False
-            if entry not in shared:
-                total += _size(path) + KEY_BYTES
+                free[mine] = False
             try:
-                pictures[start:stop] = picture_bytes(path, entry)
+                pictures[mine] = picture_bytes(bank.segments_path / f"{entry}.safetensors", entry)
             except BankError:
-                unread[start:stop] = True
-        total += sum(_size(bank.path / "packs" / f"{pack.id}.safetensors") for pack in state.packs)
-        edits = [one.id for one in state.edit_entries if one.id not in shared]
-        total += sum(_size(bank.path / "edits" / f"{one}.json") for one in edits)
-        return cls(pictures, free & ~unread, unread, total)
+                unread[mine] = True
+        return cls(pictures, free & ~unread, unread, _film_bytes(bank, state))
+
+
+def _shared(bank: Bank, state: MemoryState) -> set[str]:
+    """The entries of a film that other memories of the bank have as well."""
+    there = lineage(bank.path)
+    line = there.up([state.id]).keys()
+    return there.up({*bank.history(), bank.newest()} - line).keys() & line
+
+
+def _film_bytes(bank: Bank, state: MemoryState) -> int:
+    """Bytes of all files of a film that no other memory shares."""
+    shared = _shared(bank, state)
+    segments = [entry for entry in state.segments.ids(0, len(state.segments)) if entry not in shared]
+    edits = [one.id for one in state.edit_entries if one.id not in shared]
+    files = [
+        *(bank.segments_path / f"{entry}.safetensors" for entry in segments),
+        *(bank.path / "edits" / f"{one}.json" for one in edits),
+        *(bank.path / "packs" / f"{pack.id}.safetensors" for pack in state.packs),
+    ]
+    return sum(map(_size, files)) + KEY_BYTES * len(segments) + len(head_of(state).text)
 
 
 def _drop_frames(bank: Bank, state: MemoryState, max_bytes: int) -> tuple[MemoryState, int]:
     """Drops the least useful frames until the film takes ``ROOM`` of the limit; gives the memory and how many went."""
-    film = _Film.of(bank, state)
-    if film.total <= max_bytes:
+    if _film_bytes(bank, state) <= max_bytes:
         return state, 0
+    film = _Film.of(bank, state)
     flagged = state.flags(np.arange(state.frames)).dropped
     left = np.flatnonzero(flagged & film.free & (film.pictures > 0))
     if len(left):

@@ -1,108 +1,83 @@
 """Which running programs write to a bank, and which memory each has come to: theirs is not to be removed.
 
-Each process holds ``writers/<token>.lock`` while it lives; ``writers/<token>.txt`` has the id of its memory. What a
-process leaves that has ended is cleared by the next one. Where nothing can be noted, nothing is: no film stops for it.
+Each process keeps one small file ``writers/<token>.txt``: the id of its memory, its number and its machine. No file is
+held open, so a bank can be deleted or moved by hand. Where nothing can be noted, nothing is: no film stops for it.
 """
 
 from __future__ import annotations
 
 import os
+import platform
 import re
 import threading
 import time
 import uuid
-from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import BankError
 from .storage import forget, names_in, no_link, read_small
 
-try:
-    import filelock
-except ImportError:
-    filelock = None  # type: ignore[assignment]
-
 FOLDER = "writers"
-UNLOCKED_SECONDS = 24 * 3600.0
-"""How long a program counts as running where nobody can tell, because files cannot be locked there."""
+SILENT_SECONDS = 24 * 3600.0
+"""How long a program counts as running since its last word, where nobody can tell that it has ended."""
 
-_TOKEN, _ID = re.compile(r"[0-9a-f]{32}"), re.compile(r"[0-9a-f]{64}")
+_TEXT = re.compile(r"([0-9a-f]{64}) ([0-9]{1,10}) (.*)")
+_MAX_BYTES = 1024
 
-
-@dataclass
-class _Mine:
-    token: str
-    lock: object
-    noted: str = ""
-
-
-_mine: dict[tuple[int, Path], _Mine] = {}
+_tokens: dict[tuple[int, Path], str] = {}
 _guard = threading.Lock()
 
 
 def note(folder: Path, memory: str) -> None:
     """Notes that this process has come to the ``memory`` (an id) in the bank ``folder``."""
     with _guard:
+        token = _tokens.setdefault((os.getpid(), folder), uuid.uuid4().hex)
         try:
-            mine = _mine.get((os.getpid(), folder))
-            if mine is None or not (folder / FOLDER / f"{mine.token}.lock").exists():
-                mine = _mine[os.getpid(), folder] = _begun(folder)
-            if mine.noted != memory:
-                path = no_link(folder / FOLDER / f"{mine.token}.txt")
-                path.write_text(memory, encoding="ascii")
-                mine.noted = memory
+            path = no_link(no_link(folder / FOLDER) / f"{token}.txt")
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(f"{memory} {os.getpid()} {_machine()}", encoding="utf-8")
         except (OSError, BankError):
             return
 
 
 def others(folder: Path) -> set[str]:
-    """Ids of the memories that other running programs have come to in the bank ``folder``; clears what ended."""
+    """Ids of the memories that other running programs have come to in the bank ``folder``; clears what has ended.
+
+    The empty text stands for a program that cannot be understood.
+    """
     found: set[str] = set()
     with _guard:
-        mine = _mine.get((os.getpid(), folder))
-        for token in names_in(folder / FOLDER, ".lock"):
-            if not _TOKEN.fullmatch(token) or (mine is not None and token == mine.token):
-                continue
-            lock, text = folder / FOLDER / f"{token}.lock", folder / FOLDER / f"{token}.txt"
-            if not _lives(lock, text):
-                forget(text)
-                forget(lock)
+        mine = _tokens.get((os.getpid(), folder))
+        for token in names_in(folder / FOLDER, ".txt"):
+            path = folder / FOLDER / f"{token}.txt"
+            if token == mine:
                 continue
             try:
-                memory = read_small(no_link(text), 64, text.name).decode("ascii", "replace")
-            except BankError:
-                memory = ""
-            found.add(memory if _ID.fullmatch(memory) else "")
+                text = read_small(no_link(path), _MAX_BYTES, path.name).decode("utf-8", "replace")
+                silent = time.time() - path.stat().st_mtime
+            except (OSError, BankError):
+                continue
+            said = _TEXT.fullmatch(text)
+            if silent > SILENT_SECONDS or (said is not None and said[3] == _machine() and not _runs(int(said[2]))):
+                forget(path)
+            else:
+                found.add(said[1] if said is not None else "")
     return found
 
 
-def _begun(folder: Path) -> _Mine:
-    no_link(folder / FOLDER).mkdir(exist_ok=True)
-    token = uuid.uuid4().hex
-    path = folder / FOLDER / f"{token}.lock"
-    if filelock is None:
-        path.touch()
-        return _Mine(token, None)
-    # Held, and kept alive in ``_mine``, until this process ends.
-    lock = filelock.FileLock(path, timeout=0, thread_local=False)
-    try:
-        lock.acquire()
-    except (NotImplementedError, OSError):
-        path.touch()
-    return _Mine(token, lock)
+def _machine() -> str:
+    return "".join(sign for sign in platform.node() if sign.isprintable())[:200]
 
 
-def _lives(lock: Path, text: Path) -> bool:
-    try:
-        no_link(lock)
-        if filelock is not None:
-            with filelock.FileLock(lock, timeout=0, thread_local=False):
-                return False
-    except filelock.Timeout:
+def _runs(process: int) -> bool:
+    """Whether a process of this machine runs, as far as can be told."""
+    if os.name == "nt":
+        # There a signal of 0 is Ctrl-C.
         return True
-    except (NotImplementedError, OSError, BankError):
-        pass
     try:
-        return time.time() - text.stat().st_mtime < UNLOCKED_SECONDS
-    except OSError:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
         return False
+    except OSError:
+        return True
+    return True

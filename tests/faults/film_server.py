@@ -211,8 +211,8 @@ def as_nobody(root: str, closed: list[str], step: int) -> dict[str, Any]:
     return {"named": fine, "answer": answer, "id": state.id}
 
 
-def two_writers(root: str, segments: int) -> dict[str, Any]:
-    """Two processes append to one bank at the same time, each to the end of its own film."""
+def two_writers(root: str, segments: int, most: int | None = None, whole_bank: bool = False) -> dict[str, Any]:
+    """Two processes append to one bank at the same time, each to the end of its own film, under a limit of ``most``."""
     bank = Bank.create(Path(root), "film")
     append(0)(bank, bank.load())
     pipes = [os.pipe(), os.pipe()]
@@ -220,7 +220,7 @@ def two_writers(root: str, segments: int) -> dict[str, Any]:
 
     def work(seed: int) -> None:
         os.close(gate_writer)
-        mine = Bank.open(Path(root), "film")
+        mine = Bank.open(Path(root), "film", most, whole_bank)
         state = mine.load()
         os.read(gate_reader, 1)
         for number in range(1, segments + 1):
@@ -242,9 +242,9 @@ def two_writers(root: str, segments: int) -> dict[str, Any]:
     lengths = {}
     for one in bank.history():
         state = bank.load(one)
-        state.read_frames(range(state.frames))
+        state.read_frames(range(state.frames), nearest=most is not None)
         lengths[one] = state.frames
-    head.read_frames(range(head.frames))
+    head.read_frames(range(head.frames), nearest=most is not None)
     return {"good": good, "ids": ids, "head": head.id, "frames": head.frames, "history": lengths}
 
 

@@ -249,13 +249,35 @@ def test_on_a_full_disk_a_limit_that_is_passed_frees_room(bank: Bank, shoot, mon
 
 def test_who_writes_to_a_bank_is_noted_and_what_ended_is_cleared(bank: Bank, shoot):
     state, _ = shoot(bank, segments=2)
-    (lock,) = (bank.path / writers.FOLDER).glob("*.lock")
-    assert lock.with_suffix(".txt").read_text() == state.id and writers.others(bank.path) == set()
-    for token in ("a" * 32, "b" * 32):
-        (bank.path / writers.FOLDER / f"{token}.lock").touch()
-        (bank.path / writers.FOLDER / f"{token}.txt").write_text("c" * 64)
-    assert writers.others(bank.path) == set()
-    assert [path.stem for path in (bank.path / writers.FOLDER).glob("*.lock")] == [lock.stem]
+    folder = bank.path / writers.FOLDER
+    (mine,) = folder.iterdir()
+    memory, process, machine = mine.read_text(encoding="utf-8").split(" ", 2)
+    assert (memory, int(process)) == (state.id, os.getpid()) and writers.others(bank.path) == set()
+    words = {
+        "a": ("1" * 64, os.getppid(), machine), "b": ("2" * 64, 2**22 + 1, machine), "c": ("3" * 64, 1, "elsewhere"),
+        "d": ("4" * 64, 1, "elsewhere, long ago"),
+    }  # fmt: skip
+    for token, word in words.items():
+        (folder / f"{token}.txt").write_text(" ".join(map(str, word)), encoding="utf-8")
+    os.utime(folder / "d.txt", (time.time() - 2 * writers.SILENT_SECONDS,) * 2)
+    assert writers.others(bank.path) == {"1" * 64, "3" * 64} | ({"2" * 64} if os.name == "nt" else set())
+    assert not (folder / "d.txt").exists() and mine.exists()
+
+
+def test_what_another_running_program_films_stays_also_when_the_whole_bank_is_covered(bank: Bank, shoot):
+    theirs, _ = shoot(bank, take=5)
+    word = bank.path / writers.FOLDER / "them.txt"
+    mine, _ = shoot(bank, take=6)
+    # They have begun their film again: the rest of it is what their keys lead to.
+    word.write_text(f"{theirs.segments[0].id} {os.getppid()} elsewhere", encoding="utf-8")
+    tight = Bank.open(bank.root, "film", 1000, whole_bank=True)
+    less = tight.within(mine)
+    assert less.flags(range(less.frames)).dropped.any()
+    np.testing.assert_array_equal(
+        bank.load(theirs.id).read_frames(range(theirs.frames)), theirs.read_frames(range(theirs.frames))
+    )
+    word.unlink()
+    assert tight.within(less) == less and bank.history() == []
 
 
 def test_readers_do_with_the_pictures_that_are_left(bank: Bank, shoot):
