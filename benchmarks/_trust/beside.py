@@ -109,6 +109,22 @@ def identity_of(model: Any) -> str:
         return f"none: {nothing}"
 
 
+def sample(model: Any) -> None:
+    """One step of the host's sampler along a segment without a past."""
+    import comfy.samplers
+    import torch
+
+    text = torch.linspace(-1.0, 1.0, 4 * 256).reshape(1, 4, 256)
+    guider = comfy.samplers.CFGGuider(model)
+    guider.inner_set_conds({"positive": [[text, {}]]})
+    with torch.inference_mode():
+        noise = torch.linspace(-1.0, 1.0, 16 * 2 * 64).reshape(1, 16, 2, 8, 8)
+        made = guider.sample(noise, torch.zeros_like(noise), comfy.samplers.sampler_object("euler"),
+                             torch.tensor([0.7, 0.4]), disable_pbar=True, seed=1)  # fmt: skip
+    if not torch.isfinite(made).all():
+        raise ValueError("what was sampled is no number")
+
+
 def main() -> None:
     pack, comfyui, models, packs = sys.argv[1:5]
     sys.path[:0] = [comfyui]
