@@ -26,7 +26,7 @@ from .lineage import lineage
 from .loading import with_file
 from .pixels import drop_pixels
 from .redundancy import most_redundant, view_points
-from .removal import forget_earlier, remove_unused
+from .removal import earlier, forget_earlier, remove_unused
 from .segment_file import picture_bytes
 from .segment_text import is_version_1
 from .storage import forget
@@ -156,7 +156,8 @@ def _shared(bank: Bank, state: MemoryState) -> set[str]:
     """The entries of a film that other memories of the bank have as well."""
     there = lineage(bank.path)
     line = there.up([state.id]).keys()
-    return there.up({*bank.history(), bank.newest()} - line).keys() & line
+    heads = [(bank.newest(),), *earlier(bank).values()]
+    return there.up(one for entries in heads if entries[0] not in line for one in entries).keys() & line
 
 
 def _film_bytes(bank: Bank, state: MemoryState) -> int:

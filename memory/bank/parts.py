@@ -20,7 +20,8 @@ from pathlib import Path
 PART = ".part"
 STALE_SECONDS = 24 * 3600
 
-_NAME = re.compile(r"\.([0-9a-f]{8})-([0-9]{1,10})-([0-9a-f]{8})-[0-9]+\.part")
+_MAKER = re.compile(r"([0-9a-f]{8})-([0-9]{1,10})-([0-9a-f]{8})")
+_NAME = re.compile(rf"\.({_MAKER.pattern})-[0-9]+\.part")
 _OLD_VIDEO = re.compile(r".*_[0-9]{5,}_\.part\.mp4")
 """Version 0.3.0 left these in sight."""
 _numbers = itertools.count()
@@ -29,7 +30,22 @@ _run: dict[int, str] = {}
 
 def part_in(folder: Path) -> Path:
     """A hidden name in ``folder`` for a file or folder that is being made; no other has it."""
-    return folder / f".{_machine()}-{os.getpid()}-{_this_run()}-{next(_numbers)}{PART}"
+    return folder / f".{maker()}-{next(_numbers)}{PART}"
+
+
+def maker() -> str:
+    """Who makes files here: the machine, the process and its run, in letters, digits and dashes."""
+    return f"{_machine()}-{os.getpid()}-{_this_run()}"
+
+
+def has_ended(name: str) -> bool | None:
+    """Whether the ``maker`` of that name runs no more; None if it cannot be told from here."""
+    said = _MAKER.fullmatch(name)
+    if said is None or said[1] != _machine():
+        return None
+    pid, own = int(said[2]), said[3] == _this_run()
+    # After a restart, as in a container, another run may have our number.
+    return not (own if pid == os.getpid() else _lives(pid))
 
 
 def remove_dead_parts(folder: Path, seconds: float = STALE_SECONDS) -> None:
@@ -59,12 +75,11 @@ def _is_part(name: str) -> bool:
 
 
 def _is_dead(part: Path, seconds: float) -> bool:
-    maker = _NAME.fullmatch(part.name)
-    if maker is not None and maker[1] == _machine():
-        pid, own = int(maker[2]), maker[3] == _this_run()
-        # After a restart, as in a container, another run may have our number.
-        if not (own if pid == os.getpid() else _lives(pid)):
-            return True
+    name = _NAME.fullmatch(part.name)
+    ended = has_ended(name[1]) if name is not None else None
+    if ended:
+        return True
+    if ended is False:
         seconds = STALE_SECONDS
     return time.time() - part.lstat().st_mtime > seconds
 

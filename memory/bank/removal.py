@@ -71,11 +71,11 @@ def forget_earlier(bank: Bank, state: MemoryState, max_bytes: int) -> int:
         there = lineage(bank.path)
         kept = {state.id, bank.newest(), *others, *there.down(others - {""})} - {"", EMPTY_ID}
         line = there.up(kept)
-        named = {one for one in bank.history() if one not in line}
+        named = {name: entries for name, entries in earlier(bank).items() if entries[0] not in line}
         # A segment that a crash kept from becoming a memory counts as one: its key leads to it.
-        tips = there.tips() - line.keys() - there.up(named).keys()
-        tips -= {one for one in tips if others and _fresh(_file(bank, there, one))}
-        old = sorted(named | tips, key=lambda one: _age(_named(bank, there, one)))
+        tips = there.tips() - line.keys() - there.up(one for entries in named.values() for one in entries).keys()
+        named |= {one: (one,) for one in tips if not (others and _fresh(_file(bank, there, one)))}
+        old = sorted(named, key=lambda one: _age(_named(bank, there, one)))
         if there.broken(line) or "" in others:
             return 0
         gone, lost = 0, set[str]()
@@ -85,9 +85,9 @@ def forget_earlier(bank: Bank, state: MemoryState, max_bytes: int) -> int:
             head = bank.history_path / f"{memory}.json"
             if head.exists():
                 excess, gone = excess - _removed(head), gone + 1
-            still = there.up([*kept, *old[number + 1 :]])
+            still = there.up([*kept, *(one for name in old[number + 1 :] for one in named[name])])
             # The newest first: what a crash leaves is then still a memory from its beginning.
-            for entry in there.up([memory]):
+            for entry in there.up(named[memory]):
                 if entry not in still and entry not in lost:
                     excess, gone = excess - _removed(_file(bank, there, entry)), gone + 1
                     lost.add(entry)
@@ -97,10 +97,22 @@ def forget_earlier(bank: Bank, state: MemoryState, max_bytes: int) -> int:
         return gone
 
 
+def earlier(bank: Bank) -> dict[str, tuple[str, ...]]:
+    """For each file of the history the id of the memory that it names, and the ids of its newest entries."""
+    found: dict[str, tuple[str, ...]] = {}
+    for name in bank.history():
+        try:
+            head = bank.head(name)
+            found[name] = (head.id, *head.recent)
+        except BankError:
+            found[name] = (name,)
+    return found
+
+
 def _alive(bank: Bank, state: MemoryState, there: Lineage, others: set[str]) -> dict[str, None]:
     """All entries that a memory of the bank, this one or that of a running program leads to."""
-    heads = {state.id, bank.newest(), *bank.history(), *others, *there.down(others - {""})}
-    return there.up(heads - {"", EMPTY_ID})
+    named = {one for entries in earlier(bank).values() for one in entries}
+    return there.up((named | {state.id, bank.newest(), *others, *there.down(others - {""})}) - {"", EMPTY_ID})
 
 
 def _keyed(bank: Bank, entries: Iterable[str]) -> dict[str, list[Path]]:

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from scene_memory.memory.bank import bounds, storage, writers
+from scene_memory.memory.bank import bounds, parts, storage, writers
 from scene_memory.memory.bank.bank import Bank
 from scene_memory.memory.errors import BankError
 from scene_memory.memory.state.edits import Edit
@@ -251,17 +251,15 @@ def test_who_writes_to_a_bank_is_noted_and_what_ended_is_cleared(bank: Bank, sho
     state, _ = shoot(bank, segments=2)
     folder = bank.path / writers.FOLDER
     (mine,) = folder.iterdir()
-    memory, process, machine = mine.read_text(encoding="utf-8").split(" ", 2)
-    assert (memory, int(process)) == (state.id, os.getpid()) and writers.others(bank.path) == set()
-    words = {
-        "a": ("1" * 64, os.getppid(), machine), "b": ("2" * 64, 2**22 + 1, machine), "c": ("3" * 64, 1, "elsewhere"),
-        "d": ("4" * 64, 1, "elsewhere, long ago"),
-    }  # fmt: skip
-    for token, word in words.items():
-        (folder / f"{token}.txt").write_text(" ".join(map(str, word)), encoding="utf-8")
-    os.utime(folder / "d.txt", (time.time() - 2 * writers.SILENT_SECONDS,) * 2)
-    assert writers.others(bank.path) == {"1" * 64, "3" * 64} | ({"2" * 64} if os.name == "nt" else set())
-    assert not (folder / "d.txt").exists() and mine.exists()
+    assert mine.read_text() == state.id and writers.others(bank.path) == set()
+    machine, _, run = mine.stem.split("-")
+    parent, ended = f"{machine}-{os.getppid()}-{run}", f"{machine}-{2**22 + 1}-{run}"
+    words = {parent: "1", ended: "2", f"{machine}-{os.getpid()}-00000000": "3", "elsewhere": "4", "long ago": "5"}
+    for name, word in words.items():
+        (folder / f"{name}.txt").write_text(word * 64)
+    os.utime(folder / "long ago.txt", (time.time() - 2 * parts.STALE_SECONDS,) * 2)
+    assert writers.others(bank.path) == {"1" * 64, "4" * 64}
+    assert {path.stem for path in folder.iterdir()} == {mine.stem, parent, "elsewhere"}
 
 
 def test_what_another_running_program_films_stays_also_when_the_whole_bank_is_covered(bank: Bank, shoot):
@@ -269,7 +267,7 @@ def test_what_another_running_program_films_stays_also_when_the_whole_bank_is_co
     word = bank.path / writers.FOLDER / "them.txt"
     mine, _ = shoot(bank, take=6)
     # They have begun their film again: the rest of it is what their keys lead to.
-    word.write_text(f"{theirs.segments[0].id} {os.getppid()} elsewhere", encoding="utf-8")
+    word.write_text(theirs.segments[0].id)
     tight = Bank.open(bank.root, "film", 1000, whole_bank=True)
     less = tight.within(mine)
     assert less.flags(range(less.frames)).dropped.any()
