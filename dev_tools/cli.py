@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -16,7 +17,7 @@ from .console import SetupError, say
 from .environment import Environment, prepare
 from .link import link_pack
 from .newest_frontend import newest_frontend
-from .paths import ROOT, SERVE
+from .paths import PACK_FOLDER, ROOT, SERVE
 from .server import HostServer
 
 EPILOG = """
@@ -97,6 +98,7 @@ def serve(arguments: argparse.Namespace, rest: list[str]) -> int:
     say("Starting ComfyUI ...")
     with server:
         say(f"ComfyUI with SceneMemory is at {server.url} (its log: {server.log_path}). Stop it with Ctrl-C.")
+        say(f"Its workflows are under Templates > {PACK_FOLDER} in the page, and in {ROOT / 'workflows'}.")
         return server.wait()
 
 
@@ -128,6 +130,8 @@ def run_module(environment: Environment, module: str, arguments: Sequence[str]) 
     variables = {**os.environ, "COMFYUI_PATH": str(environment.comfyui), "PYTHONUTF8": "1"}
     sys.stdout.flush()
     process = subprocess.Popen(command, cwd=ROOT, env=variables)
+    # A SIGTERM reaches only us: handed on, it ends the child, and the servers that the child started.
+    signal.signal(signal.SIGTERM, lambda number, frame: process.terminate())
     while True:
         try:
             return process.wait()

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -21,6 +23,13 @@ if TYPE_CHECKING:
 
 START_S = 600.0
 LOCAL = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+
+def as_ctrl_c() -> None:
+    """Lets a SIGTERM end this process as Ctrl-C does, so that what it started ends with it."""
+    here = threading.current_thread() is threading.main_thread()
+    if here and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 class HostServer:
@@ -78,11 +87,12 @@ class HostServer:
         return self._process.pid
 
     def start(self) -> None:
-        """Starts the process and returns when it answers.
+        """Starts the process and returns when it answers. From now on a SIGTERM is as Ctrl-C: the process ends, too.
 
         Raises:
             SetupError: it ended, or did not answer in time; the sentence holds the end of its log.
         """
+        as_ctrl_c()
         self.log_path.parent.mkdir(parents=True, exist_ok=True)
         with self.log_path.open("ab") as log:
             self._process = subprocess.Popen(
@@ -94,11 +104,14 @@ class HostServer:
                 env={**os.environ, "PYTHONUNBUFFERED": "1", "PYTHONUTF8": "1"},
             )
         deadline = time.monotonic() + START_S
-        while not self.answers():
-            if self._process.poll() is not None or time.monotonic() > deadline:
-                self.stop()
-                raise SetupError(f"ComfyUI did not start; the end of {self.log_path}:\n{self.log_text()[-3000:]}")
-            time.sleep(0.25)
+        try:
+            while not self.answers():
+                if self._process.poll() is not None or time.monotonic() > deadline:
+                    raise SetupError(f"ComfyUI did not start; the end of {self.log_path}:\n{self.log_text()[-3000:]}")
+                time.sleep(0.25)
+        except BaseException:
+            self.stop()
+            raise
 
     def answers(self) -> bool:
         try:

@@ -222,6 +222,23 @@ export async function request(route, options) {
   throw new Error(why)
 }
 
+const newest = new WeakMap()
+
+/** What a route answers, as JSON. Of one owner only the newest question counts: an older one is broken off, for good. */
+export async function askNewest(owner, route, question) {
+  newest.get(owner)?.abort()
+  const mine = new AbortController()
+  newest.set(owner, mine)
+  const body = JSON.stringify({ ...question, client: `${api.clientId} ${owner.id}` })
+  const headers = { "Content-Type": "application/json" }
+  try {
+    return await (await request(route, { method: "POST", body, headers, signal: mine.signal })).json()
+  } catch (problem) {
+    if (mine.signal.aborted) return new Promise(() => {}) // nobody waits for it any more
+    throw problem
+  }
+}
+
 /** The address of a route, for an image. */
 export function address(route) {
   return api.apiURL(`/scene_memory${route}`)

@@ -48,9 +48,7 @@ function portOf(node) {
     keepShown: (element) => host.keepShown(node, element),
     async readyMade(settings) {
       const { path_seed, keyframes, ...rest } = settings
-      const body = JSON.stringify({ ...rest, seed: path_seed })
-      const reply = await host.request("/editor/move", { method: "POST", body, headers: { "Content-Type": "application/json" } })
-      return (await reply.json()).keyframes
+      return (await host.askNewest(node, "/editor/move", { ...rest, seed: path_seed })).keyframes
     },
     async cameras(memory) {
       const reply = await host.request(`/editor/${memory}/cameras`)

@@ -5,7 +5,7 @@ A keyframe is put where the path is missed most, of the kind that misses least, 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import product
 
@@ -21,16 +21,33 @@ DEGREES, SHARE = 0.5, 0.004
 """How far keyframes may miss a path: in degrees, and in parts of how far the path goes."""
 BREAK = 4.0
 """How many times less a stop or a corner must miss to be worth it: a smooth path is easier to go on with."""
+DOZEN = 12
+"""Keyframes by which the worst miss must have halved, and halved again."""
 _ALMOST = 1e-9
 _LOOKED_AT = 2000
 
 
-def fit_keyframes(path: Trajectory, most: int = MOST) -> tuple[Keyframe, ...]:
+class Stopped(Exception):
+    """The work was called off."""
+
+
+def never() -> bool:
+    """Nobody calls it off."""
+    return False
+
+
+def fit_keyframes(
+    path: Trajectory, most: int = MOST, stopped: Callable[[], bool] = never
+) -> tuple[Keyframe, ...]:
     """At most ``most`` keyframes whose path is this one, seen from its first camera, to half a degree and 0.4 % of the
-    distance that it goes. A field of view that never changes is left to the node."""
-    values = pose_values(path.relative())
+    distance that it goes. A field of view that never changes is left to the node.
+
+    Where a dozen of them come hardly nearer, as with the sway of a hand, ``most`` are spread evenly instead.
+    Raises ``Stopped`` soon after ``stopped`` says so.
+    """
     rows = np.unique(np.linspace(0, len(path) - 1, min(len(path), _LOOKED_AT)).round().astype(np.int64))
-    values = values[rows]
+    seen = replace(path, poses=path.poses[rows], intrinsics=path.intrinsics[rows])
+    values = pose_values(seen.relative())
     at = rows.astype(np.float64)
     zooms = bool(np.ptp(values[:, 6]) > _ALMOST)
     room = np.array([*[max(SHARE * float(np.ptp(values[:, :3], axis=0).max()), _ALMOST)] * 3, *[DEGREES] * 4])
@@ -45,8 +62,10 @@ def fit_keyframes(path: Trajectory, most: int = MOST) -> tuple[Keyframe, ...]:
 
     chosen = [0, len(at) - 1] if len(at) > 1 else [0]
     found = tuple(keyframe(row) for row in chosen)
-    new = 0
+    new, first_missed = 0, 0.0
     while True:
+        if stopped():
+            raise Stopped
         options = [
             tuple(
                 replace(one, kind=first if i == 0 else inner if i == new else last if i == len(found) - 1 else one.kind)
@@ -63,6 +82,11 @@ def fit_keyframes(path: Trajectory, most: int = MOST) -> tuple[Keyframe, ...]:
         found = options[best]
         if missed[best].max() <= 1.0 or len(found) >= min(most, len(at)):
             return found
+        first_missed = first_missed or float(missed[best].max())
+        dozens, rest = divmod(len(found), DOZEN)
+        if not rest and missed[best].max() > first_missed / 2**dozens:
+            spread = np.unique(np.linspace(0, len(at) - 1, min(most, len(at))).round().astype(np.int64))
+            return tuple(keyframe(int(row)) for row in spread)
         row = int(np.argmax(missed[best]))
         new = int(np.searchsorted(chosen, row))
         chosen.insert(new, row)

@@ -60,6 +60,11 @@ RETURNING = frozenset({"turn away and come back", "walk away and come back"})
 """Moves whose frames i and F-1-i have equal poses, bit for bit."""
 
 
+def fewest_frames(name: str) -> int:
+    """The least frames of a move, its first among them."""
+    return 3 if name in RETURNING else 1
+
+
 def make_preset(
     name: str,
     *,
@@ -84,8 +89,7 @@ def make_preset(
     """
     if name not in PRESETS:
         raise ValueError(f"There is no camera move {name!r}. Use one of: {', '.join(PRESETS)}.")
-    least = 3 if name in RETURNING else 1
-    if frames < least:
+    if frames < (least := fewest_frames(name)):
         raise ValueError(f"{name!r} has {frames} frames: it needs at least {least}. Use 81.")
     if not math.isfinite(amount):
         raise ValueError(f"The amount of {name!r} is {amount}: it must be a finite number. Use 90 degrees or 2 units.")

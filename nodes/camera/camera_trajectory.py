@@ -8,7 +8,7 @@ from comfy_api.latest import io
 from ...memory.cameras.keyframe_path import drawn_path
 from ...memory.cameras.keyframes import DRAWN, parse_keyframes
 from ...memory.cameras.pacing import speeds_from_text
-from ...memory.cameras.presets import EASINGS, PRESETS, make_preset
+from ...memory.cameras.presets import EASINGS, PRESETS, fewest_frames, make_preset
 from ...memory.cameras.trajectory import Trajectory
 from ...memory.state.state import MemoryState
 from ..inputs import field_of_view, frame_rate
@@ -159,6 +159,11 @@ class CameraTrajectory(io.ComfyNode):
         if move == DRAWN:
             path = drawn_path(parse_keyframes(keyframes), frames=steps, fps=fps, fov=fov, aspect=aspect)
         else:
+            if steps < fewest_frames(move):
+                raise ValueError(
+                    f"frames is {frames}: {move!r} goes and comes back, which takes {fewest_frames(move) - continues} "
+                    "frames at least. Use 81."
+                )
             path = make_preset(
                 move,
                 frames=steps,

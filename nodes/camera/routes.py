@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import cv2
@@ -13,17 +13,20 @@ import numpy as np
 from aiohttp import web
 
 from ...memory.cameras.camera import FloatArray
-from ...memory.cameras.keyframe_fit import fit_keyframes
+from ...memory.cameras.keyframe_fit import Stopped, fit_keyframes, never
 from ...memory.cameras.keyframes import keyframes_text
 from ...memory.cameras.pacing import speeds_from_text
 from ...memory.cameras.presets import make_preset
 from ...memory.errors import BankError
 from ...memory.state.state import MemoryState
 from . import seen_route
+from .requests import Newest, Refused, json_body
 from .shown_memories import SHOWN
 
 ROOT = "/scene_memory/editor"
-MOST_CAMERAS, THUMB_WIDTH, MOST_BODY, MOST_FRAMES = 2000, 192, 65536, 100_000
+MOST_CAMERAS, THUMB_WIDTH, MOST_FRAMES = 2000, 192, 100_000
+LONG, BY_FRAMES = 2000, ("walk", "handheld")
+MOVES = Newest("scene memory moves")
 NUMBERS = {"amount": 90.0, "radius": 3.0, "fov": 70.0, "fps": 8.0, "aspect": 1.6, "handheld": 0.0}
 WHOLE = {"frames": (1, MOST_FRAMES, 96), "seed": (0, 2**32 - 1, 0)}
 _MEMORY, _INDEX = re.compile(r"[0-9a-f]{64}"), re.compile(r"[0-9]{1,9}")
@@ -85,17 +88,24 @@ async def move(request: web.Request) -> web.Response:
 
     ``frames`` is the number of steps, so the last keyframe stands at that frame.
     """
-    if (request.content_length or MOST_BODY + 1) > MOST_BODY:
-        return _refused(413, f"The settings of the move take more than {MOST_BODY} bytes.")
     try:
-        text = await asyncio.to_thread(move_keyframes, json.loads(await request.text()))
-    except ValueError as problem:
+        given = await json_body(request, "The settings of the move take")
+        client = f"{request.remote} {str(given.get('client', ''))[:200] if isinstance(given, Mapping) else ''}"
+        text = await MOVES.run(request, client, lambda stopped: move_keyframes(given, stopped))
+    except Refused as refused:
+        return refused.answer
+    except Stopped:
+        return _refused(409, "A newer request for the keyframes of a move took the place of this one.")
+    except (ValueError, RecursionError) as problem:
         return _refused(400, str(problem))
     return web.json_response({"keyframes": text})
 
 
-def move_keyframes(given: Any) -> str:
-    """The text of the keyframes of a move, for settings as a page sends them; ``ValueError`` names a wrong one."""
+def move_keyframes(given: Any, stopped: Callable[[], bool] = never) -> str:
+    """The text of the keyframes of a move, for settings as a page sends them; ``ValueError`` names a wrong one.
+
+    The sway of a hand on top of a move is left out: no hundred keyframes can follow it.
+    """
     if not isinstance(given, Mapping):
         raise ValueError('The settings of the move are no JSON object. Send {"move": "pan", "frames": 96}.')
     numbers = {name: _number(given, name, usual) for name, usual in NUMBERS.items()}
@@ -104,15 +114,21 @@ def move_keyframes(given: Any) -> str:
     for name, word in words.items():
         if not isinstance(word, str):
             raise ValueError(f"{name} is {str(word)[:40]!r}: expected text.")
+    if stopped():
+        raise Stopped
+    frames = whole["frames"]
+    # Most moves are the same however many frames they have: a long one is looked at in fewer.
+    fewer = frames if words["move"] in BY_FRAMES else min(frames, LONG + frames % 2)
     path = make_preset(
         words["move"],
-        frames=whole["frames"] + 1,
+        frames=fewer + 1,
         easing=words["easing"],
         seed=whole["seed"],
         speed=speeds_from_text(words["speed"]),
-        **numbers,
+        **{**numbers, "handheld": 0.0},
     )
-    return keyframes_text(fit_keyframes(path))
+    found = fit_keyframes(path, stopped=stopped)
+    return keyframes_text([replace(one, frame=one.frame * frames / fewer) for one in found])
 
 
 def _number(given: Mapping[str, Any], name: str, usual: float) -> float:

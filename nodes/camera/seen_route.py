@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import math
 import weakref
 from collections.abc import Mapping
@@ -17,8 +16,9 @@ from ...memory.errors import BankError
 from ...memory.retrieval.band import frames_that_saw, seen_shares
 from ...memory.retrieval.distances import REACH, Distances
 from ...memory.state.state import MemoryState
+from .requests import Refused, json_body
 
-MOST_VIEWS, NUMBERS_A_VIEW, MOST_BODY = 64, 16, 65536
+MOST_VIEWS, NUMBERS_A_VIEW = 64, 16
 DISTANCES = ("scale", "near", "depth", "far")
 """What the editor is told of a memory and sends back, all in scene units."""
 MOST_UNITS, DIGITS = 1e9, 3
@@ -34,13 +34,12 @@ async def answer(request: web.Request, state: MemoryState) -> web.Response:
     told. The reply has ``shares``, one a view; with ``frames``, for a single view, also the share of each frame near it
     as ``[[frame, share], ...]``. One is worked out at a time, and none for a page that has gone.
     """
-    body = await _body(request)
-    if body is None:
-        return _refused(413, f"The views take more than {MOST_BODY} bytes. Send at most {MOST_VIEWS}.")
     try:
-        views, size, frames = asked(json.loads(body))
+        views, size, frames = asked(await json_body(request, f"At most {MOST_VIEWS} views can be sent; these take"))
+    except Refused as refused:
+        return refused.answer
     except (ValueError, RecursionError) as problem:
-        return _refused(400, str(problem)[:300] or "The views are no JSON.")
+        return _refused(400, str(problem)[:300])
     async with _turns.setdefault(asyncio.get_running_loop(), asyncio.Lock()):
         if request.transport is None or request.transport.is_closing():
             return _refused(410, "The page has gone.")
@@ -82,17 +81,6 @@ def shares(state: MemoryState, views: FloatArray, size: Distances, frames: bool)
     share, indices, each = frames_that_saw(state, poses[0], views[0, 12:], size)
     near = zip(indices.tolist(), each.round(DIGITS).tolist(), strict=True)
     return {"shares": [round(share, DIGITS)], "frames": [[index, saw] for index, saw in near if saw > 0.0]}
-
-
-async def _body(request: web.Request) -> bytes | None:
-    """What was sent, None where it is too large; never more than that is unpacked."""
-    parts, length = [], 0
-    async for part in request.content.iter_chunked(MOST_BODY):
-        length += len(part)
-        if length > MOST_BODY:
-            return None
-        parts.append(part)
-    return b"".join(parts)
 
 
 def _is_view(row: Any) -> bool:

@@ -73,3 +73,12 @@ def test_moves_are_joined_end_to_end(move: Move) -> None:
     steps = np.linalg.norm(np.diff(both.poses[:, :3, 3], axis=0), axis=1)
     assert np.all(steps[:11] > 0.1) and np.allclose(steps[11:], 0)
     assert np.allclose(both.poses[12, :3, :3], rotation(yaw=5.0))
+
+
+def test_too_few_frames_are_counted_as_the_artist_counts_them(move: Move, remembered: MemoryState) -> None:
+    with pytest.raises(ValueError, match="frames is 1: 'turn away and come back' .* takes 2 frames at least"):
+        move("turn away and come back", 1, memory=remembered)
+    with pytest.raises(ValueError, match="frames is 2: .* takes 3 frames at least"):
+        move("turn away and come back", 2)
+    assert len(move("turn away and come back", 2, memory=remembered)) == 2
+    assert len(move("turn away and come back", 3)) == 3

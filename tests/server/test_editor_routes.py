@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import io
 import json
+import socket
+import time
 import urllib.error
 import urllib.request
+import zlib
 from collections.abc import Callable
 from typing import Any
 
@@ -194,3 +197,86 @@ def test_a_wrong_question_of_what_was_seen_is_named(
     memory = film("editor seen wrong")["memory"]["id"]
     status, words = why(server, f"/{memory}/seen", body)
     assert status == code and said in words
+
+
+DEAR = {"move": "walk", "frames": 100_000, "amount": 60.0, "easing": "smooth"}
+SMALL = {"move": "pan", "frames": 96, "amount": 60.0}
+
+
+def left_alone(server: HostServer, route: str, body: bytes, headers: str = "") -> socket.socket:
+    """A connection on which a question was sent, and nothing read."""
+    link = socket.create_connection(("127.0.0.1", server.port))
+    head = f"POST {ROOT}{route} HTTP/1.1\r\nHost: 127.0.0.1:{server.port}\r\nContent-Length: {len(body)}\r\n"
+    link.sendall(f"{head}{headers}\r\n".encode() + body)
+    return link
+
+
+def reply_to(link: socket.socket) -> tuple[int, str]:
+    """The status, and the words of a refusal."""
+    with link, link.makefile("rb") as said:
+        status = int(said.readline().split()[1])
+        while line := said.readline().strip().lower():
+            if line.startswith(b"content-length:"):
+                length = int(line.split(b":")[1])
+        return status, str(json.loads(said.read(length)).get("error", ""))
+
+
+def test_a_body_that_unpacks_to_much_more_is_refused_and_holds_nobody_up(server: HostServer) -> None:
+    packed = zlib.compress(b"[" + b"1," * 30_000_000 + b"1]", 9)
+    assert len(packed) < 65_536
+    link = left_alone(server, "/move", packed, "Content-Encoding: deflate\r\n")
+    begun = time.monotonic()
+    server.client.request("/queue")
+    waited = time.monotonic() - begun
+    status, words = reply_to(link)
+    assert status == 413 and "65536 bytes" in words and waited < 1.5
+
+
+@pytest.mark.parametrize("charset", ["bogus", "hex", "zip", "utf-16", "rot13"])
+def test_letters_of_no_known_kind_are_refused_in_words(server: HostServer, charset: str) -> None:
+    body = json.dumps(SMALL).encode() + b" "
+    kind = f"Content-Type: application/json; charset={charset}\r\n"
+    status, words = reply_to(left_alone(server, "/move", body, kind))
+    assert status == 400 and "no JSON" in words
+
+
+@pytest.mark.parametrize("body", [b"[" * 60_000, b'{"move":' * 8000, b'{"move":' + b"[" * 900 + b"]" * 900 + b"}"])
+def test_json_that_is_nested_deep_is_refused_in_words(server: HostServer, body: bytes) -> None:
+    status, words = why(server, "/move", body)
+    assert status == 400 and words
+
+
+def test_questions_whose_pages_have_gone_are_not_worked_on(server: HostServer) -> None:
+    links = [
+        left_alone(server, "/move", json.dumps({**DEAR, "seed": seed, "client": str(seed)}).encode())
+        for seed in range(40)
+    ]
+    time.sleep(0.3)
+    for link in links:
+        link.close()
+    begun = time.monotonic()
+    status, _ = ask(server, "/move", SMALL)
+    assert status == 200 and time.monotonic() - begun < 10, "it took 98 s"
+
+
+def test_of_one_page_the_newest_question_is_answered(server: HostServer) -> None:
+    many = [left_alone(server, "/move", json.dumps({**DEAR, "client": "a page"}).encode()) for _ in range(6)]
+    replies = [reply_to(link) for link in many]
+    assert [status for status, _ in replies[:-1]] == [409] * 5 and replies[-1][0] == 200, replies
+    assert "A newer request" in replies[0][1]
+
+
+def test_the_sway_of_a_hand_is_left_out_of_the_keyframes(server: HostServer) -> None:
+    assert ask(server, "/move", {**SMALL, "handheld": 1.0}) == ask(server, "/move", SMALL)
+
+
+@pytest.mark.parametrize("move", ["orbit", "turn away and come back", "walk"])
+def test_a_very_long_move_comes_soon_and_ends_at_its_last_frame(server: HostServer, move: str) -> None:
+    for frames in (99_999, 100_000):
+        status, raw = ask(server, "/move", {**DEAR, "move": move, "frames": frames, "amount": 60.0})
+        keyframes = parse_keyframes(json.loads(raw)["keyframes"])
+        assert status == 200 and keyframes[0].frame == 0 and keyframes[-1].frame == frames
+        if move != "walk":
+            path = drawn_path(keyframes, frames=101, fps=8.0, fov=70.0, aspect=1.6)
+            short = make_preset(move, frames=101, fps=8.0, amount=60.0, fov=70.0, aspect=1.6)
+            assert np.abs(path.poses - short.poses).max() < 0.03

@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
 import pytest
 
 from dev_tools.client import PromptRejected
+from dev_tools.paths import ROOT
 from dev_tools.server import HostServer
 
 
@@ -57,3 +66,32 @@ def test_the_server_restarts_with_its_files_where_they_were(server: HostServer) 
     assert (server.output / before).is_file()
     assert server.client.queue(image_prompt(5, "kept")).executed == ["1", "2", "3"]
     assert server.peak_rss_mb() > 100
+
+
+SERVING = """
+import sys
+from pathlib import Path
+from dev_tools.server import HostServer
+with HostServer(Path(sys.executable), Path(sys.argv[1]), base=Path(sys.argv[2])) as server:
+    print(server.pid, flush=True)
+    server.wait()
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGTERM that a process could answer")
+@pytest.mark.parametrize("early", [False, True], ids=["while it serves", "while it starts"])
+def test_a_sigterm_ends_the_comfyui_that_was_started(comfyui: Path, tmp_path: Path, early: bool) -> None:
+    command = [sys.executable, "-c", SERVING, str(comfyui), str(tmp_path)]
+    serving = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    assert serving.stdout is not None
+    if early:
+        log = tmp_path / "comfyui.log"
+        while not (log.is_file() and log.stat().st_size):
+            time.sleep(0.05)
+    else:
+        assert int(serving.stdout.readline())
+    started = [child.pid for child in psutil.Process(serving.pid).children(recursive=True)]
+    assert started
+    serving.send_signal(signal.SIGTERM)
+    assert serving.wait(60) != 0
+    assert not any(psutil.pid_exists(pid) for pid in started)

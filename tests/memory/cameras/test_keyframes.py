@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from scene_memory.memory.cameras import keyframe_fit
 from scene_memory.memory.cameras.camera import horizontal_fov, rotation
 from scene_memory.memory.cameras.keyframe_fit import fit_keyframes, pose_values
 from scene_memory.memory.cameras.keyframe_path import drawn_path, rotations, sampled
@@ -176,6 +177,30 @@ def test_plain_moves_take_few_keyframes_and_are_exact() -> None:
         keyframes = fit_keyframes(move)
         assert "".join(one.kind[0] for one in keyframes) == kinds
         assert np.abs(drawn(keyframes, 97).poses - move.poses).max() < 1e-9
+
+
+@pytest.mark.parametrize(("name", "frames"), [("handheld", 96), ("handheld", 100_000), ("walk", 100_000)])
+def test_a_path_that_no_keyframes_follow_is_given_up_early(
+    name: str, frames: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried, plain = [], keyframe_fit.sampled
+
+    def counting(keyframes: Any, at: Any, fov: float) -> Any:
+        tried.append(len(at))
+        return plain(keyframes, at, fov)
+
+    monkeypatch.setattr(keyframe_fit, "sampled", counting)
+    move = make_preset(name, frames=frames + 1, fps=8.0, amount=3.0, fov=70.0, aspect=1.6, radius=2.0)
+    keyframes = fit_keyframes(move)
+    assert 90 <= len(keyframes) <= 100 and keyframes[0].frame == 0 and keyframes[-1].frame == frames
+    assert len(tried) <= 12 * 40 and max(tried) <= 2000
+
+
+def test_a_fit_that_is_called_off_ends_at_once() -> None:
+    move = make_preset("spiral", frames=97, fps=8.0, amount=400.0, fov=70.0, aspect=1.6)
+    asked = iter([False, False, True])
+    with pytest.raises(keyframe_fit.Stopped):
+        fit_keyframes(move, stopped=lambda: next(asked))
 
 
 @given(st.integers(1, 40))
