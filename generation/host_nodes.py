@@ -28,6 +28,11 @@ class HostNode:
         made = _function(self.module, self.node, self.function)(**given)
         return getattr(made, "args", made)
 
+    @property
+    def is_there(self) -> bool:
+        """Whether this ComfyUI has it and takes these names: for nodes of newer ones that can be done without."""
+        return not _problem(self)
+
     def check(self) -> None:
         """Raises:
         ValueError: this ComfyUI has not got the function, or it does not take these names, or needs others.

@@ -38,6 +38,8 @@ class MementoAdapter(StoryMemAdapter):
             plain = replace(segment, context=None)
             return super()._ready(model, positive, negative, plain, vae)
         options, told = options_of(model), self.options
+        for one in (model, options.low_noise) if told.subject is not None else ():
+            check_cross_attention(one)
         subject, known = told.subject is not None, known_of(segment)
         now = segment.first_frame + (0 if known is None else len(known))
         plan = MementoPlan(places_of(numbers, now, subject), subject)
@@ -57,6 +59,21 @@ class MementoAdapter(StoryMemAdapter):
             low_noise=None if options.low_noise is None else with_memory(options.low_noise),
             **options.pair,
             in_front=front.shape[2],
+        )
+
+
+def check_cross_attention(model: Any) -> None:
+    """Refuses a subject beside another pack's cross attention (NAG): that shows every token all of the text, so that
+    the subject's own would reach the whole shot.
+
+    Raises:
+        ValueError: names the patch.
+    """
+    patched = [name for name in getattr(model, "object_patches", {}) if ".cross_attn" in name]
+    if patched:
+        raise ValueError(
+            f"Another node replaces {patched[0]} (as NAG does), which does not go with Memento's subject: its text "
+            "would reach the whole shot. Leave that node out, or leave 'subject' of Story Memory Options empty."
         )
 
 

@@ -1,9 +1,11 @@
 """Adapter of MiniMax H3: remembered frames are its own references, or its first and last keyframe.
 
-ComfyUI takes references or keyframes in one pass, not both: given both, it looks for the keyframes among the latents of
-the references and fails. So a segment that goes on begins with the newest frame as first keyframe, and ends with a
-remembered one as last keyframe if one was taken where it ends; after a cut the remembered frames are references. The
-public weights are two files, one for keyframes (fl2va) and one for references (ref2va): each segment takes its own.
+ComfyUI 0.30 takes references or keyframes in one pass, not both: given both, it looks for the keyframes among the
+latents of the references and fails. So a segment that goes on begins with the newest frame as first keyframe, and ends
+with a remembered one as last keyframe if one was taken where it ends; after a cut the remembered frames are references.
+The public weights are two files, one for keyframes (fl2va) and one for references (ref2va): each segment takes its own.
+Where the host has *Add Guide for MiniMax H3* (0.33), remembered frames are also keyframes where the path passes them,
+and a segment with references begins with the newest frame all the same.
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ from typing import Any
 
 from ..host_nodes import HostNode
 from ..minimax.estimate import reckoned
-from ..minimax.keyframes import frame_at_the_end
+from ..minimax.keyframes import frame_at_the_end, frames_on_the_way
 from ..minimax.prompt import ALWAYS, H3Prompt, prompt_of, with_pictures
 from ..segment import Segment
 from ..wan.start import as_image
@@ -25,6 +27,7 @@ _EMPTY = HostNode(_FILE, "EmptyMiniMaxH3LatentAV", _SIZE)
 _KEYFRAMES = HostNode(
     _FILE, "MiniMaxH3ImageToVideo", ("clip", "vae", "prompt", *_SIZE, "first_frame", "last_frame")
 )
+_GUIDE = HostNode(_FILE, "MiniMaxH3AddGuide", ("positive", "vae", "latent", "image", "frame_idx"))
 _REFERENCES = HostNode(
     _FILE, "MiniMaxH3ReferenceToVideo", ("clip", "vae", "audio_vae", "prompt", *_SIZE, "ref_image_size", "ref_images")
 )
@@ -122,7 +125,7 @@ def encoded_with_pictures(prompt: H3Prompt, segment: Segment, vae: Any) -> Condi
             ref_image_size=prompt.reference_size,
             ref_images=pictures,
         )
-        return list(conditioning)
+        return guided(conditioning, segment, vae, [] if first is None else [(first, 0)])
     end = frame_at_the_end(segment)
     conditioning, _ = _KEYFRAMES(
         clip=prompt.clip,
@@ -132,6 +135,19 @@ def encoded_with_pictures(prompt: H3Prompt, segment: Segment, vae: Any) -> Condi
         first_frame=None if first is None else as_image(first),
         last_frame=None if end is None or context is None else as_image(context.pixels[end]),
     )
+    passed = frames_on_the_way(segment) if context is not None else []
+    return guided(conditioning, segment, vae, [(context.pixels[place], at) for place, at in passed if place != end])
+
+
+def guided(conditioning: Conditioning, segment: Segment, vae: Any, pictures: list[tuple[Any, int]]) -> Conditioning:
+    """Conditioning with pictures (H, W, 3) anchored at frames of the segment; as it was where the host cannot do it."""
+    if not pictures or not _GUIDE.is_there:
+        return list(conditioning)
+    (latent,) = _EMPTY(width=segment.width, height=segment.height, length=len(segment))
+    for picture, frame in pictures:
+        (conditioning,) = _GUIDE(
+            positive=conditioning, vae=vae, latent=latent, image=as_image(picture), frame_idx=frame
+        )
     return list(conditioning)
 
 

@@ -1,4 +1,4 @@
-"""Which remembered frame is the last keyframe of a segment: one that was taken where the segment ends."""
+"""Which remembered frames are keyframes of a segment: those that were taken where its path passes, or ends."""
 
 from __future__ import annotations
 
@@ -25,6 +25,35 @@ def frame_at_the_end(segment: Segment) -> int | None:
     if not len(fits):
         return None
     return int(fits[np.lexsort((apart[0][fits], apart[1][fits]))[0]])
+
+
+SPACING = 17
+"""Frames from one keyframe to the next: the model's own grid of latents repeats after so many."""
+
+MOST_ON_THE_WAY = 3
+
+
+def frames_on_the_way(segment: Segment) -> list[tuple[int, int]]:
+    """(place in the context, frame of the segment) of remembered frames whose camera the path passes, in the order of
+    the path, ``SPACING`` or more from each other and from both ends. The same camera is one as ``frame_at_the_end``
+    says it."""
+    context, path = segment.context, segment.trajectory
+    inside = range(SPACING, len(path) - SPACING)
+    if context is None or not len(context) or not len(inside):
+        return []
+    steps = [step.max() for step in _apart(path.poses[:-1], path.poses[1:])]
+    found: list[tuple[float, int, int]] = []
+    for frame in inside:
+        moved, turned = _apart(context.poses, path.poses[frame : frame + 1])
+        same_lens = np.isclose(context.intrinsics, path.intrinsics[frame], atol=1e-3).all(axis=1)
+        for place in np.flatnonzero(_near((moved, turned), steps) & same_lens):
+            found.append((float(turned[place] + moved[place]), frame, int(place)))
+    chosen: list[tuple[int, int]] = []
+    for _, frame, place in sorted(found):
+        free = all(abs(frame - other) >= SPACING and place != taken for taken, other in chosen)
+        if free and len(chosen) < MOST_ON_THE_WAY:
+            chosen.append((place, frame))
+    return sorted(chosen, key=lambda pair: pair[1])
 
 
 Apart = tuple[np.ndarray, np.ndarray]

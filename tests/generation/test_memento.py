@@ -257,3 +257,13 @@ def test_context_windows_are_refused(comfy: Any) -> None:
     check_whole({})
     with pytest.raises(ValueError, match="Context windows cut"):
         check_whole({"context_window": object()})
+
+
+def test_a_subject_beside_a_cross_attention_of_another_pack_is_refused(wan: Any) -> None:
+    """NAG replaces the forward of the cross attention and shows every token the whole text."""
+    plain = wan.model(HIGH)
+    nag = plain.clone()
+    nag.add_object_patch("diffusion_model.blocks.0.cross_attn.forward", lambda *given, **more: None)
+    with pytest.raises(ValueError, match=r"blocks\.0\.cross_attn.*NAG.*subject"):
+        wan.prepared(as_memento(nag), begun(wan, plain))
+    wan.prepared(as_memento(nag, subject=False), begun(wan, plain))

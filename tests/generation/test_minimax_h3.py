@@ -260,6 +260,69 @@ def test_the_host_cannot_take_references_and_keyframes_at_once(h3: H3Kit) -> Non
         stock_latents(h3, both, first[1])
 
 
+def passing(frames: int = 90, at: tuple[int, ...] = (0, 25, 45, 60)) -> Any:
+    """A pan that begins with the newest frame and passes cameras of remembered frames."""
+    from scene_memory.generation.segment import ContextFrames, Segment
+    from scene_memory.memory.cameras.presets import make_preset
+
+    path = make_preset("pan", frames=frames, fps=24.0, amount=80.0, fov=70.0, aspect=1.0, easing="even")
+    pictures = np.random.default_rng(3).integers(0, 256, (len(at), SIDE, SIDE, 3), dtype=np.uint8)
+    places = list(at)
+    seen = ContextFrames(pictures, path.poses[places], path.intrinsics[places], None, tuple(range(len(at))))
+    return Segment(path, SIDE, SIDE, seen, pictures[0], 200)
+
+
+def test_remembered_frames_that_the_path_passes_apart_from_each_other_and_from_its_ends() -> None:
+    from scene_memory.generation.minimax.keyframes import frames_on_the_way
+
+    assert frames_on_the_way(passing()) == [(1, 25), (2, 45)], "60 lies too near to 45"
+    assert frames_on_the_way(passing(at=(5, 80))) == [], "too near to the ends"
+    assert len(frames_on_the_way(passing(124, at=(20, 40, 60, 80)))) == 3
+    other = passing()
+    lens = other.context.intrinsics * [1.5, 1.5, 1.0, 1.0]
+    assert frames_on_the_way(replace(other, context=replace(other.context, intrinsics=lens))) == []
+
+
+def test_a_host_without_guides_is_told_what_it_can_take(h3: H3Kit) -> None:
+    from scene_memory.generation.adapters.minimax_h3 import _GUIDE
+
+    assert not _GUIDE.is_there, "ComfyUI 0.30 has no Add Guide for MiniMax H3"
+    told = h3.prepared(passing(), h3.prompt()).positive[0][1]
+    assert [one["resolved_frame_index"] for one in told["minimax_keyframes"]] == [0]
+
+
+def test_a_host_with_guides_anchors_what_the_path_passes(h3: H3Kit, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Add Guide for MiniMax H3 as ComfyUI has had it since 0.33: names and result of its public signature. What is told
+    is compared; the network of ComfyUI 0.30 itself takes no keyframe between the ends."""
+    import comfy_extras.nodes_minimax_h3 as host
+    import node_helpers
+    from comfy_api.latest import io
+
+    from scene_memory.generation import host_nodes
+
+    class MiniMaxH3AddGuide:
+        @classmethod
+        def execute(cls, positive: Any, latent: Any, frame_idx: int, vae: Any = None, audio_vae: Any = None,
+                    image: Any = None, audio: Any = None) -> Any:  # fmt: skip
+            assert latent["samples"].is_nested
+            known = list(positive[0][1].get("minimax_keyframes", []))
+            known.append({"resolved_frame_index": frame_idx, "latent": vae.encode(image)})
+            return io.NodeOutput(node_helpers.conditioning_set_values(positive, {"minimax_keyframes": known}))
+
+    monkeypatch.setattr(host, "MiniMaxH3AddGuide", MiniMaxH3AddGuide, raising=False)
+    host_nodes._problem.cache_clear()
+    try:
+        ready = h3.prepared(passing(), h3.prompt())
+        found = ready.positive[0][1]["minimax_keyframes"]
+        assert [one["resolved_frame_index"] for one in found] == [0, 25, 45]
+        pictures = passing().context.pixels
+        assert torch.equal(found[1]["latent"], h3.vae.encode(image(pictures[1])))
+        both = h3.prepared(passing(), h3.prompt(references="always")).positive[0][1]
+        assert [one["resolved_frame_index"] for one in both["minimax_keyframes"]] == [0] and both["minimax_refs"]
+    finally:
+        host_nodes._problem.cache_clear()
+
+
 def test_the_key_of_a_shot_knows_the_prompt_and_its_text_encoder(h3: H3Kit) -> None:
     from scene_memory.generation.model_identity import identity
 
