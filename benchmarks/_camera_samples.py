@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import json
+import struct
 from collections.abc import Callable, Iterable
 
 import numpy as np
@@ -60,6 +61,16 @@ def colmap(poses: np.ndarray, lens: np.ndarray) -> Files:
     fx, fy, cx, cy = (lens * (WIDTH, HEIGHT, WIDTH, HEIGHT)).tolist()
     camera = f"3 OPENCV {WIDTH} {HEIGHT} {fx!r} {fy!r} {cx!r} {cy!r} 0.01 -0.002 0 0"
     return {"images.txt": _text(lines), "cameras.txt": _text(["# Camera list", camera])}
+
+
+def colmap_binary(poses: np.ndarray, lens: np.ndarray) -> Files:
+    """images.bin and cameras.bin: a 64-bit number of records, then these without gaps; names end in a zero byte."""
+    images = struct.pack("<Q", len(poses))
+    for number, row in enumerate(colmap_rows(poses), 1):
+        images += struct.pack("<I7dI", number, *row, 3) + f"shot/img {number}.jpg\0".encode()
+        images += struct.pack("<Q2dq", 1, 1.5, 2.5, -1) if number % 2 else struct.pack("<Q", 0)
+    parameters = (lens * (WIDTH, HEIGHT, WIDTH, HEIGHT)).tolist()
+    return {"images.bin": images, "cameras.bin": struct.pack("<QiiQQ4d", 1, 3, 1, WIDTH, HEIGHT, *parameters)}
 
 
 def z_up(poses: np.ndarray) -> np.ndarray:

@@ -22,8 +22,8 @@ MOST_FILES = 1000
 MOST_ENTRIES = 300_000
 """Entries of folders that are looked at for one list; those of deeper folders come last."""
 
-DEEPEST = 2
-"""Folders inside folders."""
+DEEPEST = 3
+"""Folders inside folders: a project of COLMAP has its model in sparse/0."""
 
 WAIT_S = 0.5
 """How long a request waits for a list; what is found later is in the next one."""
@@ -68,7 +68,7 @@ class _Walk:
 
 
 class FileLists:
-    """Files with some endings below some folders, up to two folders deep.
+    """Files with some endings below some folders, up to `DEEPEST` folders deep.
 
     Args:
         roots: gives the folders by a name of ours.

@@ -185,6 +185,8 @@ class MemoryBank(io.ComfyNode):
             bank = Bank.open(root, name, *limit) if Bank.exists(root, name) else Bank.create(root, name, *limit)
             state = bank.empty()
             if start_image is not None:
+                if len(start_image) > 1:
+                    warn(cls, _first_of(len(start_image)))
                 picture = resized(start_image[:1], width, height)
                 depth = None
                 if start_depth is not None:
@@ -199,6 +201,13 @@ class MemoryBank(io.ComfyNode):
     @classmethod
     def _tell(cls, damage: str) -> None:
         warn(cls, damage)
+
+
+def _first_of(pictures: int) -> str:
+    return (
+        f"start_image has {pictures} pictures: the first one is remembered, the others are not. To begin with another "
+        "one, take it out with the node Get Image from Batch."
+    )
 
 
 def _bytes(max_size_gb: float) -> int | None:

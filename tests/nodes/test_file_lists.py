@@ -71,7 +71,7 @@ def test_lists_hold_the_newest_first_and_banks_and_deep_folders_are_left_out(hom
     from scene_memory.nodes.folders import memory_files
     from scene_memory.nodes.story.story_files import story_files
 
-    for name, age in (("b.json", 30), ("a/c.txt", 10), ("a/b/d.npy", 20), ("a/b/c/deep.txt", 0), ("e.png", 0)):
+    for name, age in (("b.json", 30), ("a/c.txt", 10), ("a/b/d.npy", 20), ("a/b/c/d/deep.txt", 0), ("e.png", 0)):
         file(homes.input / name, age)
     file(homes.input / "a" / ".hidden.txt")
     file(homes.output / "scene_memory" / "film" / "head.json")

@@ -6,6 +6,7 @@ import math
 import os
 import re
 import shutil
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from dev_tools.client import PromptRejected
 from dev_tools.paths import ROOT
 from dev_tools.server import HostServer
 from scene_memory.benchmarks._camera_cases import CASES
+from scene_memory.benchmarks._camera_samples import SAMPLES, WITHOUT_LENS, colmap_binary, known_cameras
 from scene_memory.memory.bank.bank import Bank
 from scene_memory.memory.camera_files import WRITABLE, read_trajectory, write_trajectory
 from scene_memory.memory.cameras.joins import joined, steps
@@ -94,6 +96,17 @@ def put(server: HostServer, path: Trajectory, name: str, layout: str = "SceneMem
     return file
 
 
+def offered(server: HostServer, field: str, word: str) -> bool:
+    """Whether Load Trajectory offers a word; a file that is new comes into the list within seconds."""
+    end = time.monotonic() + 20
+    while time.monotonic() < end:
+        node = server.client.object_info("SceneMemoryLoadTrajectory")["SceneMemoryLoadTrajectory"]
+        if word in node["input"]["required"][field][1]["options"]:
+            return True
+        time.sleep(0.3)
+    return False
+
+
 @pytest.mark.parametrize("layout", WRITABLE)
 def test_a_path_that_is_saved_is_loaded_again(server: HostServer, kit: Any, layout: str) -> None:
     prompt: Prompt = {"move": kit.camera(None, "orbit", 25, 60.0), "save": save(kit, ["move", 0], layout, layout)}
@@ -132,6 +145,40 @@ def test_the_artist_is_told_what_was_assumed_of_a_file(server: HostServer, kit: 
     (said,) = run.texts("load")
     assert said.startswith("9 frames, 0.38 s at 24 frames a second")
     assert "Its first column counts frames, not microseconds: they run at 24 a second" in said
+
+
+@pytest.mark.parametrize("layout", ["nerfstudio camera path", "3DGS", "ViPE", "Replica", "CSV"])
+def test_layouts_that_users_have_are_offered_recognised_and_loaded(server: HostServer, kit: Any, layout: str) -> None:
+    poses, lens = known_cameras(12)
+    folder = server.base / "input" / "layouts"
+    folder.mkdir(parents=True, exist_ok=True)
+    files = SAMPLES[layout](poses, lens)
+    for name, data in files.items():
+        (folder / name).write_bytes(data)
+    name = f"layouts/{next(iter(files))}"
+    assert offered(server, "file", name) and offered(server, "layout", layout)
+    prompt = with_file(kit, {"load": load(kit, name, begins="as it is")}, ["load", 0], layout)
+    run = server.client.queue(prompt)
+    assert run.ok, run.error
+    path = saved(server, run)
+    np.testing.assert_allclose(path.poses, poses, atol=1e-9)
+    if layout not in WITHOUT_LENS:
+        np.testing.assert_allclose(path.intrinsics, np.tile(lens, (12, 1)), atol=1e-9)
+
+
+def test_a_colmap_project_in_the_input_folder_is_loaded_from_its_binary_model(server: HostServer, kit: Any) -> None:
+    poses, lens = known_cameras(12)
+    folder = server.base / "input" / "house" / "sparse" / "0"
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, data in colmap_binary(poses, lens).items():
+        (folder / name).write_bytes(data)
+    assert offered(server, "file", "house/sparse/0/images.bin")
+    loaded = load(kit, "house/sparse/0/images.bin", begins="as it is")
+    run = server.client.queue(with_file(kit, {"load": loaded}, ["load", 0], "house"))
+    assert run.ok, run.error
+    path = saved(server, run)
+    np.testing.assert_allclose(path.poses, poses, atol=1e-9)
+    np.testing.assert_allclose(path.intrinsics, np.tile(lens, (12, 1)), atol=1e-9)
 
 
 def test_a_loaded_path_goes_on_where_the_film_stands(server: HostServer, kit: Any, open_bank: OpenBank) -> None:
