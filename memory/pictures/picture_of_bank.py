@@ -13,6 +13,7 @@ from .drawing import (
     BACKGROUND,
     LINE,
     MARGIN,
+    MOST_SCALE,
     PANEL,
     QUIET,
     TEXT,
@@ -83,6 +84,9 @@ def _map(state: MemoryState, colours: dict[int, Colour]) -> Pixels:
 
 
 def _scale_bar(picture: Pixels, plan: Plan) -> None:
+    """How long a few scene units are; none where the camera only turned, for then the map has no scale."""
+    if plan.scale >= MOST_SCALE:
+        return
     room = max(100 / plan.scale, 1e-9)
     decade = 10.0 ** np.floor(np.log10(room))
     units = decade * max(step for step in (1, 2, 5) if step * decade <= room)
