@@ -44,7 +44,7 @@ def test_the_shot_says_what_it_looks_at_and_memory_info_why(
     assert max(map(len, said[-1].splitlines())) < 45, "a node does not wrap lines"
     (words,) = run.outputs["words"]["text"]
     assert f"Segment 4, shot 1, frames 17-24: most recent: 16 (saw {percent(reasons[0].overlap)})" in words
-    server.client.free()
+    prompt["shot"]["inputs"].update(width=96, height=60)  # the size that it has: the node runs anew, no segment does
     again = server.client.queue(prompt)
     assert again.texts("shot")[-1].startswith("3 of 3 segments: 0 made, 3 from the bank")
     assert f"Looked at {newest}" in again.texts("shot")[-1]
