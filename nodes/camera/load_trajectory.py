@@ -27,7 +27,8 @@ class LoadTrajectory(io.ComfyNode):
             category=CATEGORY,
             description="A camera path from a file: of Save Trajectory, of RealEstate10K, COLMAP, nerfstudio, TUM and "
             "other programs. The layout is recognised by the content.",
-            search_aliases=["camera path", "import camera", "poses", "colmap", "nerfstudio", "transforms.json"],
+            search_aliases=["camera path", "import camera", "poses", "colmap", "nerfstudio", "transforms.json", "3dgs",
+                            "gaussian splatting", "vipe", "euroc", "csv"],  # fmt: skip
             inputs=[
                 io.Combo.Input(
                     "file",
