@@ -39,9 +39,9 @@ def read_counted(state: MemoryState, monkeypatch: pytest.MonkeyPatch) -> list[in
     asked: list[int] = []
     plain = MemoryState.read_frames
 
-    def counted(self: MemoryState, indices: Any) -> Any:
+    def counted(self: MemoryState, indices: Any, **named: Any) -> Any:
         asked.extend(int(index) for index in indices)
-        return plain(self, indices)
+        return plain(self, indices, **named)
 
     monkeypatch.setattr(MemoryState, "read_frames", counted)
     return asked
