@@ -27,7 +27,7 @@ from .locking import head_lock
 from .names import bank_name, folder_of, name_of
 from .packs import packed
 from .parts import remove_dead_parts
-from .pixels import kept_frames, read_pixels
+from .pixels import extra_or_none, kept_frames, read_pixels
 from .prepared import Prepared
 from .rest import Rest, film_of, rests_in, rests_of, rests_text
 from .segment_file import (
@@ -36,7 +36,6 @@ from .segment_file import (
     describe_segment,
     encode_segment,
     is_sound,
-    read_extra,
     read_hashes,
 )
 from .segment_text import MAX_FPS, MAX_SHOTS, MAX_TEXT_BYTES, MAX_TIME, MIN_FPS
@@ -411,7 +410,7 @@ class Bank:
     def segment_latents(self, state: MemoryState, segment: int) -> NDArray[Any] | None:
         """Latents (C, T, h, w) of a segment as they were given, None if none are kept."""
         entry = state.segments.id_of(segment)
-        return read_extra(no_link(self._segment_file(entry)), entry, "latents")
+        return extra_or_none(self._segment_file(entry), entry, "latents")
 
     def read_depth(self, state: MemoryState, segment: int) -> NDArray[np.float16] | None:
         """Depth (F, h, w) of a segment, None if none is kept. The last ones read stay in RAM."""
@@ -491,4 +490,4 @@ def _frame_hashes(path: Path, entry: str) -> NDArray[np.uint8] | None:
 
 @lru_cache(maxsize=128)
 def _depth(path: Path, entry: str) -> NDArray[np.float16] | None:
-    return read_extra(no_link(path), entry, "depth")
+    return extra_or_none(path, entry, "depth")

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import BankError, DamageError
 from ..state.state import MemoryState
-from .segment_file import CodedPicture, decode_some, kept_pictures, read_coded, without_pictures
+from .segment_file import CodedPicture, decode_some, kept_pictures, read_coded, read_extra, without_pictures
 from .storage import no_link, say_once, write_whole
 
 if TYPE_CHECKING:
@@ -46,6 +46,16 @@ def read_pixels(
     if damaged is not None:
         damaged += [frame for frame in wanted.tolist() if frame in bad]
     return result
+
+
+def extra_or_none(path: Path, entry: str, name: str) -> NDArray[Any] | None:
+    """The "latents" or "depth" of a segment as ``read_extra`` gives them; None, and a line in the log, where they are
+    damaged: both are a help, and no film stops for them."""
+    try:
+        return read_extra(no_link(path), entry, name)
+    except DamageError as problem:
+        say_once((path, name), f"The {name} of a segment cannot be used, and it goes on without. {problem}")
+        return None
 
 
 def kept_frames(folder: Path, state: MemoryState, wanted: Indices) -> NDArray[np.bool_]:
@@ -97,7 +107,8 @@ def _read_into(
                 targets.append((frame, places[mine[back == which]]))
     for (frame, at), pixels in zip(targets, decode_some(pictures), strict=True):
         if isinstance(pixels, DamageError):
-            failed[frame] = pixels
+            failed[frame] = DamageError(f"The picture of frame {frame} is damaged: {pixels} Or exclude the frame in "
+                                        "Memory Editor.")
         else:
             result[at] = pixels
     return failed

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
+import re
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -11,6 +14,7 @@ import pytest
 from scene_memory.generation.video import write_video
 from scene_memory.memory.bank.bank import Bank
 from scene_memory.memory.cameras.presets import make_preset
+from scene_memory.memory.cameras.trajectory import Trajectory
 from scene_memory.memory.state.state import MemoryState
 
 
@@ -60,6 +64,55 @@ def test_an_odd_size_loses_its_last_line_and_not_the_film(tmp_path: Path) -> Non
 def test_frames_that_are_not_there_are_refused(film: MemoryState, tmp_path: Path, first: int, last: int) -> None:
     with pytest.raises(ValueError, match="a memory of 20"):
         write_video(film, tmp_path / "none.mp4", first=first, last=last)
+
+
+@pytest.mark.parametrize(
+    ("size", "fps", "given", "message"),
+    [
+        ((22, 30), 8.0, {"fps": math.nan}, "fps is nan frames a second: a video has 0.1 to 1000. Set fps"),
+        ((22, 30), 8.0, {"fps": 1e9}, "fps is 1e\\+09 frames a second"),
+        ((22, 30), 8.0, {"fps": 0.01}, "fps is 0.01 frames a second"),
+        ((22, 30), 4e-4, {}, "fps is 0, which takes the memory's rate of 0.0004 frames a second"),
+        ((22, 30), 2.0**29, {}, "memory's rate of 5.36871e\\+08 frames a second"),
+        ((1, 30), 8.0, {}, "scale is 1, which makes pictures of 30 x 1: a video has at least 2 x 2. Set scale to 2"),
+        ((22, 1), 8.0, {}, "pictures of 1 x 22"),
+        ((1024, 1024), 8.0, {"scale": 16}, "pictures of 16384 x 16384: a video has sides .*Choose a smaller scale"),
+        ((16, 2000), 8.0, {"scale": 9}, "pictures of 18000 x 144"),
+    ],
+)
+def test_what_no_video_can_be_is_refused_in_words_before_a_file_is_there(
+    tmp_path: Path, size: tuple[int, int], fps: float, given: dict[str, Any], message: str
+) -> None:
+    path = make_preset("static", frames=2, fps=8.0, amount=0, fov=70.0, aspect=size[1] / size[0])
+    path = Trajectory(path.poses, path.intrinsics, fps, "static")
+    bank = Bank.create(tmp_path / "banks", "film")
+    film = bank.append(bank.empty(), frames=np.zeros((2, *size, 3), np.uint8), trajectory=path, shot=0)
+    with pytest.raises(ValueError, match=message):
+        write_video(film, tmp_path / "film.mp4", **given)
+    assert not (tmp_path / "film.mp4").exists()
+
+
+@pytest.mark.parametrize(("size", "scale"), [((1, 30), 2), ((22, 1), 16), ((2, 2), 1), ((8, 1024), 16)])
+def test_sizes_at_the_edge_are_videos(tmp_path: Path, size: tuple[int, int], scale: int) -> None:
+    path = make_preset("static", frames=2, fps=8.0, amount=0, fov=70.0, aspect=size[1] / size[0])
+    bank = Bank.create(tmp_path, "edge")
+    film = bank.append(bank.empty(), frames=np.zeros((2, *size, 3), np.uint8), trajectory=path, shot=0)
+    assert write_video(film, tmp_path / "film.mp4", scale=scale) == 2
+    assert decoded(tmp_path / "film.mp4")[1] == (size[0] * scale // 2 * 2, size[1] * scale // 2 * 2)
+
+
+def test_damaged_pictures_have_stand_ins_and_are_told(film: MemoryState, tmp_path: Path) -> None:
+    path = film.bank.segments_path / f"{film.id}.safetensors"
+    data = bytearray(path.read_bytes())
+    ends = [match.start() for match in re.finditer(b"IEND", data)]
+    for frame in (3, 12):
+        data[ends[frame] - 20] ^= 1
+    path.write_bytes(data)
+    told: list[int] = []
+    assert write_video(film, tmp_path / "film.mp4", on_damage=told.extend) == 20
+    expected = np.arange(20) * 12
+    expected[[3, 12]] = expected[[2, 11]]
+    assert told == [3, 12] and np.allclose(decoded(tmp_path / "film.mp4")[0], expected, atol=4)
 
 
 COLOURS = [(0, 200, 0), (200, 0, 0), (0, 0, 200), (128, 128, 128), (230, 200, 30), (20, 180, 190), (255, 255, 255)]

@@ -182,3 +182,24 @@ def test_a_damaged_picture_has_the_one_next_to_it_as_stand_in(bank: Bank, filmed
         file_of(bank, state, number).write_bytes(data)
     with pytest.raises(BankError, match="All pictures of this memory were dropped or are damaged"):
         state.read_frames([0], nearest=True)
+
+
+def test_a_damaged_picture_is_refused_with_its_number_and_the_cure(bank: Bank, filmed: Filmed):
+    state = filmed(bank, 2)
+    harm(file_of(bank, state, 1), -40)
+    with pytest.raises(DamageError, match="picture of frame 7 is damaged: .*picture 3.*exclude the frame in"):
+        state.read_frames([0, 7])
+
+
+def test_damaged_latents_and_depth_stop_nothing(bank: Bank, move, pictures, caplog):
+    latents = np.random.default_rng(0).normal(size=(4, 4, 2, 3)).astype(np.float16)
+    depth = np.random.default_rng(1).uniform(1, 5, (4, 6, 10)).astype(np.float16)
+    state = bank.append(bank.empty(), frames=pictures(4), trajectory=move("pan", 4), shot=0, latents=latents,
+                        latent_space="test", depth=depth)
+    path = file_of(bank, state, 0)
+    for values in (latents, depth):
+        harm(path, path.read_bytes().find(values.tobytes()) + 5)
+    loaded = bank.load()
+    assert loaded.read_latents([1]) == [None] and np.isnan(loaded.depth([1])).all()
+    assert "The latents of a segment cannot be used" in caplog.text and "The depth of a segment" in caplog.text
+    np.testing.assert_array_equal(loaded.read_frames(range(4)), state.read_frames(range(4)))
