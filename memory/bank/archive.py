@@ -335,7 +335,7 @@ def _checked(bank: Bank, head: str, entries: Sequence[zipfile.ZipInfo], steps: _
         for edit in drops(lost):
             state = bank.edit(state, edit)
         replace_head(bank.path, state)
-        if other or head not in bank.history():
+        if state.id != head and (other or head not in bank.history()):
             write_whole(bank.history_path / f"{head}.json", head_of(state).text)
     steps.end()
     return " ".join([*said, flaws_text(found)]).strip()

@@ -128,10 +128,10 @@ def _behind(folder: Path, head: Head, state: MemoryState) -> list[str]:
     known = set(state.entry_ids())
     entries = [entry for entry in head.recent if entry not in known]
     if len(entries) == len(head.recent):
-        at, before = (head.recent[0] if head.recent else head.id), list[str]()
+        at, before = (head.recent[0] if head.recent else head.id), dict[str, None]()
         try:
             while (at := parent_of(folder, at)) not in (EMPTY_ID, state.id) and at not in before:
-                before.append(at)
+                before[at] = None
         except BankError:
             pass
         entries = [*reversed(before), *(head.recent or (head.id,))]

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..bank.regular import open_regular
 from ..text import decoded, stand_in
 from .fenced import script_of
 
@@ -58,15 +59,25 @@ def read_story(path: Path) -> Story:
     Raises:
         ValueError: it holds none; names the field and what to do.
     """
-    if path.stat().st_size > MAX_BYTES:
-        raise ValueError(f"{path.name} is larger than {MAX_BYTES // 2**20} MB. A story is a few kB of text.")
-    data = path.read_bytes()
+    data = story_bytes(path)
     if found := stand_in(data):
         raise ValueError(f"{path.name}: {found[0]}. {found[1]}.")
     text = decoded(data)
     if text is None:
         raise ValueError(f"{path.name} is not text in UTF-8 or UTF-16. Save it as UTF-8.")
     return parse_story(text, path.name)
+
+
+def story_bytes(path: Path) -> bytes:
+    """The bytes of a story's file. Raises ``ValueError`` for one that is too large, or no file that has an end."""
+    try:
+        with open_regular(path) as file:
+            data = file.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise ValueError(f"{path.name} cannot be read: {error.strerror or error}. Choose another file.") from error
+    if len(data) > MAX_BYTES:
+        raise ValueError(f"{path.name} is larger than {MAX_BYTES // 2**20} MB. A story is a few kB of text.")
+    return data
 
 
 def parse_story(text: str, what: str = "The story") -> Story:

@@ -6,7 +6,7 @@ import hashlib
 
 from comfy_api.latest import io
 
-from ...memory.story.script import Story, read_story
+from ...memory.story.script import Story, read_story, story_bytes
 from ..messages import say
 from ..types import CATEGORY, SceneStory
 from . import story_files
@@ -56,7 +56,7 @@ class LoadStory(io.ComfyNode):
         """Runs again when the file has changed."""
         if file is None:
             return float("nan")
-        return hashlib.sha256(story_files.story_file(file).read_bytes()).hexdigest()
+        return hashlib.sha256(story_bytes(story_files.story_file(file))).hexdigest()
 
     @classmethod
     def execute(cls, file: str) -> io.NodeOutput:

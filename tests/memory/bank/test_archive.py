@@ -9,6 +9,7 @@ import stat
 import struct
 import zipfile
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -130,6 +131,15 @@ def test_a_taken_name_is_refused_unless_it_is_the_very_same_memory(edited, saved
     with pytest.raises(BankError, match="'notes' is taken"):
         import_bank(bank.root, "notes", saved)
     assert everything(bank.root) == before
+
+
+def test_two_that_import_the_same_file_at_the_same_time_have_one_bank(edited, saved, tmp_path, monkeypatch):
+    """Both see a free name; the second finds it taken by the very same memory."""
+    monkeypatch.setattr(archive_module.os.path, "lexists", lambda path: False)
+    with ThreadPoolExecutor(4) as pool:
+        banks = list(pool.map(lambda _: import_bank(tmp_path / "new", "copy", saved), range(4)))
+    assert [bank.load() for bank in banks] == [edited] * 4
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["copy"]
 
 
 @pytest.mark.parametrize("name", ["../up", "/etc", "con", "", ".hidden"])

@@ -265,3 +265,13 @@ def test_damage_of_reading_says_file_and_cause(bank: Bank, filmed: Filmed):
     (bank.segments_path / f"{state.id}.safetensors").unlink()
     with pytest.raises(DamageError, match=f"{state.id}.safetensors is missing from"):
         state.read_frames([0])
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="Windows has no such files in folders")
+@pytest.mark.parametrize(("make", "message"), [(device, "it is no file"), (sparse, "is larger than")])
+def test_a_pipe_or_a_huge_file_in_place_of_a_story_is_not_read(tmp_path: Path, make, message: str):
+    from scene_memory.memory.story.script import read_story
+
+    make(tmp_path / "story.json")
+    with pytest.raises(ValueError, match=message):
+        read_story(tmp_path / "story.json")
