@@ -108,8 +108,8 @@ def test_a_bank_whose_head_is_lost_goes_on_and_one_whose_beginning_is_lost_is_na
     first = state.bank.segments_path / f"{state.segments[0].id}.safetensors"
     first.write_bytes(b"")
     run = server.client.queue(kit.changed(prompt, "bank", earlier="  "))
-    assert not run.ok and "the 8 frames from" in run.error and "write that id into 'earlier'" in run.error
-    named = re.search(r"frames from (\w{12}) on", run.error)
+    assert not run.ok and "write that id into 'earlier'" in run.error["exception_message"]
+    named = re.search(r"the 8 frames from (\w{12}) on", run.error["exception_message"])
     assert named is not None
     run = server.client.queue(kit.changed(prompt, "bank", earlier=named[1]))
     assert run.ok, run.error
