@@ -7,7 +7,7 @@ with numpy from the convention that the writing program publishes.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -430,7 +430,7 @@ def lens_cases() -> Iterator[tuple[str, Case]]:
 CASES: dict[str, Case] = dict([*timed_cases(), *viewer_cases(), *lens_cases()])
 
 
-def wrong(folder: Path) -> dict[str, list[str]]:
+def wrong(folder: Path, cases: Mapping[str, Case] = CASES) -> dict[str, list[str]]:
     """The cases that are not read as they must be, and what is wrong with each."""
-    found = {name: faults(case, folder / str(number)) for number, (name, case) in enumerate(CASES.items())}
+    found = {name: faults(case, folder / str(number)) for number, (name, case) in enumerate(cases.items())}
     return {name: problems for name, problems in found.items() if problems}
