@@ -8,7 +8,7 @@ from ._camera_samples import SAMPLES, WITHOUT_LENS, colmap_binary, known_cameras
 
 
 def layout_cases() -> dict[str, Case]:
-    """By the word layout and its name: the cameras that the file was made from, which must come back without being told which."""
+    """By "layout" and its name: the cameras that the file was made from, which must come back in auto."""
     poses, lens = known_cameras(25)
     silent = intrinsics_from_fov(70.0, 16 / 9)
     made = {name: make(poses, lens) for name, make in SAMPLES.items()} | {"COLMAP, binary": colmap_binary(poses, lens)}
