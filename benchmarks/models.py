@@ -16,6 +16,10 @@ samplers, here in this process. For each family:
 - diffusers_max_error: the largest difference in what the network answers between diffusers and ComfyUI, given the same
   weights and the same context frames; null where diffusers has no such model, and for LTX video and MiniMax H3, which
   are not compared.
+
+Then, for what artists load and wire beside a memory, four figures that ``_models/beside.py`` explains: identities that
+change, films that torch.compile makes others, nodes of the host that do not take what they are given, and how many
+remembered frames a segment sends through the VAE.
 """
 
 from __future__ import annotations
@@ -48,7 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="bench models", description="What a memory costs each family of models.")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write rows and figures to this file")
     parser.add_argument("--rounds", type=int, default=3, help="of timing, after one that warms up")
-    parser.add_argument("--families", nargs="+", choices=list(FAMILIES), metavar="NAME", help="only these")
+    parser.add_argument("--families", nargs="*", choices=list(FAMILIES), metavar="NAME", help="only these, or none")
     arguments = parser.parse_args(argv)
     if arguments.rounds < 1:
         parser.error("--rounds: there must be at least 1")
@@ -56,27 +60,45 @@ def main(argv: Sequence[str] | None = None) -> int:
     as_on_a_card()
     quiet()
     rows: dict[str, dict[str, Any]] = {}
+    found: dict[str, Any] = {}
     log.info(
         f"{platform.processor() or platform.machine()}, {torch.get_num_threads()} threads, torch {torch.__version__}"
     )
     log.info(HEADING)
     with tempfile.TemporaryDirectory() as folder:
-        for name in arguments.families or FAMILIES:
+        for name in FAMILIES if arguments.families is None else arguments.families:
             rows[name] = measured(Path(folder), name, FAMILIES[name], arguments.rounds)
             log.info(line(name, rows[name]))
             if arguments.json:
-                arguments.json.write_text(json.dumps(content_of(rows), indent=2) + "\n", encoding="utf-8")
+                arguments.json.write_text(json.dumps(content_of(rows, found), indent=2) + "\n", encoding="utf-8")
+        found = beside_a_memory(Path(folder) / "beside")
+        if arguments.json:
+            arguments.json.write_text(json.dumps(content_of(rows, found), indent=2) + "\n", encoding="utf-8")
     return 0
 
 
-def content_of(rows: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    """What goes into the file: it is written anew after every family."""
+def beside_a_memory(folder: Path) -> dict[str, Any]:
+    """What `_models/beside.py` finds, and said."""
+    from ._models.beside import beside
+
+    with torch.inference_mode():
+        found = beside(folder)
+    for name, value in found["figures"].items():
+        log.info(f"{name}: {value}")
+    for name, worst in found["rows"]["compiled"].items():
+        log.info(f"  compiled, {name}: {worst:.1e} of the largest number")
+    return found
+
+
+def content_of(rows: dict[str, dict[str, Any]], found: dict[str, Any]) -> dict[str, Any]:
+    """What goes into the file: it is written anew after every family, and after what is beside a memory."""
     return {
         "date": datetime.date.today().isoformat(),
         "torch": torch.__version__,
         "threads": torch.get_num_threads(),
-        "figures": {name: figures(row) for name, row in rows.items()},
+        "figures": {**{name: figures(row) for name, row in rows.items()}, **found.get("figures", {})},
         "rows": rows,
+        "beside": found.get("rows", {}),
     }
 
 
