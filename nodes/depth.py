@@ -19,6 +19,11 @@ def to_depth(image: torch.Tensor, kind: str, scale: float) -> NDArray[np.float32
     the camera itself, is taken as unknown. A picture that is brighter than white is believed: floats can say more.
     """
     bright = image[..., :3].float().mean(dim=-1).cpu().numpy()
+    if bright.size and not np.isfinite(bright).any():
+        raise ValueError(
+            "depth holds no numbers (NaN) anywhere: the model that estimates it overflowed, most often in half "
+            "precision. Load it in fp32, or leave 'depth' open."
+        )
     if kind == FAR_IS_WHITE:
         return np.where(bright > 0, bright * scale, np.nan).astype(np.float32)
     if kind == NEAR_IS_WHITE:

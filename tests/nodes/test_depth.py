@@ -50,3 +50,14 @@ def test_world_scene_gives_depth_that_memory_bank_reads_back_in_units(comfy: Pat
     slope = (60 - 0.5 - 30) / 60 / fy
     assert np.isfinite(depth).all()
     assert depth[0, -1].max() * slope == pytest.approx(1.5, rel=0.15), "the floor lies about 1.5 units below the eye"
+
+
+@pytest.mark.parametrize("kind", ["white is near (inverse)", "white is far (linear)"])
+def test_depth_of_no_numbers_is_refused_and_gaps_in_it_are_unknown(comfy: Path, kind: str) -> None:
+    from scene_memory.nodes.depth import to_depth
+
+    broken = torch.full((2, 3, 4, 3), float("nan"))
+    with pytest.raises(ValueError, match="depth holds no numbers.*fp32"):
+        to_depth(broken, kind, 1.0)
+    broken[0, 0, 0] = 0.5
+    assert np.isfinite(to_depth(broken, kind, 1.0)).sum() == 1
