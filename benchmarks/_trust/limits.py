@@ -110,7 +110,7 @@ KINDS: tuple[Callable[[Films, Path, random.Random], str], ...] = (filmed, set_la
 
 
 def lost_films(trials: int, seed: int = 1) -> list[str]:
-    """Kills and queues again ``trials`` times; gives what was lost, a line each."""
+    """Kills and queues again ``trials`` times; gives what was lost, a line each, which is printed as well."""
     random_numbers, lost = random.Random(seed), []
     with tempfile.TemporaryDirectory() as place:
         films = Films(Path(place))
@@ -119,6 +119,7 @@ def lost_films(trials: int, seed: int = 1) -> list[str]:
                 kind, folder = KINDS[number % len(KINDS)], Path(place) / str(number)
                 if wrong := kind(films, folder, random_numbers):
                     lost.append(f"{number} ({kind.__name__}): {wrong}")
+                    print(lost[-1], file=sys.stderr, flush=True)
                 shutil.rmtree(folder)
         finally:
             films.close()
@@ -129,10 +130,7 @@ def figures(trials: int = 200) -> dict[str, float]:
     """limited_films_lost: of 200 films with a limit of 30 to 120 % of their size that are killed at random instants
     and queued again, those of which a finished segment was made anew or is gone, that do not load, that are another
     film than the unkilled one, that lost more pictures than the limit asks, or that damaged another graph's film."""
-    lost = lost_films(trials)
-    for line in lost:
-        print(line, file=sys.stderr)
-    return {"limited_films_lost": float(len(lost))}
+    return {"limited_films_lost": float(len(lost_films(trials)))}
 
 
 def _killed(
