@@ -187,6 +187,22 @@ def test_what_only_a_key_leads_to_stays_until_the_whole_bank_is_covered(bank: Ba
     assert lost.id not in {name.split(".")[0] for name in files(bank)} and bank.load() == mine
 
 
+def test_what_a_head_under_another_name_leads_to_stays(bank: Bank, move, pictures):
+    """As the sound rest of a damaged film has: it stands under the id of its first segment."""
+    films = []
+    for seed in (1, 2):
+        state = bank.empty()
+        for i in range(3):
+            state = bank.append(state, frames=pictures(4, 10 * seed + i, 48, 80), trajectory=move("pan", 4), shot=0)
+        films.append(state)
+    (head,) = bank.history_path.iterdir()
+    head.rename(head.with_name(f"{'f' * 64}.json"))
+    before = files(bank)
+    less = Bank.open(bank.root, "film", bank.size_bytes() // 4).within(films[1])
+    assert files(bank) == before and less.flags(range(12)).dropped.any()
+    np.testing.assert_array_equal(bank.load("f" * 64).read_frames(range(12)), films[0].read_frames(range(12)))
+
+
 def test_pruning_with_many_takes_is_quick(bank: Bank, move, pictures):
     """99 takes of a film of 200 segments: each append with a limit used to load every one of them, for seconds."""
     trunk = bank.empty()
