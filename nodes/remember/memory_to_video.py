@@ -17,8 +17,10 @@ from ...memory.state.summary import damaged_text
 from ..messages import warn
 from ..prefixes import check_prefix, filename_prefix, save_place
 from ..types import CATEGORY, SceneMemory
+from .written import WrittenFilms
 
 MOST_FPS = 120.0
+_WRITTEN = WrittenFilms()
 
 
 class MemoryToVideo(io.ComfyNode):
@@ -75,6 +77,10 @@ class MemoryToVideo(io.ComfyNode):
             raise ValueError("The memory is empty: there is nothing to save. Connect the memory of a Shot Generator.")
         height, width = memory.size
         folder, name, counter, subfolder = save_place(filename_prefix, width * scale, height * scale)
+        # A preview that was changed somewhere runs this node again, and the film is the one that is there.
+        made_of = (memory.bank.path if memory.bank else None, memory.id, folder, name, scale, fps, quality)
+        if (there := _WRITTEN.find(made_of)) is not None:
+            return cls._output(there, subfolder)
         bar = comfy.utils.ProgressBar(memory.frames)
 
         def on_frame(done: int, total: int) -> None:
@@ -96,6 +102,12 @@ class MemoryToVideo(io.ComfyNode):
             path = publish(part, Path(folder), name, counter, ".mp4")
         if damaged:
             warn(cls, f"{damaged_text(damaged)}: the pictures next to them stand in.")
+        else:
+            _WRITTEN.note(made_of, path)
+        return cls._output(path, subfolder)
+
+    @classmethod
+    def _output(cls, path: Path, subfolder: str) -> io.NodeOutput:
         saved = ui.SavedResult(path.name, subfolder, io.FolderType.output)
         return io.NodeOutput(InputImpl.VideoFromFile(str(path)), ui=ui.PreviewVideo([saved]))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import logging
+import threading
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -213,3 +214,20 @@ def test_frames_that_are_gone_since_are_not_missed(bank: Bank, plan: Any, monkey
     for retriever in (plan.retriever, replace(plan.retriever, min_overlap=0.2)):
         again, made = film(limited.empty(), replace(plan, retriever=retriever))
         assert made == [] and again.frames == first.frames
+
+
+def test_what_cannot_be_found_again_is_said_before_anything_is_made(bank: Bank, plan: Any) -> None:
+    from scene_memory.generation.shot import generate_shot
+
+    model = plan.model.clone()
+    model.model_options["transformer_options"] = {"of another pack": {"lock": threading.Lock()}}
+    said: list[str] = []
+    shot = generate_shot(
+        bank.empty(), replace(plan, model=model, trajectory=plan.trajectory[:SEGMENT]), on_warning=said.append
+    )
+    with torch.inference_mode():
+        next(shot)
+        shot.close()
+    (words,) = said
+    assert "cannot be found again" in words and "of another pack.lock" in words and "Memory Bank (continue)" in words
+    assert not list((bank.path / "keys").glob("*.json"))
