@@ -13,8 +13,9 @@ from .frontend import Frontend
 TYPE = "SceneMemoryCameraTrajectory"
 ADD = """([type, values, size]) => {
   const node = LiteGraph.createNode(type)
-  node.pos = [app.graph.nodes.length * 500 + 60, 60]
-  app.graph.add(node)
+  const { graph } = app.canvas
+  node.pos = [graph.nodes.length * 500 + 60, 60]
+  graph.add(node)
   for (const [name, value] of Object.entries(values)) {
     const widget = node.widgets.find(widget => widget.name === name)
     widget.value = value

@@ -165,6 +165,7 @@ class Walk:
     def go(self, steps: int) -> list[str]:
         self.page.set_viewport_size(VIEW)  # type: ignore[arg-type]
         self.page.wait_for_function("() => app.extensionManager.workflow.activeWorkflow?.changeTracker")
+        self.leave()
         self.page.evaluate("() => app.rootGraph.clear()")
         self.page.evaluate(CAPTURE)
         self.add()

@@ -1,7 +1,7 @@
 // The camera path editor: what it knows and what the artist does to it. It knows nothing of ComfyUI: `port` reads and
 // writes the node's widgets and asks the server.
 
-import { follow, refocus, replaced, resume } from "./follow.js"
+import { follow, leave, refocus, replaced, resume } from "./follow.js"
 import { listen } from "./input.js"
 import { DRAWN, START, appended, changed, inserted, parse, removed, retimed, toText } from "./keyframes.js"
 import { layout } from "./layout.js"
@@ -83,7 +83,7 @@ export class CameraEditor {
 
   /** Ends everything that could go on: the node is gone. `start` begins anew. */
   stop() {
-    this.focused = this.running && this.parts.map === document.activeElement
+    if (this.running) leave(this)
     this.running = false
     this.playing = this.drag = null
     this.sizes.disconnect()

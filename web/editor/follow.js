@@ -2,6 +2,7 @@
 // the node tells of all that changes.
 
 const WATCH = 200 // milliseconds between two looks at the node
+const JUST = 300 // milliseconds
 const PLACES = 64
 const last = new Map() // the last editor at each place of the workflow
 
@@ -16,20 +17,28 @@ export function follow(editor) {
   own(editor)
   refocus(editor)
   timers.watch = setTimeout(() => {
-    editor.before = null // by now the page has told all that it has to tell of a new node
+    editor.before = null // by now the page has told all that it has to tell of a new node, and shows its element
+    if (!port.keysAreFree()) editor.focusing = false
     if (port.isThere()) follow(editor)
     else editor.stop()
   }, WATCH)
 }
 
-/** The editor of the node whose place this editor's node has taken, if any. */
+/** The node goes. If another takes its place before the page does anything else, that is undo. */
+export function leave(editor) {
+  const { map } = editor.parts
+  const blurred = performance.now() - editor.blurred < JUST && editor.port.keysAreFree()
+  editor.focused = map === document.activeElement || blurred // the page may have put the map aside a moment before
+  editor.leaving = true
+  queueMicrotask(() => (editor.leaving = false))
+}
+
+/** The editor of the node whose place this editor's node has taken in an undo, if any. */
 export function replaced(editor) {
   const place = editor.port.place()
   const before = last.get(place)
-  if (before && before !== editor) {
-    editor.before = before
-    if (before.running) before.stop()
-  }
+  if (before?.running && before !== editor) before.stop()
+  if (before?.leaving && before !== editor) editor.before = before
   last.delete(place)
   last.set(place, editor)
   if (last.size > PLACES) last.delete(last.keys().next().value)
@@ -49,10 +58,8 @@ export function resume(editor, { view, frame, chosen, snap, seen, focused, owner
 
 /** Undo leaves the keyboard with the page when it takes the map away: back to where the artist had it. */
 export function refocus(editor) {
-  if (!editor.focusing || !editor.opened || !editor.root.isConnected) return
   const { map } = editor.parts
-  if (editor.port.keysAreFree()) map.focus({ preventScroll: true })
-  editor.focusing = editor.port.keysAreFree() // the page may not show the map yet
+  if (editor.focusing && editor.opened && editor.port.keysAreFree()) map.focus({ preventScroll: true })
 }
 
 /** What a run told belongs to the workflow that is open: another one may have had a node in the same place. */

@@ -49,6 +49,9 @@ export function listen(editor) {
   drags(editor, parts.time, timeDrag)
   parts.map.addEventListener("dblclick", (event) => doubleClicked(editor, event))
   parts.map.addEventListener("pointermove", (event) => hovered(editor, ...pointerAt(parts.map, event)))
+  parts.map.addEventListener("blur", (event) => {
+    if (!event.relatedTarget) editor.blurred = performance.now()
+  })
   parts.map.addEventListener("pointerleave", () => (parts.thumb.hidden = true))
   editor.root.addEventListener("wheel", (event) => wheeled(editor, event), { passive: false })
   parts.picture.addEventListener("error", () => (parts.caption.textContent += " (its picture cannot be read)"))

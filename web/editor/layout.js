@@ -6,8 +6,8 @@ import { STYLE } from "./style.js"
 const TOOLS = [
   ["add", "+ Add", "Add a keyframe 3 seconds after the last one (A). Double-click the map to put one there."],
   ["remove", "Delete", "Delete the chosen keyframe (Delete). The start stays."],
-  ["undo", "↶", "Undo (Ctrl+Z)"],
-  ["redo", "↷", "Redo (Ctrl+Shift+Z)"],
+  ["undo", "↶", "Undo (Ctrl+Z): the same steps as ComfyUI's own undo."],
+  ["redo", "↷", "Redo (Ctrl+Shift+Z): the same steps as ComfyUI's own redo."],
   ["fit", "Fit", "Show the whole path and the memory (Home). Drag the map to move it; click it, then use the wheel to zoom."],
   ["snap", "Snap", "Snap to the grid, to 5 degrees and to whole frames (G). Hold Alt for the other way."],
   ["clear", "New path", "Begin a new path at the start."],
