@@ -157,7 +157,8 @@ def echo(model: Any, wan: Any) -> Any:
     network = model.model.diffusion_model
     layers = CameraLayers(
         [CameraLayer({"action_mlp.proj.weight": fixed("w", (network.dim, 12)).float(),
-                      "action_mlp.proj.bias": fixed("b", (network.dim,)).float()}, network.num_heads)] * 2
+                      "action_mlp.proj.bias": fixed("b", (network.dim,)).float()},
+                     network.num_heads, torch.float32)] * 2
     )  # fmt: skip
     marked = model.clone()
     marked.set_attachments(ATTACHMENT, layers)

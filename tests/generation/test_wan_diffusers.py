@@ -75,7 +75,9 @@ def one_call(wan: Any, model: Any, ready: Any) -> tuple[torch.Tensor, ...]:
 @pytest.mark.parametrize("context", [1, 3])
 @torch.no_grad()
 def test_text_to_video_with_context_behind_it(wan: Any, tmp_path: Any, context: int) -> None:
-    model = wan.model(T2V)
+    from scene_memory.generation.wan.options import WanOptions, with_options
+
+    model = with_options(wan.model(T2V), WanOptions(times="same as the segment", positions="after the segment"))
     segment = wan.segment(model, context=context)
     x, t, text, ours = one_call(wan, model, wan.prepared(model, segment))
     clean = model.model.process_latent_in(segment.context.latents).flip(2)

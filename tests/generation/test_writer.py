@@ -144,14 +144,17 @@ def test_a_segment_whose_file_is_gone_is_made_again_with_the_same_bytes(plan: An
     assert path.read_bytes() == before and again[-1].state.id == whole.id
 
 
-def test_depth_is_kept_with_its_frames_and_is_part_of_the_key(plan: Any, shoot: Any, tmp_path: Path) -> None:
+def test_depth_is_kept_with_its_frames_and_counts_for_what_is_chosen(plan: Any, shoot: Any, tmp_path: Path) -> None:
     bank = Bank.create(tmp_path, "film")
     depth = np.linspace(1, 5, SEGMENTS * SEGMENT, dtype=np.float32)[:, None, None] * np.ones((36, 48), np.float32)
     state = shoot(bank.empty(), replace(plan, depth=depth))[-1].state
     assert state.has_depth and state.depth([0, 9]).shape[0] == 2
     assert np.allclose(np.nanmean(state.depth(range(state.frames)), axis=(1, 2)), depth[:, 0, 0], rtol=1e-3)
     assert all(not done.made for done in shoot(bank.empty(), replace(plan, depth=depth.copy())))
-    assert all(done.made for done in shoot(bank.empty(), replace(plan, depth=depth + 1)))
+    other = shoot(bank.empty(), replace(plan, depth=depth + 1))
+    assert not other[0].made, "pictures hang on the depth only by the frames that are chosen, and here there are none"
+    kept = other[-1].state
+    assert np.allclose(np.nanmean(kept.depth(range(kept.frames)), axis=(1, 2)), depth[:, 0, 0] + 1, rtol=1e-3)
     with pytest.raises(ValueError, match="3 depth maps for a camera path of 16 frames"):
         shoot(bank.empty(), replace(plan, depth=depth[:3]))
 
