@@ -70,6 +70,36 @@ def world(comfy: Path) -> tuple[Any, Any, Any]:
     return load_world_model()
 
 
+@pytest.fixture(scope="session")
+def world_plan(world: tuple[Any, Any, Any]) -> Callable[..., Any]:
+    """Makes plans of small shots by the bundled model along a path: ``world_plan(path, segment, **changed)``."""
+    import comfy.samplers
+
+    from scene_memory.generation.shot import ShotPlan
+    from scene_memory.memory.retrieval.settings import RetrievalSettings
+
+    model, clip, vae = world
+
+    def plan(path: Any, segment: int, words: str = "a small room", **changed: Any) -> Any:
+        usual: dict[str, Any] = {
+            "sigmas": torch.tensor([1.0, 0.0]), "seed": 3, "retriever": RetrievalSettings(k=4), "width": 48,
+            "height": 36,
+        }  # fmt: skip
+        return ShotPlan(
+            model=model,
+            vae=vae,
+            positive=clip.encode_from_tokens_scheduled(clip.tokenize(words)),
+            negative=None,
+            sampler=comfy.samplers.sampler_object("euler"),
+            cfg=1.0,
+            trajectory=path,
+            segment_frames=segment,
+            **{**usual, **changed},
+        )
+
+    return plan
+
+
 class WanKit:
     """Tiny Wans from files through the host's own loaders, segments for them, and one step of the host's sampler."""
 

@@ -12,33 +12,14 @@ import torch
 
 from scene_memory.memory.bank.bank import Bank
 from scene_memory.memory.cameras.presets import make_preset
-from scene_memory.memory.retrieval.settings import RetrievalSettings
 
 SEGMENT = 4
 
 
 @pytest.fixture
-def plan(world: tuple[Any, Any, Any]) -> Any:
-    import comfy.samplers
-
-    from scene_memory.generation.shot import ShotPlan
-
-    model, clip, vae = world
-    return ShotPlan(
-        model=model,
-        vae=vae,
-        positive=clip.encode_from_tokens_scheduled(clip.tokenize("a small room")),
-        negative=None,
-        sampler=comfy.samplers.sampler_object("euler"),
-        sigmas=torch.tensor([1.0, 0.0]),
-        seed=3,
-        cfg=1.0,
-        trajectory=make_preset("pan", frames=3 * SEGMENT, fps=8.0, amount=20.0, fov=70.0, aspect=48 / 36),
-        retriever=RetrievalSettings(k=4),
-        segment_frames=SEGMENT,
-        width=48,
-        height=36,
-    )
+def plan(world_plan: Any) -> Any:
+    path = make_preset("pan", frames=3 * SEGMENT, fps=8.0, amount=20.0, fov=70.0, aspect=48 / 36)
+    return world_plan(path, SEGMENT)
 
 
 @torch.inference_mode()

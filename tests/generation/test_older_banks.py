@@ -41,25 +41,10 @@ def film(state: MemoryState, plan: Any) -> tuple[MemoryState, int]:
 
 
 @pytest.fixture
-def plan(world: tuple[Any, Any, Any]) -> Any:
-    import comfy.samplers
-
-    from scene_memory.generation.shot import ShotPlan
-
-    model, clip, vae = world
-    return ShotPlan(
-        model=model,
-        vae=vae,
-        positive=clip.encode_from_tokens_scheduled(clip.tokenize("a small room with a red box")),
-        negative=None,
-        sampler=comfy.samplers.sampler_object("euler"),
-        sigmas=torch.tensor([1.0, 0.0]),
-        seed=7,
-        cfg=1.0,
-        trajectory=make_preset("look around", frames=6, fps=8.0, amount=90.0, fov=70.0, aspect=1.0),
-        retriever=RetrievalSettings(k=3),
-        segment_frames=2,
-    )
+def plan(world_plan: Any) -> Any:
+    path = make_preset("look around", frames=6, fps=8.0, amount=90.0, fov=70.0, aspect=1.0)
+    retriever = RetrievalSettings(k=3)
+    return world_plan(path, 2, "a small room with a red box", seed=7, retriever=retriever, width=0, height=0)
 
 
 def test_it_is_read_whole(bank: Bank) -> None:

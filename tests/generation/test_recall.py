@@ -24,27 +24,9 @@ SEGMENT, SEGMENTS = 4, 4
 
 
 @pytest.fixture(scope="module")
-def plan(world: tuple[Any, Any, Any]) -> Any:
-    import comfy.samplers
-
-    from scene_memory.generation.shot import ShotPlan
-
-    model, clip, vae = world
-    return ShotPlan(
-        model=model,
-        vae=vae,
-        positive=clip.encode_from_tokens_scheduled(clip.tokenize("a small room with a red box")),
-        negative=None,
-        sampler=comfy.samplers.sampler_object("euler"),
-        sigmas=torch.tensor([1.0, 0.0]),
-        seed=3,
-        cfg=1.0,
-        trajectory=make_preset("look around", frames=SEGMENT * SEGMENTS, fps=8.0, amount=300.0, fov=70.0, aspect=1.0),
-        retriever=RetrievalSettings(k=4),
-        segment_frames=SEGMENT,
-        width=36,
-        height=36,
-    )
+def plan(world_plan: Any) -> Any:
+    path = make_preset("look around", frames=SEGMENT * SEGMENTS, fps=8.0, amount=300.0, fov=70.0, aspect=1.0)
+    return world_plan(path, SEGMENT, "a small room with a red box", width=36)
 
 
 Filmed = tuple[MemoryState, list[int]]

@@ -13,34 +13,15 @@ import torch
 
 from scene_memory.memory.bank.bank import Bank
 from scene_memory.memory.cameras.presets import make_preset
-from scene_memory.memory.retrieval.settings import RetrievalSettings
 
 SEGMENTS, SEGMENT = 3, 4
 
 
 @pytest.fixture
-def plan(world: tuple[Any, Any, Any]) -> Any:
+def plan(world_plan: Any) -> Any:
     """A shot of three small segments with the bundled model, two steps each."""
-    import comfy.samplers
-
-    from scene_memory.generation.shot import ShotPlan
-
-    model, clip, vae = world
-    return ShotPlan(
-        model=model,
-        vae=vae,
-        positive=clip.encode_from_tokens_scheduled(clip.tokenize("a small room")),
-        negative=None,
-        sampler=comfy.samplers.sampler_object("euler"),
-        sigmas=torch.tensor([1.0, 0.5, 0.0]),
-        seed=3,
-        cfg=1.0,
-        trajectory=make_preset("pan", frames=SEGMENTS * SEGMENT, fps=8.0, amount=40.0, fov=70.0, aspect=48 / 36),
-        retriever=RetrievalSettings(k=4),
-        segment_frames=SEGMENT,
-        width=48,
-        height=36,
-    )
+    path = make_preset("pan", frames=SEGMENTS * SEGMENT, fps=8.0, amount=40.0, fov=70.0, aspect=48 / 36)
+    return world_plan(path, SEGMENT, sigmas=torch.tensor([1.0, 0.5, 0.0]))
 
 
 @torch.inference_mode()

@@ -15,35 +15,15 @@ import torch
 
 from scene_memory.memory.bank.bank import Bank
 from scene_memory.memory.cameras.presets import make_preset
-from scene_memory.memory.retrieval.settings import RetrievalSettings
 
 SEGMENTS, SEGMENT = 4, 4
 PATH = make_preset("pan", frames=SEGMENTS * SEGMENT, fps=8.0, amount=60.0, fov=70.0, aspect=48 / 36)
 
 
 @pytest.fixture
-def plan(world: tuple[Any, Any, Any]) -> Any:
+def plan(world_plan: Any) -> Any:
     """A shot of four small segments with the bundled model."""
-    import comfy.samplers
-
-    from scene_memory.generation.shot import ShotPlan
-
-    model, clip, vae = world
-    return ShotPlan(
-        model=model,
-        vae=vae,
-        positive=clip.encode_from_tokens_scheduled(clip.tokenize("a small room")),
-        negative=None,
-        sampler=comfy.samplers.sampler_object("euler"),
-        sigmas=torch.tensor([1.0, 0.0]),
-        seed=3,
-        cfg=1.0,
-        trajectory=PATH,
-        retriever=RetrievalSettings(k=4),
-        segment_frames=SEGMENT,
-        width=48,
-        height=36,
-    )
+    return world_plan(PATH, SEGMENT)
 
 
 @pytest.fixture
