@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import shutil
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -99,6 +100,17 @@ def film(bank: str, frames: int = 16, **shot_changes: Any) -> Prompt:
     }
 
 
+def listed(server: HostServer, node: str, field: str, name: str) -> list[str]:
+    """The files that a node offers, once a name is among them: no list is read again right after a prompt came in."""
+    deadline = time.monotonic() + 10.0
+    while True:
+        found: list[str] = server.client.object_info(node)[node]["input"]["required"][field][1]["options"]
+        if name in found:
+            return found
+        assert time.monotonic() < deadline, f"{name} is not among {found}"
+        time.sleep(0.2)
+
+
 def changed(prompt: Prompt, where: str, **inputs: Any) -> Prompt:
     """The prompt with other inputs at one node."""
     result = copy.deepcopy(prompt)
@@ -116,6 +128,7 @@ class Kit:
         staticmethod(retriever),
     )
     shot, save, film, changed = staticmethod(shot), staticmethod(save), staticmethod(film), staticmethod(changed)
+    listed = staticmethod(listed)
 
 
 @pytest.fixture

@@ -152,10 +152,7 @@ def saved_file(server: HostServer, kit: Any, name: str, frames: int = 8) -> str:
 
 def test_a_memory_goes_through_a_file_unharmed(server: HostServer, kit: Any, open_bank: OpenBank) -> None:
     file = saved_file(server, kit, "to share")
-    assert (
-        file
-        in server.client.object_info("SceneMemoryLoad")["SceneMemoryLoad"]["input"]["required"]["file"][1]["options"]
-    )
+    assert file in kit.listed(server, "SceneMemoryLoad", "file", file)
     prompt = {"load": kit.node("SceneMemoryLoad", file=file, name="shared")}
     prompt["video"] = kit.save(["load", 0], "shared")
     run = server.client.queue(prompt)

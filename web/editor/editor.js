@@ -383,9 +383,18 @@ export class CameraEditor {
     this.panel.playing(false)
   }
 
-  /** The keyframes of a ready-made move with the node's settings. */
+  /** The keyframes of a ready-made move with the node's settings. Who asks the same meanwhile waits for the same answer:
+      a second question would break off the first. */
   async #readyMade(move = this.settings.move) {
-    return parse(await this.port.readyMade({ ...this.settings, move }))
+    const settings = { ...this.settings, move }
+    const question = JSON.stringify(settings)
+    if (this.asking?.question !== question) this.asking = { question, answer: this.port.readyMade(settings) }
+    const { asking } = this
+    try {
+      return parse(await asking.answer)
+    } finally {
+      if (this.asking === asking) this.asking = undefined
+    }
   }
 
   /** Writes keyframes as the node's path and shows what is written. */
