@@ -22,7 +22,7 @@ from .server import HostServer
 from .tiny_files import lay_out, needs_files
 
 VIEW: ViewportSize = {"width": 2400, "height": 1500}
-WIDTH, QUALITY, MARGIN = 1600, 70, 24
+WIDTH, QUALITY, MARGIN = 1600, 60, 24
 
 GRAPH = """() => {
   const boxes = [...app.graph.nodes, ...app.graph._groups].map(shown => shown.boundingRect ?? shown._bounding)
