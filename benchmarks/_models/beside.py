@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
-from .._trust.keys import unstable
+from .._trust.identities import unstable_elsewhere
 from .compiled import CLOSE, differences
 from .encodes import after_the_first_revisit, encodes
 from .loaded import load_wan
@@ -24,8 +23,7 @@ def beside(folder: Path) -> dict[str, Any]:
     from ...generation.adapters import ADAPTERS
 
     folder.mkdir(parents=True, exist_ok=True)
-    comfyui = Path(os.environ["COMFYUI_PATH"])
-    names = unstable(comfyui, folder / "identity")
+    names = unstable_elsewhere()
     compiled = differences(folder)
     wrong = {name: worst for name, worst in compiled.items() if not worst < CLOSE}
     calls = {node for adapter in ADAPTERS for node in adapter.host_nodes}
