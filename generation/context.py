@@ -82,6 +82,11 @@ class ContextReader:
         self._pixels: OrderedDict[int, Pixels] = OrderedDict()
         self._bytes = 0
 
+    @property
+    def encoded(self) -> int:
+        """How many remembered frames have gone through the VAE so far."""
+        return self._latents.encoded if self._latents is not None else 0
+
     def settle(self, frame: int) -> None:
         """Returns when the frame is on the disk."""
         if self._writer is not None:

@@ -76,12 +76,13 @@ class ShotPlan:
 
 @dataclass(frozen=True)
 class SegmentDone:
-    """One segment that is safe in the bank: its number in the shot, the memory after it, and whether it was made now
-    or was there already."""
+    """One segment that is safe in the bank: its number in the shot, the memory after it, whether it was made now or was
+    there already, and how many remembered frames went through the VAE for it."""
 
     state: MemoryState
     index: int
     made: bool = True
+    encoded: int = 0
 
 
 @dataclass(frozen=True)
@@ -133,7 +134,7 @@ def generate_shot(
     shot = _begin(state, plan, adapter, size, on_warning)
     goes_on = continues(state, plan.trajectory)
     lengths = adapter.segment_lengths(len(plan.trajectory), plan.segment_frames, goes_on)
-    start = there = 0
+    start = there = encoded = 0
     older: set[str] = set()
     try:
         for index, length in enumerate(lengths):
@@ -147,7 +148,7 @@ def generate_shot(
             known = None
             for find in search.ways():
                 if (written := shot.writer.wait()) is not None:
-                    yield SegmentDone(state := written, index - 1)
+                    yield SegmentDone(state := written, index - 1, encoded=encoded)
                 if (known := find(state)) is not None:
                     break
             if known is not None:
@@ -157,13 +158,15 @@ def generate_shot(
                 yield SegmentDone(state := _bank(state).within(known), index, made=False)
                 continue
             retrieval = search.retrieval
+            before = shot.reader.encoded
             segment = next_segment(state, path, retrieval, adapter, size, shot.reader, onward)
             pictures, latent = _made(state, shot, segment, len(path), index, on_step)
             pictures = _anchored(state, shot, segment, path, pictures)
             if on_pictures is not None:
                 on_pictures(index, pictures)
             if (written := shot.writer.wait()) is not None:
-                yield SegmentDone(state := written, index - 1)
+                yield SegmentDone(state := written, index - 1, encoded=encoded)
+            encoded = shot.reader.encoded - before
             ready = _prepared(state, shot, path, depth, search.keys, retrieval, pictures, latent)
             shot.reader.made(state.frames, pictures)
             if _bank(state).max_bytes is None:
@@ -171,9 +174,9 @@ def generate_shot(
                 state = ready.state
             else:
                 # Keeping the bank within its size may change the memory that the next segment continues.
-                yield SegmentDone(state := ready.write(), index)
+                yield SegmentDone(state := ready.write(), index, encoded=encoded)
         if (written := shot.writer.wait()) is not None:
-            yield SegmentDone(written, len(lengths) - 1)
+            yield SegmentDone(written, len(lengths) - 1, encoded=encoded)
     finally:
         shot.writer.close()
         if there:

@@ -37,6 +37,8 @@ class ShotText:
         frames = noted(done.state.segments[len(done.state.segments) - 1].info)
         if frames:
             lines.append(f"Looked at {looked_at(frames)}.")
+            if done.encoded:
+                lines.append(f"{done.encoded} of these went through the VAE for the first time.")
         elif frames is not None:
             lines.append("Looked at nothing remembered.")
         if self.limit:

@@ -155,3 +155,25 @@ def test_a_vae_of_which_nothing_is_known_keeps_no_latents(comfy: Path) -> None:
 
     latents = ContextLatents(Vae())
     assert latents.space == "" and latents.kept(torch.zeros(1, 3, 1, 4, 4)) is None
+
+
+def test_a_shot_tells_what_looking_back_cost(wan: Any, tmp_path: Path) -> None:
+    """The first segment that looks back encodes all that it sees; the same film from the bank encodes nothing."""
+    import comfy.samplers
+
+    from scene_memory.generation.shot import ShotPlan, generate_shot
+    from scene_memory.memory.retrieval.settings import RetrievalSettings
+
+    model = wan.model("wan2.1_t2v_1.3B_fp16.safetensors")
+    plan = ShotPlan(
+        model=model, vae=wan.vae(model), positive=wan.positive, negative=None,
+        sampler=comfy.samplers.sampler_object("euler"), sigmas=torch.tensor([1.0, 0.0]), seed=1, cfg=1.0,
+        trajectory=make_preset("pan", frames=13, fps=16.0, amount=40.0, fov=70.0, aspect=1.0),
+        retriever=RetrievalSettings(k=3), segment_frames=5, width=64, height=64,
+    )  # fmt: skip
+    bank = Bank.create(tmp_path, "film")
+    with torch.inference_mode():
+        first = [done.encoded for done in generate_shot(bank.empty(), plan)]
+        again = [done.encoded for done in generate_shot(bank.empty(), plan)]
+    assert first[0] == 0 and first[1] == 3 and 1 <= first[2] <= 3
+    assert again == [0, 0, 0]
