@@ -1,7 +1,8 @@
 """Adapter of LTX video: remembered frames are guides that stand before the shot, at times of their own.
 
 The host's *LTXV Add Guide* takes a frame of the shot itself. What it calls below takes any time: a guide at -8 stands
-one latent frame before the shot, stays clean, and is cut off after sampling. Nothing is patched.
+one latent frame before the shot, stays clean, and is cut off after sampling. Newer hosts have a node for exactly that,
+*LTXV Add Latent Guide*, which is called where it is there. Nothing is patched.
 """
 
 from __future__ import annotations
@@ -31,6 +32,11 @@ _GUIDE = HostNode(
     "LTXVAddGuide",
     ("positive", "negative", "frame_idx", "latent_image", "noise_mask", "guiding_latent", "strength", "scale_factors"),
     "append_keyframe",
+)
+_LATENT_GUIDE = HostNode(
+    "comfy_extras.nodes_lt",
+    "LTXVAddLatentGuide",
+    ("positive", "negative", "vae", "latent", "guiding_latent", "latent_idx", "strength"),
 )
 
 
@@ -94,6 +100,13 @@ def _guided(
 ) -> tuple[Conditioning, Conditioning, Tensor, Tensor]:
     """With one more guide, at a frame before the shot."""
     guide = guide.to(latent)
+    if _LATENT_GUIDE.is_there:
+        shot = {"samples": latent, "noise_mask": mask}
+        positive, negative, shot = _LATENT_GUIDE(
+            positive=positive, negative=negative, vae=vae, latent=shot, guiding_latent={"samples": guide},
+            latent_idx=time // STRIDE, strength=1.0,
+        )  # fmt: skip
+        return positive, negative, shot["samples"], shot["noise_mask"]
     found: tuple[Conditioning, Conditioning, Tensor, Tensor] = _GUIDE(
         positive=positive, negative=negative, frame_idx=time, latent_image=latent, noise_mask=mask,
         guiding_latent=guide, strength=1.0, scale_factors=vae.downscale_index_formula,

@@ -168,6 +168,41 @@ def test_guides_in_another_order_with_their_times_are_the_same(ltx: LtxKit) -> N
     assert float((ltx.sampled(other) - ltx.sampled(ready)).abs().max()) < 1e-4
 
 
+def test_a_newer_host_s_own_node_for_it_is_called_and_says_the_same(
+    ltx: LtxKit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """LTXV Add Latent Guide by its public signature: a latent frame before the shot has a number below 0."""
+    import comfy_extras.nodes_lt as host
+    from comfy_api.latest import io
+
+    from scene_memory.generation import host_nodes
+
+    usual = ltx.prepared(segment(3))
+    asked: list[int] = []
+
+    class LTXVAddLatentGuide:
+        @classmethod
+        def execute(cls, positive: Any, negative: Any, vae: Any, latent: Any, guiding_latent: Any, latent_idx: int,
+                    strength: float, attention_mask: Any = None) -> Any:  # fmt: skip
+            asked.append(latent_idx)
+            positive, negative, samples, mask = host.LTXVAddGuide.append_keyframe(
+                positive, negative, 8 * latent_idx, latent["samples"], latent["noise_mask"], guiding_latent["samples"],
+                strength, vae.downscale_index_formula,
+            )  # fmt: skip
+            return io.NodeOutput(positive, negative, {**latent, "samples": samples, "noise_mask": mask})
+
+    monkeypatch.setattr(host, "LTXVAddLatentGuide", LTXVAddLatentGuide, raising=False)
+    host_nodes._problem.cache_clear()
+    try:
+        ready = ltx.prepared(segment(3))
+    finally:
+        host_nodes._problem.cache_clear()
+    assert asked == [-3, -2, -1]
+    assert torch.equal(ready.latent, usual.latent) and torch.equal(ready.mask, usual.mask)
+    told, before = (one.positive[0][1]["keyframe_idxs"] for one in (ready, usual))
+    assert torch.equal(told, before)
+
+
 def test_lengths_and_refusals(ltx: LtxKit, load_wan_vae: Any) -> None:
     from scene_memory.generation.adapters import adapter_for
 
