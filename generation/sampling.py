@@ -35,7 +35,7 @@ def sample(
 
     Raises ``ValueError`` as soon as what the model makes is no picture (NaN).
     """
-    noise = comfy.sample.prepare_noise(prepared.latent, seed)
+    noise = comfy.sample.prepare_noise(latent_image=prepared.latent, seed=seed)
     latent, done = prepared.latent, 0
     for one, levels, scale in passes(prepared.model or model, prepared, sigmas, cfg):
         fresh = torch.zeros_like(noise) if done else noise
@@ -77,9 +77,9 @@ def _sampled(
 ) -> Tensor:
     guider = comfy.samplers.CFGGuider(model)
     if prepared.negative is None:
-        guider.inner_set_conds({"positive": prepared.positive})
+        guider.inner_set_conds(conds={"positive": prepared.positive})
     else:
-        guider.set_conds(prepared.positive, prepared.negative)
+        guider.set_conds(positive=prepared.positive, negative=prepared.negative)
     guider.set_cfg(cfg)
 
     def callback(step: int, x0: Tensor, x: Tensor, total: int) -> None:
@@ -88,6 +88,13 @@ def _sampled(
         comfy.model_management.throw_exception_if_processing_interrupted()
 
     made = guider.sample(
-        noise, latent, sampler, sigmas, denoise_mask=prepared.mask, callback=callback, disable_pbar=True, seed=seed
+        noise=noise,
+        latent_image=latent,
+        sampler=sampler,
+        sigmas=sigmas,
+        denoise_mask=prepared.mask,
+        callback=callback,
+        disable_pbar=True,
+        seed=seed,
     )
     return made.to(comfy.model_management.intermediate_device())

@@ -17,17 +17,18 @@ def beside(folder: Path) -> dict[str, Any]:
     - ``identity_unstable``: ways to load and patch a Wan whose identity is another before sampling, after it or in a
       new process, so that finished segments would not be found.
     - ``compile_wrong``: ways in which a memory enters a Wan that make another film under torch.compile.
-    - ``signatures_unbound``: nodes of this ComfyUI that adapters call under names which it does not take.
+    - ``signatures_unbound``: nodes and functions of this ComfyUI that are called by names which they do not take.
     - ``vae_encodes_per_segment_k20``: remembered frames that go through the VAE, a segment, after the first revisit.
     """
     from ...generation.adapters import ADAPTERS
+    from ...generation.host_nodes import LOOP
 
     folder.mkdir(parents=True, exist_ok=True)
     names = unstable_elsewhere()
     compiled = differences(folder)
     wrong = {name: worst for name, worst in compiled.items() if not worst < CLOSE}
-    calls = {node for adapter in ADAPTERS for node in adapter.host_nodes}
-    unbound = sorted(node.node for node in calls if not node.is_there)
+    calls = {node for adapter in ADAPTERS for node in (*LOOP, *adapter.host_nodes)}
+    unbound = sorted(f"{node.node} {node.function}" for node in calls if not node.is_there)
     counts = encodes(folder, load_wan(folder / "models", "wan2.1_t2v_1.3B_fp16.safetensors"), (64, 64))
     return {
         "figures": {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..host_nodes import LOOP
 from .base import Adapter
 from .ltx import LtxAdapter
 from .memento import MementoAdapter
@@ -34,7 +35,7 @@ def adapter_for(model: Any) -> Adapter:
     """
     for adapter in ADAPTERS:
         if adapter.serves(model):
-            for called in adapter.host_nodes:
+            for called in (*LOOP, *adapter.host_nodes):
                 called.check()
             return adapter.for_model(model)
     raise ValueError(

@@ -81,5 +81,5 @@ def with_memory(model: Any) -> Any:
     """A copy of a MODEL that joins the memory of the conditioning to the shot in Memento's way."""
     patched = model.clone()
     kind = comfy.patcher_extension.WrappersMP.DIFFUSION_MODEL
-    patched.add_wrapper_with_key(kind, WRAPPER_KEY, join_memory)
+    patched.add_wrapper_with_key(wrapper_type=kind, key=WRAPPER_KEY, wrapper=join_memory)
     return patched

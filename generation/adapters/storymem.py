@@ -118,5 +118,5 @@ def with_places(model: Any) -> Any:
     """A copy of a MODEL that puts the frames in front where the conditioning says."""
     patched = model.clone()
     kind = comfy.patcher_extension.WrappersMP.DIFFUSION_MODEL
-    patched.add_wrapper_with_key(kind, WRAPPER_KEY, place_front)
+    patched.add_wrapper_with_key(wrapper_type=kind, key=WRAPPER_KEY, wrapper=place_front)
     return patched

@@ -10,6 +10,7 @@ import node_helpers
 import torch
 from torch import Tensor
 
+from .. import host_nodes
 from ..segment import ContextFrames, Segment
 from ..wan.camera_layers import ATTACHMENT as CAMERA_LAYERS
 from ..wan.camera_layers import CENTIMETRES, camera_conditions, camera_rows
@@ -41,6 +42,7 @@ class WanAdapter(Adapter):
     context_latents = True
     describes_tokens = True
     overlap = 1
+    host_nodes = host_nodes.WAN
 
     def __init__(self, family: WanFamily) -> None:
         self.family = family
@@ -143,8 +145,8 @@ def with_context(model: Any) -> Any:
     """A copy of a MODEL in which the context of the conditioning is appended, and reckoned with."""
     patched = model.clone()
     kinds = comfy.patcher_extension.WrappersMP
-    patched.add_wrapper_with_key(kinds.DIFFUSION_MODEL, WRAPPER_KEY, append_context)
-    patched.add_wrapper_with_key(kinds.PREPARE_SAMPLING, WRAPPER_KEY, reckon_context)
+    patched.add_wrapper_with_key(wrapper_type=kinds.DIFFUSION_MODEL, key=WRAPPER_KEY, wrapper=append_context)
+    patched.add_wrapper_with_key(wrapper_type=kinds.PREPARE_SAMPLING, key=WRAPPER_KEY, wrapper=reckon_context)
     patched.add_object_patch(FACTOR_CONDS, counted_conds(patched))
     return patched
 
@@ -218,7 +220,7 @@ def _blank(ours: dict[str, Any], options: WanOptions) -> dict[str, Any]:
 
 def with_conditions(conditioning: Conditioning, values: dict[str, Any], model_conds: dict[str, Any]) -> Conditioning:
     """Conditioning with values of the host's, and with what reaches the network beside them."""
-    changed: Conditioning = node_helpers.conditioning_set_values(conditioning, values)
+    changed: Conditioning = node_helpers.conditioning_set_values(conditioning=conditioning, values=values)
     if not model_conds:
         return changed
     return [[text, {**kept, "model_conds": {**kept.get("model_conds", {}), **model_conds}}] for text, kept in changed]

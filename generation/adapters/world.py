@@ -40,7 +40,9 @@ class WorldAdapter(Adapter):
             [1, 3, len(segment), segment.height, segment.width], device=comfy.model_management.intermediate_device()
         )
         return Prepared(
-            positive=node_helpers.conditioning_set_values(positive, carried),
-            negative=None if negative is None else node_helpers.conditioning_set_values(negative, carried),
+            positive=node_helpers.conditioning_set_values(conditioning=positive, values=carried),
+            negative=None if negative is None else node_helpers.conditioning_set_values(
+                conditioning=negative, values=carried
+            ),
             latent=latent,
         )

@@ -19,7 +19,7 @@ def reckoned(model: Any) -> Any:
     """A copy of a MODEL for which the host makes room for the pictures too."""
     patched = model.clone()
     kinds = comfy.patcher_extension.WrappersMP
-    patched.add_wrapper_with_key(kinds.PREPARE_SAMPLING, WRAPPER_KEY, reckon_pictures)
+    patched.add_wrapper_with_key(wrapper_type=kinds.PREPARE_SAMPLING, key=WRAPPER_KEY, wrapper=reckon_pictures)
     return patched
 
 

@@ -50,7 +50,9 @@ def encoded(prompt: H3Prompt) -> Conditioning:
             "This CLIP is not the text encoder of MiniMax H3. Load its Qwen3-VL file in Load CLIP with the type "
             "'minimax', or use CLIP Text Encode for another model."
         )
-    carried: Conditioning = node_helpers.conditioning_set_values(plain, {PROMPT_KEY: prompt})
+    carried: Conditioning = node_helpers.conditioning_set_values(
+        conditioning=plain, values={PROMPT_KEY: prompt}
+    )
     return carried
 
 

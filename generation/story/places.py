@@ -42,12 +42,12 @@ def rotary(network: Any, places: tuple[float, ...], x: Tensor, options: dict[str
     height, width = x.shape[-2:]
     scale = (options.get("rope_options") or {}).get("scale_t", 1.0)
     made = [
-        network.rope_encode(1, height, width, t_start=place * scale, device=x.device, dtype=torch.float32,
+        network.rope_encode(t=1, h=height, w=width, t_start=place * scale, device=x.device, dtype=torch.float32,
                             transformer_options=options)
         for place in places
     ]  # fmt: skip
     own = network.rope_encode(
-        x.shape[2] - len(places), height, width, device=x.device, dtype=x.dtype, transformer_options=options
+        t=x.shape[2] - len(places), h=height, w=width, device=x.device, dtype=x.dtype, transformer_options=options
     )
     return torch.cat([*made, own], dim=1)
 

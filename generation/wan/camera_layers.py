@@ -87,7 +87,7 @@ class CameraLayers(nn.Module):
         patched = model.clone()
         patched.set_additional_models(ATTACHMENT, [_managed[self]])
         kind = comfy.patcher_extension.WrappersMP.DIFFUSION_MODEL
-        patched.add_wrapper_with_key(kind, ATTACHMENT, tell_cameras(self))
+        patched.add_wrapper_with_key(wrapper_type=kind, key=ATTACHMENT, wrapper=tell_cameras(self))
         return patched
 
 

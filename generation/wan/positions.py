@@ -44,12 +44,13 @@ def rotary(
     Context is computed in float32: bfloat16, which the network would use, has no whole numbers above 256.
     """
     device = like.device
-    first = network.rope_encode(own, height, width, device=device, dtype=like.dtype, transformer_options=options)
+    first = network.rope_encode(t=own, h=height, w=width, device=device, dtype=like.dtype, transformer_options=options)
     scale = (options.get("rope_options") or {}).get("scale_t", 1.0)
     rest = [
         network.rope_encode(
-            1, height, width, t_start=place * scale, device=device, dtype=torch.float32, transformer_options=options
+            t=1, h=height, w=width, t_start=place * scale, device=device, dtype=torch.float32,
+            transformer_options=options,
         )
         for place in places
-    ]
+    ]  # fmt: skip
     return torch.cat([first, *rest], dim=1)

@@ -33,9 +33,10 @@ def reordered(comfy: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[dic
 
 def test_every_call_of_every_adapter_fits_this_comfyui(comfy: Path) -> None:
     from scene_memory.generation.adapters import ADAPTERS
+    from scene_memory.generation.host_nodes import LOOP
 
-    called = {node for adapter in ADAPTERS for node in adapter.host_nodes}
-    assert len(called) >= 6
+    called = {node for adapter in ADAPTERS for node in (*LOOP, *adapter.host_nodes)}
+    assert len(called) >= 13
     for node in called:
         node.check()
 
@@ -74,5 +75,5 @@ def test_a_film_is_refused_before_its_first_segment(comfy: Path, monkeypatch: py
     monkeypatch.setattr(adapters.LtxAdapter, "host_nodes", (HostNode("comfy_extras.nodes_lt", "Gone", ()),))
     monkeypatch.setattr(adapters.LtxAdapter, "serves", staticmethod(lambda model: True))
     monkeypatch.setattr(adapters, "ADAPTERS", (adapters.LtxAdapter,))
-    with pytest.raises(ValueError, match="node Gone"):
+    with pytest.raises(ValueError, match="Gone is another"):
         adapters.adapter_for(object())
