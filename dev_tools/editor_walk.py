@@ -267,7 +267,13 @@ class Walk:
         self.page.evaluate(WALKED)
 
     def spot(self, hand: EditorHand) -> tuple[float, float]:
-        box = hand.part(".smce-map").bounding_box()
+        part = hand.part(".smce-map")
+        box, tries = part.bounding_box(), 50
+        while box is None and tries:
+            # On a busy machine the page takes a while to lay out an editor that was just opened.
+            self.page.wait_for_timeout(200)
+            box, tries = part.bounding_box(), tries - 1
+        assert box is not None, "the editor is open and its map is nowhere"
         share = [self.random.uniform(0.15, 0.85) for _ in range(2)]
         return box["x"] + box["width"] * share[0], box["y"] + box["height"] * share[1]
 
