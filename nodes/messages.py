@@ -6,6 +6,7 @@ import logging
 import re
 
 from comfy_api.latest import io
+from comfy_execution.progress import get_progress_state
 from server import PromptServer
 
 log = logging.getLogger(__name__)
@@ -16,10 +17,19 @@ _ADDRESS = re.compile(r"(?i)\b([a-z][a-z0-9+.-]*:|www\.)(?=//|[a-z0-9])")
 
 
 def say(cls: type[io.ComfyNode], text: str) -> None:
-    """Shows a text on the node that runs; it must ask for its hidden unique_id."""
+    """Shows a text on the node that runs; it must ask for its hidden unique_id.
+
+    A node that another one made while the graph ran is nowhere to be seen: its text stands on the one that made it,
+    with its name in front (Story Film: "Shot 2: ...").
+    """
     server = getattr(PromptServer, "instance", None)
-    if server is not None and cls.hidden is not None and cls.hidden.unique_id:
-        server.send_progress_text(shown(text), cls.hidden.unique_id)
+    if server is None or cls.hidden is None or not cls.hidden.unique_id:
+        return
+    node = cls.hidden.unique_id
+    seen = get_progress_state().dynprompt.get_display_node_id(node)
+    if seen != node:
+        text = f"{node.rpartition('.')[2].capitalize()}: {text}"
+    server.send_progress_text(shown(text), seen)
 
 
 def warn(cls: type[io.ComfyNode], text: str) -> None:
