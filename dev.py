@@ -9,7 +9,7 @@ if not (3, 10) <= sys.version_info[:2] <= (3, 13):
         + "install Python 3.12, for example, and run dev.py with it."
     )
 
-from dev_tools.cli import main  # noqa: E402
+from dev.cli import main  # noqa: E402
 
 if __name__ == "__main__":
     sys.exit(main(sys.argv[1:]))

@@ -10,8 +10,8 @@ from typing import Any
 import folder_paths
 from server import PromptServer
 
-from ..generation.world_host.loader import WEIGHTS
 from ..memory.bank.archive import ENDING
+from ..models.world.loader import WEIGHTS
 from .file_lists import FileLists, FoundFile, newest
 
 BUNDLED = "bundled"

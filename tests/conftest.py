@@ -13,12 +13,13 @@ ROOT = Path(__file__).resolve().parent.parent
 # Last on the path: ComfyUI has modules called `nodes` and `server` of its own, and they shall win.
 sys.path[:] = [entry for entry in sys.path if entry and Path(entry).resolve() != ROOT] + [str(ROOT)]
 
-from dev_tools.chromium import HELP, find_browser  # noqa: E402
-from dev_tools.console import SetupError  # noqa: E402
-from dev_tools.newest_frontend import newest_frontend  # noqa: E402
-from dev_tools.pack import load_pack  # noqa: E402
-from dev_tools.paths import COMFYUI  # noqa: E402
-from dev_tools.server import HostServer  # noqa: E402
+from dev.console import SetupError  # noqa: E402
+from dev.paths import COMFYUI  # noqa: E402
+from dev.support.chromium import HELP, find_browser  # noqa: E402
+from dev.support.kits import load_wan, load_wan_vae, wan, world, world_plan  # noqa: E402, F401
+from dev.support.newest_frontend import newest_frontend  # noqa: E402
+from dev.support.pack import load_pack  # noqa: E402
+from dev.support.server import HostServer  # noqa: E402
 
 load_pack()
 
@@ -106,7 +107,7 @@ def browser() -> Iterator[object]:
     found = find_browser(Path(sys.executable))
     if found is None:
         pytest.fail(HELP)
-    from dev_tools.frontend import launch
+    from dev.support.frontend import launch
 
     with launch(found) as chromium:
         yield chromium
@@ -126,7 +127,7 @@ def newest_process(comfyui: Path, tmp_path_factory: pytest.TempPathFactory) -> I
 
 @pytest.fixture
 def open_frontend(browser: object, server: HostServer) -> Iterator[Callable[..., object]]:
-    """`open_frontend("classic")` or `open_frontend("nodes2")` opens ComfyUI's page: see dev_tools/frontend.py."""
+    """`open_frontend("classic")` or `open_frontend("nodes2")` opens ComfyUI's page: see dev/frontend.py."""
     yield from opened_pages(browser, server)
 
 
@@ -138,7 +139,7 @@ def open_newest(browser: object, newest_process: HostServer) -> Iterator[Callabl
 
 def opened_pages(browser: object, server: HostServer) -> Iterator[Callable[..., object]]:
     """A function that opens pages, which are closed in the end."""
-    from dev_tools.frontend import Frontend
+    from dev.support.frontend import Frontend
 
     opened: list[Frontend] = []
 

@@ -14,14 +14,15 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
-from dev_tools import chromium, environment, host
-from dev_tools.checks import free_port, require_disk, require_port
-from dev_tools.cli import wants_browser
-from dev_tools.console import Progress, SetupError, bar
-from dev_tools.link import link_pack
-from dev_tools.pack import import_from_pack
-from dev_tools.paths import PACK_FOLDER, ROOT
-from dev_tools.pip import explain_failure, pip
+from dev import environment, host
+from dev.checks import free_port, require_disk, require_port
+from dev.cli import wants_browser
+from dev.console import Progress, SetupError, bar
+from dev.link import link_pack
+from dev.paths import PACK_FOLDER, ROOT
+from dev.pip import explain_failure, pip
+from dev.support import chromium
+from dev.support.pack import import_from_pack
 
 
 def run_dev(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
@@ -117,9 +118,9 @@ def test_an_unknown_benchmark_is_told_with_those_there_are() -> None:
     assert "There is no benchmark 'nothing': choose one of" in said and "moc" in said
 
 
-@pytest.mark.parametrize("module", ["world.train", "benchmarks.moc"])
+@pytest.mark.parametrize("module", ["world.training.train", "dev.bench.moc"])
 def test_training_and_benchmarks_get_their_arguments(module: str) -> None:
-    program = [sys.executable, "-m", "dev_tools.run", module, "--help"]
+    program = [sys.executable, "-m", "dev.run", module, "--help"]
     done = subprocess.run(program, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0 and done.stdout.startswith("usage:"), done.stderr
 

@@ -17,16 +17,18 @@ MAY_IMPORT: dict[str, set[str]] = {
     "memory": set(),
     "kernels": set(),
     "world": {"memory", "kernels"},
-    "generation": {"memory", "kernels", "world"},
-    "pipeline": {"memory", "kernels"},
-    "nodes": {"memory", "kernels", "world", "generation"},
+    "film": {"memory", "kernels", "models"},
+    "models": {"memory", "kernels", "world", "film"},
+    "pipeline": {"memory", "kernels", "film", "models"},
+    "nodes": {"memory", "kernels", "world", "film", "models"},
 }
 MAY_IMPORT_HOST: dict[str, set[str]] = {
     "memory": set(),
     "kernels": set(),
     "world": set(),
     "pipeline": set(),
-    "generation": {name for name in HOST if name.startswith("comfy")} | {"latent_preview", "node_helpers"},
+    "film": {name for name in HOST if name.startswith("comfy")},
+    "models": {name for name in HOST if name.startswith("comfy")} | {"latent_preview", "node_helpers"},
     "nodes": HOST,
 }
 

@@ -27,7 +27,7 @@ def test_what_artists_need_is_shipped_and_our_tools_are_not() -> None:
     names = shipped()
     assert {"__init__.py", "pyproject.toml", "requirements.txt", "LICENSE", "memory/bank/bank.py"} <= set(names)
     folders = {name.split("/")[0] for name in names}
-    assert not folders & {"tests", "dev_tools", "benchmarks", "dev.py", ".ci", ".gitignore", "requirements-dev.txt"}
+    assert not folders & {"tests", "dev", "dev.py", ".ci", ".gitignore", "requirements-dev.txt"}
 
 
 def test_shipped_code_runs_no_programs_loads_no_pickles_and_opens_no_connections() -> None:

@@ -23,18 +23,18 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
+from ..document import parse
 from ..errors import BankError, DamageError, damaged
+from ..files import flush_folder, forget, no_link, replace_file, write_whole
 from ..state.state import MemoryState
 from .bank import Bank
 from .flaws import drops, flaws_of, flaws_text, mended
-from .format import parse
 from .head import HEAD_KIND, ID, head_of, replace_head
 from .names import bank_name, folder_of
 from .packs import pack_parts
 from .parts import part_in, remove_dead_parts
 from .regular import open_regular
 from .rest import loaded_with_rest, rests_text
-from .storage import flush_folder, forget, no_link, replace_file, write_whole
 
 ENDING = ".scenememory.zip"
 MAX_ENTRIES = 400_000

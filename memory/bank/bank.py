@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..cameras.trajectory import Trajectory
 from ..errors import BankError, DamageError
+from ..files import bytes_in, names_in, no_link, read_small, stay_inside, write_whole
 from ..state.edits import Edit
 from ..state.state import Batch, MemoryState
 from . import writers
@@ -39,7 +40,6 @@ from .segment_file import (
     read_hashes,
 )
 from .segment_text import MAX_FPS, MAX_SHOTS, MAX_TEXT_BYTES, MAX_TIME, MIN_FPS
-from .storage import bytes_in, names_in, no_link, read_small, stay_inside, write_whole
 
 _FOLDERS = ("segments", "edits", "packs", "keys", "history", writers.FOLDER)
 _FULL = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)}

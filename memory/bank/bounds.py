@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import BankError
+from ..files import forget
 from ..state.edits import MAX_RUNS, Edit
 from ..state.state import MemoryState
 from ..state.summary import bytes_text
@@ -29,7 +30,6 @@ from .redundancy import most_redundant, view_points
 from .removal import earlier, forget_earlier, remove_unused
 from .segment_file import picture_bytes
 from .segment_text import is_version_1
-from .storage import forget
 
 if TYPE_CHECKING:
     from .bank import Bank

@@ -8,12 +8,12 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ..errors import BankError, DamageError
+from ..files import names_in, no_link, write_whole
 from ..state.state import EMPTY_ID, MemoryState
 from .head import ID, Head, head_named
 from .loading import load_state, parent_of
 from .packs import PackLabel, read_pack
 from .segment_text import digest, parent_in
-from .storage import names_in, no_link, write_whole
 
 _log = logging.getLogger(__name__)
 

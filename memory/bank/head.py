@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..document import FORMAT_VERSION, canonical, parse
 from ..errors import DamageError, damaged
+from ..files import forget, no_link, read_small, write_whole
 from ..state.state import EMPTY_ID, MemoryState
-from .format import FORMAT_VERSION, canonical, parse
 from .locking import head_lock
 from .regular import NoFileError
-from .storage import forget, no_link, read_small, write_whole
 
 HEAD_KIND = "scene-memory bank"
 MAX_HEAD_BYTES = 4 * 1024 * 1024

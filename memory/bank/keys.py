@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ..document import FORMAT_VERSION, canonical, parse
 from ..errors import BankError, damaged
-from .format import FORMAT_VERSION, canonical, parse
-from .storage import no_link, read_small, write_whole
+from ..files import no_link, read_small, write_whole
 
 KEY_KIND = "scene-memory key"
 _KEY = re.compile(r"[0-9a-f]{16,128}")

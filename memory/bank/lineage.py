@@ -12,11 +12,11 @@ from functools import lru_cache
 from pathlib import Path
 
 from ..errors import BankError, damaged
+from ..files import names_in, no_link, read_small
 from ..state.edits import MAX_EDIT_BYTES, parse_edit
 from ..state.state import EMPTY_ID
 from .segment_file import read_parent
 from .segment_text import digest
-from .storage import names_in, no_link, read_small
 
 _COARSE_SECONDS = 3.0
 """File systems tell the time of a folder's last change no finer than this."""

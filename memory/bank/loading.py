@@ -11,16 +11,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..cameras.camera import ROTATION_TOLERANCE, FloatArray
+from ..document import Document
 from ..errors import BankError, DamageError, damaged
+from ..files import names_in, no_link, read_small
 from ..state.edits import MAX_EDIT_BYTES, parse_edit
 from ..state.frame_ranges import joined
 from ..state.state import EMPTY_ID, Batch, MemoryState, PackRef
-from .format import Document
 from .head import Head
 from .packs import Pack, PackLabel, is_edit, read_label, read_pack
 from .segment_file import read_cameras, read_parent
 from .segment_text import check_cameras, digest, lens_rows, parse_segment
-from .storage import names_in, no_link, read_small
 
 _ROWS = 8192
 

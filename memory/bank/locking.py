@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ..errors import BankError
-from .storage import NOT_OFFERED, no_link, say_once
+from ..files import NOT_OFFERED, no_link, say_once
 
 try:
     import fcntl

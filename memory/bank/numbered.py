@@ -15,8 +15,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ..errors import BankError
+from ..files import flush_folder, forget, replace_file
 from .parts import part_in, remove_dead_parts
-from .storage import flush_folder, forget, replace_file
 
 _MOST_TRIES = 10_000
 _WINDOWS_TRIES = 50

@@ -16,12 +16,12 @@ from typing import Any
 import numpy as np
 
 from ..cameras.camera import FloatArray
+from ..document import FORMAT_VERSION, canonical, parse
 from ..errors import damaged
+from ..files import no_link, write_whole
 from ..state.edits import MAX_EDIT_BYTES
 from ..state.state import EMPTY_ID, MemoryState, PackRef
-from .format import FORMAT_VERSION, canonical, parse
 from .segment_text import lens_rows
-from .storage import no_link, write_whole
 from .tensor_file import Buffer, Tensor, encode_tensors, open_tensors
 
 PACK_KIND = "scene-memory pack"

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import BankError, DamageError
+from ..files import no_link, say_once, write_whole
 from ..state.state import MemoryState
 from .segment_file import CodedPicture, decode_some, kept_pictures, read_coded, read_extra, without_pictures
-from .storage import no_link, say_once, write_whole
 
 if TYPE_CHECKING:
     from .bank import Bank

@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import BankError
+from ..files import forget, names_in, no_link, read_small
 from ..state.state import EMPTY_ID, MemoryState
 from . import writers
 from .lineage import Lineage, lineage
 from .locking import head_lock
 from .parts import remove_dead_parts
-from .storage import forget, names_in, no_link, read_small
 
 if TYPE_CHECKING:
     from .bank import Bank

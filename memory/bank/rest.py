@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import BankError, DamageError
+from ..files import no_link, read_small, write_whole
 from ..state.edits import MAX_EDIT_BYTES, Edit, parse_edit
 from ..state.state import EMPTY_ID, MemoryState
 from .head import Head, head_of
 from .loading import load_state, parent_of, with_file
 from .segment_file import after_another, read_cameras, read_text
-from .storage import no_link, read_small, write_whole
 
 if TYPE_CHECKING:
     from .bank import Bank

@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 
 from ..cameras.camera import FloatArray
 from ..cameras.trajectory import Trajectory
+from ..document import Document, canonical
 from ..errors import BankError, DamageError, damaged
 from ..state.depth import depth_to_keep
 from ..state.records import SegmentRecord
 from .codec import DEFAULT_CODING, decode_frame, encode_frame, in_parallel
-from .format import Document, canonical
 from .segment_text import check_cameras, digest, is_version_1, lens_rows, parse_segment, segment_text
 from .tensor_file import Buffer, Stored, TensorFile, encode_tensors, open_tensors
 

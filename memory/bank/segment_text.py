@@ -16,10 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..cameras.camera import FloatArray
+from ..document import FORMAT_VERSION, Document, canonical, parse
 from ..errors import damaged
 from ..state.depth import MAX_DEPTH_SIDE
 from .codec import MAX_PIXELS
-from .format import FORMAT_VERSION, Document, canonical, parse
 
 SEGMENT_KIND = "scene-memory segment"
 MAX_SIDE = 16384

@@ -11,8 +11,8 @@ import time
 from pathlib import Path
 
 from ..errors import BankError
+from ..files import forget, names_in, no_link, read_small
 from .parts import STALE_SECONDS, has_ended, maker
-from .storage import forget, names_in, no_link, read_small
 
 FOLDER = "writers"
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ..bank.storage import write_whole
 from ..cameras.trajectory import Trajectory
+from ..files import write_whole
 from .layouts import WRITABLE, layout_named
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..bank.format import FORMAT_VERSION, canonical, parse
+from ..document import FORMAT_VERSION, canonical, parse
 from ..errors import damaged
 
 EDIT_KIND = "scene-memory edit"

@@ -13,8 +13,8 @@ from typing import Any, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from ..bank.format import canonical
 from ..cameras.camera import FloatArray
+from ..document import canonical
 from .table import Column, Table
 
 _COLUMNS = (Column("id", (32,), "u1"), Column("start", (), "i8"), Column("shot", (), "i4"))

@@ -23,7 +23,7 @@ from .records import Batch, PackRef, SegmentRecord, Segments
 
 if TYPE_CHECKING:
     from ..bank.bank import Bank
-    from ..index import CameraIndex
+    from ..retrieval.index import CameraIndex
 
 __all__ = ["EMPTY_ID", "Batch", "MemoryState", "PackRef", "SegmentRecord", "Segments"]
 
@@ -124,7 +124,7 @@ class MemoryState:
     @property
     def index(self) -> CameraIndex:
         """The index of the cameras by place; made when it is first asked for, then extended with the memory."""
-        from ..index import CameraIndex
+        from ..retrieval.index import CameraIndex
 
         found = self._index[0] if self._index else CameraIndex.empty()
         start = found.frames

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 from comfy_api.latest import io
 
-from ...memory.cameras.camera_3d import camera_from_3d
 from ...memory.cameras.pacing import speeds_from_text
 from ...memory.cameras.through import BY_WAY, TIMINGS, path_through
 from ...memory.pictures.picture_of_trajectory import figures
 from ...memory.state.state import MemoryState
+from ...models.host.camera_3d import camera_from_3d
 from ..inputs import frame_rate
 from ..messages import say
 from ..types import CATEGORY

@@ -6,8 +6,8 @@ import comfy.model_management
 from comfy_api.latest import io
 
 from ...memory.cameras.trajectory import Trajectory
-from ...memory.cameras.wan_camera import FRAMES, SIDE, wan_camera_embedding
 from ...memory.pictures.picture_of_trajectory import figures
+from ...models.wan.plucker import FRAMES, SIDE, wan_camera_embedding
 from ..messages import say
 from ..types import CATEGORY, SceneTrajectory
 from .path_inputs import frame_count, scale

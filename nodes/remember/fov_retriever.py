@@ -6,14 +6,14 @@ from typing import Any
 
 from comfy_api.latest import io, ui
 
-from ...generation.adapters import adapter_for
 from ...memory.cameras.trajectory import Trajectory
 from ...memory.pictures.drawing import Pixels, note_picture
-from ...memory.retrieval.picture import retrieval_picture
+from ...memory.pictures.picture_of_retrieval import retrieval_picture
 from ...memory.retrieval.retrieve import retrieve
 from ...memory.retrieval.settings import RetrievalSettings
 from ...memory.retrieval.strategies import STRATEGIES
 from ...memory.state.state import MemoryState
+from ...models.registry import adapter_for
 from ..inputs import fixed_seed
 from ..pictures import to_image
 from ..types import CATEGORY, SceneMemory, SceneRetriever, SceneTrajectory

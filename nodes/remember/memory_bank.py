@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from ...memory.bank.bank import Bank
 from ...memory.bank.head import MAX_HEAD_BYTES
 from ...memory.bank.names import bank_name
-from ...memory.bank.storage import read_small
 from ...memory.cameras.camera import intrinsics_from_fov
 from ...memory.cameras.trajectory import Trajectory
 from ...memory.errors import BankError
+from ...memory.files import read_small
 from ...memory.state.state import MemoryState
 from .. import folders
 from ..depth import NEAR_IS_WHITE, to_depth

@@ -10,7 +10,7 @@ import comfy.utils
 from comfy.cli_args import args
 from comfy_api.latest import InputImpl, io, ui
 
-from ...generation.video import write_video
+from ...film.video import write_video
 from ...memory.bank.numbered import publish, unfinished
 from ...memory.state.state import MemoryState
 from ...memory.state.summary import damaged_text

@@ -6,7 +6,7 @@ from typing import Any
 
 from comfy_api.latest import io
 
-from ...generation.minimax.prompt import ALWAYS, AT_CUTS, LARGE, MATCH, H3Prompt, encoded
+from ...models.minimax.prompt import ALWAYS, AT_CUTS, LARGE, MATCH, H3Prompt, encoded
 from ..types import CATEGORY
 
 

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ...generation.moc_record import RoutingRecord
+from ...models.moc.record import RoutingRecord
 
 Pixels = NDArray[np.uint8]
 

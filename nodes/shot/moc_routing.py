@@ -9,10 +9,10 @@ import numpy as np
 import torch
 from comfy_api.latest import io, ui
 
-from ...generation.adapters.base import Prepared
-from ...generation.moc_again import Sampling, SegmentAgain, find_segment, watch, watch_segment
-from ...generation.moc_record import RoutingRecord
+from ...film.model import Prepared
 from ...memory.state.state import MemoryState
+from ...models.moc.again import Sampling, SegmentAgain, find_segment, watch, watch_segment
+from ...models.moc.record import RoutingRecord
 from ..inputs import fixed_seed
 from ..pictures import to_image
 from ..types import CATEGORY, SceneMemory

@@ -8,9 +8,9 @@ from typing import Any
 import comfy.samplers
 from comfy_api.latest import io
 
-from ...generation.adapters import can_be_routed, model_kind
-from ...generation.moc_patch import RoutingOptions, routed_model, routing_report
 from ...kernels import MocSettings
+from ...models.moc.patch import RoutingOptions, routed_model, routing_report
+from ...models.registry import can_be_routed, model_kind
 from ..types import CATEGORY
 
 log = logging.getLogger(__name__)

@@ -11,7 +11,7 @@ import torch
 from comfy_api.latest import io
 from numpy.typing import NDArray
 
-from ...generation.shot import ShotPlan, generate_shot, segment_lengths
+from ...film.loop import ShotPlan, generate_shot, segment_lengths
 from ...memory.cameras.trajectory import Trajectory
 from ...memory.retrieval.settings import RetrievalSettings
 from ...memory.state.state import MemoryState

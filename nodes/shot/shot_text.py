@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ...generation.adapters import adapter_for
-from ...generation.shot import SegmentDone, ShotPlan
+from ...film.loop import SegmentDone, ShotPlan
 from ...memory.retrieval.reasons import noted
 from ...memory.retrieval.report import looked_at
+from ...models.registry import adapter_for
 
 
 @dataclass

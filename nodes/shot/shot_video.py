@@ -11,7 +11,7 @@ from typing import Any
 import folder_paths
 from comfy_api.latest import Input, InputImpl
 
-from ...generation.video import write_video
+from ...film.video import write_video
 from ...memory.state.state import MemoryState
 
 LEAST_WIDTH = 512

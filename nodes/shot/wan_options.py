@@ -6,10 +6,10 @@ from typing import Any
 
 from comfy_api.latest import io
 
-from ...generation.adapters import model_kind
-from ...generation.wan.camera_layers import ATTACHMENT, read_camera_layers
-from ...generation.wan.family import family_of
-from ...generation.wan.options import AUTO, POSITIONS, TIMES, WanOptions, with_options
+from ...models.registry import model_kind
+from ...models.wan.camera_layers import ATTACHMENT, read_camera_layers
+from ...models.wan.family import family_of
+from ...models.wan.options import AUTO, POSITIONS, TIMES, WanOptions, with_options
 from .. import folders
 from ..types import CATEGORY
 

@@ -10,11 +10,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ...generation.adapters import model_kind
-from ...generation.story.keyframe_query import choose, query_of
 from ...memory.state.state import MemoryState
 from ...memory.story.keyframes import evenly
 from ...memory.story.script import story_caption
+from ...models.registry import model_kind
+from ...models.story.keyframe_query import choose, query_of
 from ..pictures import to_image
 
 LIKENESS, QUERY = "likeness (StoryMem)", "KeyframeQuery (Memento)"

@@ -8,11 +8,11 @@ from typing import Any
 from comfy_api.latest import io
 from comfy_execution.graph_utils import GraphBuilder
 
-from ...generation.adapters import adapter_for
 from ...memory.retrieval.settings import RetrievalSettings
 from ...memory.state.state import MemoryState
 from ...memory.story.keyframes import THRESHOLD, bank_of
 from ...memory.story.script import Story
+from ...models.registry import adapter_for
 from ..inputs import fixed_seed, side
 from ..types import CATEGORY, SceneMemory, SceneStory
 from .keyframe_choice import LIKENESS, QUERY, RULES, rule_for

@@ -10,8 +10,8 @@ import comfy.utils
 import folder_paths
 from comfy_api.latest import io
 
-from ...generation.story.keyframe_query import query_in, with_query
-from ...generation.story.lora import for_host
+from ...models.story.keyframe_query import query_in, with_query
+from ...models.story.lora import for_host
 from ..messages import say
 from ..types import CATEGORY
 

@@ -7,9 +7,9 @@ from typing import Any
 import torch
 from comfy_api.latest import io
 
-from ...generation.adapters import model_kind
-from ...generation.story.options import FRAME, MEMENTO, METHODS, MOTION, STORYMEM, StoryOptions, with_story
-from ...generation.wan.family import CONCAT_START, family_of
+from ...models.registry import model_kind
+from ...models.story.options import FRAME, MEMENTO, METHODS, MOTION, STORYMEM, StoryOptions, with_story
+from ...models.wan.family import CONCAT_START, family_of
 from ..types import CATEGORY
 
 KNOWN = {"1 picture (MI2V)": FRAME, "5 pictures (MM2V)": MOTION}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from comfy_api.latest import io
 
-from ...generation.world_host.loader import load_world_model
+from ...models.world.loader import load_world_model
 from .. import folders
 from ..types import CATEGORY
 

@@ -9,9 +9,9 @@ from collections.abc import Callable
 
 import pytest
 
-from dev_tools.editor_hand import EditorHand
-from dev_tools.editor_pictures import apart, rebuild
-from dev_tools.frontend import MODES, Frontend, Mode
+from dev.editor_pictures import apart, rebuild
+from dev.support.editor_hand import EditorHand
+from dev.support.frontend import MODES, Frontend, Mode
 
 Open = Callable[[Mode], Frontend]
 

@@ -8,10 +8,10 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from dev_tools.editor_hand import EditorHand
-from dev_tools.frontend import MODES, Frontend, Mode
-from dev_tools.paths import PACK_FOLDER, ROOT
-from dev_tools.server import HostServer
+from dev.paths import PACK_FOLDER, ROOT
+from dev.support.editor_hand import EditorHand
+from dev.support.frontend import MODES, Frontend, Mode
+from dev.support.server import HostServer
 from scene_memory.memory.bank.bank import Bank
 from scene_memory.memory.cameras.camera import FloatArray, intrinsics_from_fov, pose
 from scene_memory.memory.cameras.keyframe_path import drawn_path, rotations, sampled

@@ -8,10 +8,10 @@ from collections.abc import Callable
 
 import pytest
 
-from dev_tools.editor_hand import EditorHand
-from dev_tools.editor_walk import INTO_SUBGRAPH, PROMOTE, SET, WIRE
-from dev_tools.frontend import MODES, Frontend, Mode
-from dev_tools.paths import PACK_FOLDER
+from dev.paths import PACK_FOLDER
+from dev.support.editor_hand import EditorHand
+from dev.support.editor_walk import INTO_SUBGRAPH, PROMOTE, SET, WIRE
+from dev.support.frontend import MODES, Frontend, Mode
 from scene_memory.memory.cameras.keyframes import MAX_FRAME, MAX_KEYFRAMES, MAX_TEXT, parse_keyframes
 
 Open = Callable[[Mode], Frontend]

@@ -9,8 +9,8 @@ from collections.abc import Callable
 
 import pytest
 
-from dev_tools.editor_walk import Walk
-from dev_tools.frontend import MODES, Frontend, Mode
+from dev.support.editor_walk import Walk
+from dev.support.frontend import MODES, Frontend, Mode
 
 Open = Callable[[Mode], Frontend]
 STEPS = 14

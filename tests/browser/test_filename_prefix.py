@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from dev_tools.frontend import MODES, Frontend, Mode
+from dev.support.frontend import MODES, Frontend, Mode
 
 OURS = ("SceneMemoryToVideo", "SceneMemorySave", "SceneMemorySaveTrajectory")
 PUT = """([types, prefix]) => {

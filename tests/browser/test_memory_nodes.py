@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 import pytest
 
-from dev_tools.frontend import MODES, Frontend, Mode
-from dev_tools.paths import ROOT
+from dev.paths import ROOT
+from dev.support.frontend import MODES, Frontend, Mode
 
 WORKFLOW = ROOT / "workflows" / "What changed stays changed.json"
 TEXT = "0, 24-40, shot 2, last 8"

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from dev_tools.frontend import MODES, Frontend, Mode
-from dev_tools.paths import ROOT
-from dev_tools.server import HostServer
-from dev_tools.workflow_api import to_prompt
+from dev.paths import ROOT
+from dev.support.frontend import MODES, Frontend, Mode
+from dev.support.server import HostServer
+from dev.support.workflow_api import to_prompt
 
 SAVED = ROOT / "tests" / "saved"
 

@@ -8,9 +8,9 @@ from collections.abc import Callable
 
 import pytest
 
-from dev_tools.frontend import MODES, Frontend, Mode
-from dev_tools.paths import ROOT
-from dev_tools.server import HostServer
+from dev.paths import ROOT
+from dev.support.frontend import MODES, Frontend, Mode
+from dev.support.server import HostServer
 
 WITH_SEEDS = (
     "SceneMemoryWorldScene",

@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 import pytest
 
-from dev_tools.frontend import MODES, Frontend, Mode
-from dev_tools.server import HostServer
-from dev_tools.workflow_api import WorkflowError, to_prompt
+from dev.support.frontend import MODES, Frontend, Mode
+from dev.support.server import HostServer
+from dev.support.workflow_api import WorkflowError, to_prompt
 
 BUILD = """
 async () => {

@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from dev_tools import tiny_files
-from dev_tools.frontend import MODES, Frontend, Mode
-from dev_tools.paths import ROOT
-from dev_tools.server import HostServer
-from dev_tools.workflow_api import to_prompt
+from dev.paths import ROOT
+from dev.support import tiny_files
+from dev.support.frontend import MODES, Frontend, Mode
+from dev.support.server import HostServer
+from dev.support.workflow_api import to_prompt
 
 FOLDER = ROOT / "workflows"
 ROOM = {"SceneMemoryShotGenerator": 250, "SceneMemoryStoryFilm": 250}

@@ -22,7 +22,7 @@ sys.path.append(str(Path(__file__).resolve().parents[2]))
 
 import numpy as np  # noqa: E402
 
-from dev_tools.pack import load_pack  # noqa: E402
+from dev.support.pack import load_pack  # noqa: E402
 
 load_pack()
 

@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from scene_memory.memory.bank import archive, packs, storage
+from scene_memory.memory import files as storage
+from scene_memory.memory.bank import archive, packs
 from scene_memory.memory.bank.archive import export_bank, import_bank
 from scene_memory.memory.bank.bank import Bank
 from scene_memory.memory.bank.bounds import keep_within

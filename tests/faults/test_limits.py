@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from scene_memory.benchmarks._trust import limits
+from scene_memory.dev.bench._trust import limits
 
 
 @pytest.mark.parametrize("trials", [20, pytest.param(200, marks=pytest.mark.slow)])

@@ -13,7 +13,7 @@ from triton.compiler import ASTSource
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from dev_tools.pack import load_pack  # noqa: E402
+from dev.support.pack import load_pack  # noqa: E402
 
 load_pack()
 

@@ -16,7 +16,7 @@ from triton.runtime import interpreter
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from dev_tools.pack import load_pack  # noqa: E402
+from dev.support.pack import load_pack  # noqa: E402
 
 load_pack()
 

@@ -17,7 +17,7 @@ def drawing(comfy: Path) -> Any:
 
 
 def record_of(shares: dict[tuple[int, int], tuple[np.ndarray, bool]]) -> Any:
-    from scene_memory.generation.moc_record import RoutingRecord, Seen
+    from scene_memory.models.moc.record import RoutingRecord, Seen
 
     (first, _), *_ = shares.values()
     seen = {place: Seen(2 * given, calls=2, routed=2 * routed) for place, (given, routed) in shares.items()}

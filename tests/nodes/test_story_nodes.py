@@ -54,7 +54,7 @@ def test_keyframes_of_each_shot_are_pinned_and_the_middle_of_the_story_is_forgot
 
 
 def test_a_cut_stands_where_nothing_was_and_going_on_stands_where_the_film_is(story: Any, tmp_path: Path) -> None:
-    from scene_memory.generation.continuity import continues
+    from scene_memory.film.continuity import continues
 
     empty = Bank.create(tmp_path, "film").empty()
     (first,) = story.camera(empty, True, 5, 70.0, 16.0, 1.5).args

@@ -11,7 +11,7 @@ import torch
 from scene_memory.memory.cameras.camera import intrinsics_from_fov, pose, rotation
 from scene_memory.memory.cameras.presets import make_preset
 from scene_memory.memory.cameras.trajectory import Trajectory
-from scene_memory.memory.cameras.wan_camera import cropped, wan_camera_embedding
+from scene_memory.models.wan.plucker import cropped, wan_camera_embedding
 
 STOCK = [
     "Static", "Pan Up", "Pan Down", "Pan Left", "Pan Right", "Zoom In", "Zoom Out", "Anti Clockwise (ACW)",

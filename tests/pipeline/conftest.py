@@ -2,25 +2,11 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-
-
-def _generation_fixtures() -> Any:
-    """The neighbour's fixtures: its kit of tiny Wans in ComfyUI."""
-    name = "scene_memory_generation_fixtures"
-    if name not in sys.modules:
-        path = Path(__file__).resolve().parent.parent / "generation" / "conftest.py"
-        spec = importlib.util.spec_from_file_location(name, path)
-        assert spec is not None and spec.loader is not None
-        sys.modules[name] = module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-    return sys.modules[name]
 
 
 @pytest.fixture(scope="session")
@@ -39,9 +25,9 @@ def wan(comfy: Path, models: Path) -> Any:
     import node_helpers
     import torch
 
-    kit = _generation_fixtures().WanKit
+    from dev.support.kits import WanKit
 
-    class Kit(kit):  # type: ignore[misc, valid-type]
+    class Kit(WanKit):
         def prepared(self, model: Any, segment: Any, **changed: Any) -> Any:
             ready = super().prepared(model, segment, **changed)
             if getattr(model.model.diffusion_model, "img_emb", None) is None:
@@ -147,7 +133,7 @@ def stock_pipeline(kind: str) -> Any:
     from diffusers import AutoencoderKLWan, FlowMatchEulerDiscreteScheduler, WanPipeline, WanTransformer3DModel
 
     network, vae, more = KINDS[kind]
-    from dev_tools.two_rooms import tiny_text
+    from dev.support.two_rooms import tiny_text
 
     tokenizer, text = tiny_text()
     return WanPipeline(

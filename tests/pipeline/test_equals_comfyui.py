@@ -18,7 +18,7 @@ STRIDE = 4
 
 
 def with_options(model: Any, **options: Any) -> Any:
-    from scene_memory.generation.wan.options import WanOptions, with_options
+    from scene_memory.models.wan.options import WanOptions, with_options
 
     return with_options(model, WanOptions(**options))
 
@@ -91,8 +91,8 @@ def test_with_context_frames_both_say_the_same_in_every_mode(
 @pytest.mark.parametrize("name", [T2V, A14B, TI2V])
 @pytest.mark.parametrize("more", [{}, {"dense_layers": 1}, {"anchor_frames": 1}, {"chunk_tokens": 8}])
 def test_with_routing_on_both_say_the_same(wan: Any, ours: Any, name: str, more: dict[str, int]) -> None:
-    from scene_memory.generation.moc_patch import RoutingOptions, routed_model
     from scene_memory.kernels import MocSettings
+    from scene_memory.models.moc.patch import RoutingOptions, routed_model
     from scene_memory.pipeline.options import Routing
 
     settings = MocSettings(top_k=2)
@@ -134,7 +134,7 @@ def test_a_whole_run_with_guidance_ends_in_the_same_latent(wan: Any, ours: Any, 
 
 @pytest.mark.parametrize("subject", [False, True])
 def test_mementos_pass_is_the_same_with_the_subject_and_without(wan: Any, ours: Any, subject: bool) -> None:
-    from scene_memory.generation.story.options import StoryOptions, with_story
+    from scene_memory.models.story.options import StoryOptions, with_story
     from scene_memory.pipeline.forward import Context, frame_noise
     from scene_memory.pipeline.story import Subject, predict_story, story_places
 
@@ -158,7 +158,7 @@ def test_mementos_pass_is_the_same_with_the_subject_and_without(wan: Any, ours: 
 
 
 def test_the_names_of_the_settings_are_those_of_the_nodes() -> None:
-    from scene_memory.generation.wan import options as nodes
+    from scene_memory.models.wan import options as nodes
     from scene_memory.pipeline import options
 
     assert (options.TIMES, options.POSITIONS) == (nodes.TIMES, nodes.POSITIONS)

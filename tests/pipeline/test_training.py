@@ -106,7 +106,7 @@ def test_a_tiny_model_overfits_two_rooms_and_tells_them_apart_by_its_memory(tmp_
     knows the pictures and not the noise likewise. Half of the start (2) is where neither is enough. At nothing but
     noise only the memory can say which of the rooms is meant.
     """
-    from dev_tools import two_rooms
+    from dev.support import two_rooms
     from scene_memory.pipeline import SceneMemoryPipeline
     from scene_memory.pipeline.training import read_clips, train
 

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from dev_tools import tiny_h3, tiny_ltx, tiny_wan
-from dev_tools.server import HostServer
+from dev.support import tiny_h3, tiny_ltx, tiny_wan
+from dev.support.server import HostServer
 from scene_memory.memory.bank.bank import Bank
 
 Prompt = dict[str, dict[str, Any]]

@@ -15,11 +15,11 @@ import cv2
 import numpy as np
 import pytest
 
-from dev_tools.client import PromptRejected
-from dev_tools.paths import ROOT
-from dev_tools.server import HostServer
-from scene_memory.benchmarks._camera_cases import CASES
-from scene_memory.benchmarks._camera_samples import SAMPLES, WITHOUT_LENS, colmap_binary, known_cameras
+from dev.paths import ROOT
+from dev.support.client import PromptRejected
+from dev.support.server import HostServer
+from scene_memory.dev.bench._camera_cases import CASES
+from scene_memory.dev.bench._camera_samples import SAMPLES, WITHOUT_LENS, colmap_binary, known_cameras
 from scene_memory.memory.bank.bank import Bank
 from scene_memory.memory.camera_files import WRITABLE, read_trajectory, write_trajectory
 from scene_memory.memory.cameras.joins import joined, steps

@@ -15,7 +15,7 @@ import av
 import numpy as np
 import pytest
 
-from dev_tools.server import HostServer
+from dev.support.server import HostServer
 from scene_memory.memory.bank.archive import ENDING, export_bank, import_bank
 from scene_memory.memory.bank.bank import Bank
 from scene_memory.memory.cameras.presets import make_preset

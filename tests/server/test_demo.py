@@ -9,11 +9,11 @@ import av
 import numpy as np
 import pytest
 
-from dev_tools.console import SetupError
-from dev_tools.demo import generate, saved_video, with_bank, without_memory
-from dev_tools.measure import measure_bank, video_seconds
-from dev_tools.server import HostServer
-from dev_tools.workflow_api import to_prompt
+from dev.console import SetupError
+from dev.demo import generate, saved_video, with_bank, without_memory
+from dev.measure import measure_bank, video_seconds
+from dev.support.server import HostServer
+from dev.support.workflow_api import to_prompt
 from scene_memory.memory.bank.bank import Bank
 from scene_memory.memory.cameras.presets import make_preset
 

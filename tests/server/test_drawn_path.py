@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dev_tools.server import HostServer
+from dev.support.server import HostServer
 from scene_memory.memory.bank.bank import Bank
 from scene_memory.memory.cameras.keyframe_path import drawn_path
 from scene_memory.memory.cameras.keyframes import parse_keyframes

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dev_tools.server import LOCAL, HostServer
+from dev.support.server import LOCAL, HostServer
 from scene_memory.memory.bank.bank import Bank
 from scene_memory.memory.cameras.camera import pose, rotation
 from scene_memory.memory.cameras.keyframe_path import drawn_path

@@ -10,7 +10,7 @@ import av
 import numpy as np
 import pytest
 
-from dev_tools.server import HostServer
+from dev.support.server import HostServer
 from scene_memory.memory.bank.bank import Bank
 
 OpenBank = Callable[[str], Bank]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 import urllib.request
 
-from dev_tools.paths import PACK_FOLDER, ROOT
-from dev_tools.server import HostServer
+from dev.paths import PACK_FOLDER, ROOT
+from dev.support.server import HostServer
 
 PAGES = ROOT / "web" / "docs"
 

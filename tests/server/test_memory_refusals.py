@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from dev_tools.client import PromptRejected
-from dev_tools.server import HostServer
+from dev.support.client import PromptRejected
+from dev.support.server import HostServer
 
 
 def rejection(server: HostServer, prompt: dict[str, Any]) -> str:

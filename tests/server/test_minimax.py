@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dev_tools import tiny_h3
-from dev_tools.server import HostServer
+from dev.support import tiny_h3
+from dev.support.server import HostServer
 from scene_memory.memory.bank.bank import Bank
 
 pytestmark = pytest.mark.slow
@@ -57,7 +57,7 @@ def shot(kit: Any, prompt: dict[str, Any], number: int, after: list[Any], frames
 
 def stock(kit: Any, prompt: dict[str, Any], begun: int, **frames: Any) -> None:
     """The same pictures by stock nodes alone, some of them in memories of their own."""
-    from scene_memory.generation.sampling import segment_seed
+    from scene_memory.models.host.sampling import segment_seed
 
     i2v, sampled, decoded = (f"{name} {begun}" for name in ("i2v", "sampled", "decoded"))
     prompt[i2v] = kit.node(

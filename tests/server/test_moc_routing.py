@@ -7,7 +7,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from dev_tools.server import HostServer
+from dev.support.server import HostServer
 
 
 def watched(kit: Any, name: str, frame: int = -1, **moc: Any) -> dict[str, Any]:

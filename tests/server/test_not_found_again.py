@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from dev_tools.client import Run
-from dev_tools.server import HostServer
+from dev.support.client import Run
+from dev.support.server import HostServer
 
 STORY = {
     "story_name": "Sea",

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from safetensors.torch import load_file
 
-from dev_tools.server import HostServer
-from dev_tools.tiny_wan import maker
+from dev.support.server import HostServer
+from dev.support.tiny_wan import maker
 
 
 @pytest.fixture

@@ -9,9 +9,9 @@ from urllib.parse import quote
 
 import pytest
 
-from dev_tools.paths import PACK_FOLDER, ROOT
-from dev_tools.server import HostServer
-from dev_tools.tiny_files import needs_files
+from dev.paths import PACK_FOLDER, ROOT
+from dev.support.server import HostServer
+from dev.support.tiny_files import needs_files
 
 NODES = (
     "SceneMemoryBank",

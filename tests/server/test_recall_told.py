@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from dev_tools.client import Run
-from dev_tools.server import HostServer
+from dev.support.client import Run
+from dev.support.server import HostServer
 from scene_memory.memory.bank.bank import Bank
 from scene_memory.memory.retrieval.reasons import noted, percent
 

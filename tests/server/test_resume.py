@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from dev_tools.server import HostServer
+from dev.support.server import HostServer
 from scene_memory.memory.bank.bank import Bank
 
 OpenBank = Callable[[str], Bank]

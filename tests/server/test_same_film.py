@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from dev_tools.server import HostServer
+from dev.support.server import HostServer
 
 
 def films(server: HostServer, name: str) -> list[Path]:

@@ -8,7 +8,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from dev_tools.server import HostServer
+from dev.support.server import HostServer
 from scene_memory.memory.bank.bank import Bank
 
 OpenBank = Callable[[str], Bank]

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from dev_tools.paths import ROOT
-from dev_tools.server import HostServer
-from dev_tools.workflow_api import to_prompt
+from dev.paths import ROOT
+from dev.support.server import HostServer
+from dev.support.workflow_api import to_prompt
 
 SAVED = ROOT / "tests" / "saved"
 VERSIONS = sorted(path.name.removesuffix(".definitions.json") for path in SAVED.glob("*.definitions.json"))

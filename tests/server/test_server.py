@@ -12,9 +12,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from dev_tools.client import PromptRejected
-from dev_tools.paths import ROOT
-from dev_tools.server import HostServer
+from dev.paths import ROOT
+from dev.support.client import PromptRejected
+from dev.support.server import HostServer
 
 
 def image_prompt(seed: int, prefix: str) -> dict[str, object]:
@@ -71,7 +71,7 @@ def test_the_server_restarts_with_its_files_where_they_were(server: HostServer) 
 SERVING = """
 import sys
 from pathlib import Path
-from dev_tools.server import HostServer
+from dev.support.server import HostServer
 with HostServer(Path(sys.executable), Path(sys.argv[1]), base=Path(sys.argv[2])) as server:
     print(server.pid, flush=True)
     server.wait()

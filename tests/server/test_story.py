@@ -12,9 +12,9 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from dev_tools import tiny_wan
-from dev_tools.client import PromptRejected
-from dev_tools.server import HostServer
+from dev.support import tiny_wan
+from dev.support.client import PromptRejected
+from dev.support.server import HostServer
 from scene_memory.memory.bank.bank import Bank
 
 Prompt = dict[str, dict[str, Any]]

@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 from safetensors.torch import save_file
 
-from dev_tools import tiny_wan
-from dev_tools.server import HostServer
+from dev.support import tiny_wan
+from dev.support.server import HostServer
 from scene_memory.memory.bank.bank import Bank
 
 OpenBank = Callable[[str], Bank]
@@ -35,7 +35,7 @@ def make(server: HostServer, comfy: Path) -> Callable[[str], str]:
 
 
 def noise_seed(first_frame: int) -> int:
-    from scene_memory.generation.sampling import segment_seed
+    from scene_memory.models.host.sampling import segment_seed
 
     return segment_seed(SEED, first_frame)
 

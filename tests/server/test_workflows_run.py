@@ -11,11 +11,11 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from dev_tools import tiny_files, tiny_wan
-from dev_tools.client import PromptRejected
-from dev_tools.paths import ROOT
-from dev_tools.server import HostServer
-from dev_tools.workflow_api import to_prompt
+from dev.paths import ROOT
+from dev.support import tiny_files, tiny_wan
+from dev.support.client import PromptRejected
+from dev.support.server import HostServer
+from dev.support.workflow_api import to_prompt
 from scene_memory.memory.bank.bank import Bank
 
 WORKFLOWS = sorted((ROOT / "workflows").glob("*.json"))

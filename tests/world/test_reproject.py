@@ -8,9 +8,9 @@ import torch
 
 from scene_memory.memory.cameras.camera import intrinsics_from_fov, pose, rotation
 from scene_memory.world import reproject
-from scene_memory.world.dataset import FARTHEST
 from scene_memory.world.render import render_with_depth
 from scene_memory.world.scenes import Scene, make_scene
+from scene_memory.world.training.dataset import FARTHEST
 
 WIDTH, HEIGHT = 96, 60
 LENS = intrinsics_from_fov(70, WIDTH / HEIGHT)

@@ -6,10 +6,10 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from scene_memory.world.learning import gradient_energy
 from scene_memory.world.render import render
 from scene_memory.world.resample import Source, enlarging
 from scene_memory.world.scenes import make_scene
+from scene_memory.world.training.learning import gradient_energy
 
 HEIGHT, WIDTH = 60, 96
 

@@ -12,11 +12,11 @@ import torch
 from safetensors import safe_open
 
 from scene_memory.kernels import MocSettings
-from scene_memory.world import learning, train
-from scene_memory.world.dataset import FARTHEST, Store, Walk, draw_batch, rendered_walk
-from scene_memory.world.learning import Trained, adopt, edges_of, gradient_energy, spoiled, texture_gap
 from scene_memory.world.network import FARTHEST as NETWORKS_FARTHEST
 from scene_memory.world.scenes import FIRST_TRAINING_SEED
+from scene_memory.world.training import learning, train
+from scene_memory.world.training.dataset import FARTHEST, Store, Walk, draw_batch, rendered_walk
+from scene_memory.world.training.learning import Trained, adopt, edges_of, gradient_energy, spoiled, texture_gap
 from scene_memory.world.vocabulary import MAX_TOKENS
 
 

@@ -16,8 +16,9 @@ import numpy as np
 import pytest
 from safetensors import safe_open
 
+from scene_memory.memory import files as storage
 from scene_memory.memory.bank import head as head_module
-from scene_memory.memory.bank import packs, segment_file, storage
+from scene_memory.memory.bank import packs, segment_file
 from scene_memory.memory.bank.bank import Bank, bank_names
 from scene_memory.memory.bank.codec import decode_frame
 from scene_memory.memory.errors import BankError
@@ -228,7 +229,7 @@ ENDLESS = """
 import sys, numpy as np
 sys.path.insert(0, {root!r})
 from pathlib import Path
-from dev_tools.pack import load_pack
+from dev.support.pack import load_pack
 load_pack()
 from scene_memory.memory.bank.bank import Bank
 from scene_memory.memory.cameras.presets import make_preset

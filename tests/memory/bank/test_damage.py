@@ -17,7 +17,7 @@ from safetensors import safe_open
 from safetensors.numpy import save
 
 from scene_memory.memory.bank.bank import Bank
-from scene_memory.memory.bank.format import FORMAT_VERSION, canonical, parse
+from scene_memory.memory.document import FORMAT_VERSION, canonical, parse
 from scene_memory.memory.errors import BankError, DamageError
 from scene_memory.memory.state.state import MemoryState
 

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from scene_memory.memory.bank import packs, storage
+from scene_memory.memory import files as storage
+from scene_memory.memory.bank import packs
 from scene_memory.memory.bank.bank import Bank
 from scene_memory.memory.bank.pixels import drop_pixels
 from scene_memory.memory.errors import BankError

@@ -13,7 +13,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from scene_memory.memory.bank import locking, names, storage
+from scene_memory.memory import files as storage
+from scene_memory.memory.bank import locking, names
 from scene_memory.memory.bank.archive import ENDING, export_bank, import_bank
 from scene_memory.memory.bank.bank import Bank, bank_names
 from scene_memory.memory.errors import BankError, DamageError

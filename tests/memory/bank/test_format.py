@@ -15,7 +15,7 @@ import pytest
 
 from scene_memory.memory.bank import packs
 from scene_memory.memory.bank.bank import Bank
-from scene_memory.memory.bank.format import FORMAT_VERSION
+from scene_memory.memory.document import FORMAT_VERSION
 from scene_memory.memory.state.edits import Edit
 from scene_memory.memory.state.state import MemoryState
 

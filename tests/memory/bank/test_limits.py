@@ -13,7 +13,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from scene_memory.memory.bank import bounds, parts, storage, writers
+from scene_memory.memory import files as storage
+from scene_memory.memory.bank import bounds, parts, writers
 from scene_memory.memory.bank.bank import Bank
 from scene_memory.memory.errors import BankError
 from scene_memory.memory.state.edits import Edit

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from scene_memory.memory.bank import locking, storage
+from scene_memory.memory import files as storage
+from scene_memory.memory.bank import locking
 from scene_memory.memory.bank.bank import Bank
 from scene_memory.memory.errors import BankError
 from scene_memory.memory.state.state import MemoryState
@@ -22,7 +23,7 @@ WRITER = """
 import sys, numpy as np
 sys.path.insert(0, {root!r})
 from pathlib import Path
-from dev_tools.pack import load_pack
+from dev.support.pack import load_pack
 load_pack()
 from scene_memory.memory.bank.bank import Bank
 from scene_memory.memory.cameras.presets import make_preset

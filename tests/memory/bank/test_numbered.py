@@ -22,7 +22,7 @@ SAVER = """
 import sys
 sys.path.insert(0, {root!r})
 from pathlib import Path
-from dev_tools.pack import load_pack
+from dev.support.pack import load_pack
 load_pack()
 from scene_memory.memory.bank.numbered import publish, unfinished
 folder = Path({folder!r})
@@ -38,7 +38,7 @@ UNFINISHED = """
 import sys, time
 sys.path.insert(0, {root!r})
 from pathlib import Path
-from dev_tools.pack import load_pack
+from dev.support.pack import load_pack
 load_pack()
 from scene_memory.memory.bank.numbered import unfinished
 with unfinished(Path({folder!r})) as part:

@@ -14,12 +14,12 @@ import pytest
 from safetensors import safe_open
 from safetensors.numpy import save
 
+from scene_memory.memory import files as storage
 from scene_memory.memory.bank import packs as packs_module
-from scene_memory.memory.bank import storage
 from scene_memory.memory.bank.bank import Bank
-from scene_memory.memory.bank.format import canonical
 from scene_memory.memory.bank.packs import read_label
 from scene_memory.memory.cameras.presets import make_preset
+from scene_memory.memory.document import canonical
 from scene_memory.memory.errors import DamageError
 from scene_memory.memory.state.edits import Edit
 from scene_memory.memory.state.state import MemoryState

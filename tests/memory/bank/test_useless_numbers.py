@@ -14,13 +14,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from scene_memory.generation.video import write_video
+from scene_memory.film.video import write_video
 from scene_memory.memory.bank.bank import Bank
-from scene_memory.memory.bank.format import MAX_DEPTH, is_deep
 from scene_memory.memory.bank.segment_file import _parts, read_coded
 from scene_memory.memory.bank.segment_text import MAX_SHOTS
 from scene_memory.memory.bank.tensor_file import open_tensors
 from scene_memory.memory.cameras.trajectory import Trajectory
+from scene_memory.memory.document import MAX_DEPTH, is_deep
 from scene_memory.memory.errors import BankError
 from scene_memory.memory.pictures.picture_of_bank import bank_picture
 from scene_memory.memory.state.state import MemoryState

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation, Slerp
 
-from scene_memory.benchmarks._camera_samples import (
+from scene_memory.dev.bench._camera_samples import (
     HEIGHT,
     SAMPLES,
     WIDTH,

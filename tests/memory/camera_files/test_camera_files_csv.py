@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from scene_memory.benchmarks._camera_samples import SAMPLES, Files, known_cameras
+from scene_memory.dev.bench._camera_samples import SAMPLES, Files, known_cameras
 from scene_memory.memory.camera_files import CameraFileError, read_trajectory
 from scene_memory.memory.camera_files.layouts import recognised
 from scene_memory.memory.camera_files.source import Source

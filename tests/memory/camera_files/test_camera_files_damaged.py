@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scene_memory.benchmarks._camera_samples import SAMPLES, known_cameras
+from scene_memory.dev.bench._camera_samples import SAMPLES, known_cameras
 from scene_memory.memory.camera_files import CameraFileError, read_trajectory
 from scene_memory.memory.cameras.trajectory import Trajectory
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from scene_memory.benchmarks._camera_samples import (
+from scene_memory.dev.bench._camera_samples import (
     SAMPLES,
     Files,
     gaussian_splatting,

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from scene_memory.benchmarks._camera_samples import SAMPLES, Files, known_cameras
+from scene_memory.dev.bench._camera_samples import SAMPLES, Files, known_cameras
 from scene_memory.memory.camera_files import CameraFileError, read_trajectory, source
 
 POSES, LENS = known_cameras(6)

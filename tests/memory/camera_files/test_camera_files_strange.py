@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from scene_memory.benchmarks._camera_cases import CASES, faults
+from scene_memory.dev.bench._camera_cases import CASES, faults
 
 
 @pytest.mark.parametrize("name", CASES)

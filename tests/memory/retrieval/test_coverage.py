@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scene_memory.benchmarks.retrieval_truth.oracle import cast
+from scene_memory.dev.bench.retrieval_truth.oracle import cast
 from scene_memory.memory.cameras.camera import intrinsics_from_fov, pose, rotation
 from scene_memory.memory.cameras.trajectory import Trajectory
 from scene_memory.memory.retrieval.cover import LEAST_GAIN, failing_together, greedy_cover

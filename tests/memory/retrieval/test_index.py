@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from scene_memory.memory.cameras.camera import intrinsics_from_fov, pose, rotation
-from scene_memory.memory.index import CameraIndex
-from scene_memory.memory.index.camera_index import EXACT
-from scene_memory.memory.index.headings import MIDDLE, SPREAD, directions
-from scene_memory.memory.index.reference import relevance
-from scene_memory.memory.index.views import meets, views
+from scene_memory.memory.retrieval.index import CameraIndex
+from scene_memory.memory.retrieval.index.camera_index import EXACT
+from scene_memory.memory.retrieval.index.headings import MIDDLE, SPREAD, directions
+from scene_memory.memory.retrieval.index.reference import relevance
+from scene_memory.memory.retrieval.index.views import meets, views
 
 Array = NDArray[np.float64]
 ALL = 10**6
@@ -102,7 +102,7 @@ def test_a_cell_shares_a_view_wherever_a_camera_in_it_does(seed: int, tangent: f
 
 @pytest.mark.parametrize("reach", [2.0, 5.0, 12.0])
 def test_cells_are_passed_over_only_where_no_frame_shares_a_view(reach: float, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(importlib.import_module("scene_memory.memory.index.block"), "FIRST_CELLS", 16)
+    monkeypatch.setattr(importlib.import_module("scene_memory.memory.retrieval.index.block"), "FIRST_CELLS", 16)
     poses, coming = wandering(10_000, 1, room=40.0, turns=2.0), wandering(81, 2, room=10.0)
     index = index_of(poses)
     assert len(index.blocks) > 1

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from scene_memory.memory.cameras.camera import intrinsics_from_fov, pose, rotation
-from scene_memory.memory.index import CameraIndex
-from scene_memory.memory.index.lenses import Cones
-from scene_memory.memory.index.thinning import CELL, fair_shares, sampled, spread, thinned
+from scene_memory.memory.retrieval.index import CameraIndex
+from scene_memory.memory.retrieval.index.lenses import Cones
+from scene_memory.memory.retrieval.index.thinning import CELL, fair_shares, sampled, spread, thinned
 
 Groups = st.lists(st.integers(0, 60), min_size=1, max_size=40)
 
@@ -93,7 +93,7 @@ def test_a_few_usable_frames_are_found_among_very_many() -> None:
 @pytest.mark.parametrize("stays", [True, False], ids=["a film that stays in a room", "a film that moves on"])
 def test_a_question_looks_at_no_more_of_a_longer_film(stays: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     looked: list[int] = []
-    views = importlib.import_module("scene_memory.memory.index.views")
+    views = importlib.import_module("scene_memory.memory.retrieval.index.views")
     counted = views.meets
 
     def meets(target: object, place: NDArray[np.float32], *others: object) -> NDArray[np.bool_]:
@@ -101,7 +101,7 @@ def test_a_question_looks_at_no_more_of_a_longer_film(stays: bool, monkeypatch: 
         return counted(target, place, *others)
 
     for part in ("camera_index", "block"):
-        monkeypatch.setattr(importlib.import_module(f"scene_memory.memory.index.{part}"), "meets", meets)
+        monkeypatch.setattr(importlib.import_module(f"scene_memory.memory.retrieval.index.{part}"), "meets", meets)
     cost = {}
     for frames in (10_000, 300_000):
         poses = film(frames, stays)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from scene_memory.benchmarks.retrieval_truth.oracle import cast
+from scene_memory.dev.bench.retrieval_truth.oracle import cast
 from scene_memory.memory.bank.bank import Bank
 from scene_memory.memory.cameras.camera import intrinsics_from_fov, pose, rotation
 from scene_memory.memory.cameras.presets import make_preset
@@ -152,7 +152,7 @@ def test_notes_of_strangers_do_no_harm(reasons: Any) -> None:
 NOTES = """
 import json, sys
 sys.path[:0] = sys.argv[1:]
-from dev_tools.pack import load_pack
+from dev.support.pack import load_pack
 load_pack()
 import numpy as np
 from test_reasons import notes_of, remember, retrieve, RetrievalSettings, walked

@@ -12,10 +12,10 @@ from scene_memory.memory.bank.bank import Bank
 from scene_memory.memory.cameras.camera import intrinsics_from_fov, pose, rotation
 from scene_memory.memory.cameras.presets import make_preset
 from scene_memory.memory.cameras.trajectory import Trajectory
+from scene_memory.memory.pictures import picture_of_retrieval as pictures
 from scene_memory.memory.pictures.drawing import BACKGROUND, PIXELS, note_picture
 from scene_memory.memory.pictures.letters import readable
-from scene_memory.memory.retrieval import picture as pictures
-from scene_memory.memory.retrieval.picture import retrieval_picture
+from scene_memory.memory.pictures.picture_of_retrieval import retrieval_picture
 from scene_memory.memory.retrieval.retrieve import Retrieval, retrieve
 from scene_memory.memory.retrieval.settings import RetrievalSettings
 from scene_memory.memory.state.edits import Edit

@@ -145,7 +145,7 @@ def test_a_damaged_edit_ends_the_good_part_and_is_named(bank, filmed, move, pict
 
 
 def test_an_edit_that_the_disk_refuses_is_named(bank: Bank, filmed: Filmed, monkeypatch: pytest.MonkeyPatch):
-    from scene_memory.memory.bank import storage
+    from scene_memory.memory import files as storage
 
     def full(*_):
         raise OSError(28, "No space left on device")

@@ -1,0 +1,162 @@
+"""What a segment may look back at: which past frames, and their pixels or latents."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..memory.cameras.trajectory import Trajectory
+from ..memory.retrieval.retrieve import Retrieval, retrieve
+from ..memory.retrieval.settings import RetrievalSettings
+from ..memory.state.edits import Edit
+from ..memory.state.state import MemoryState
+from ..models.host.latents import ContextLatents
+from .keys import Read
+from .model import Adapter
+from .segment import ContextFrames
+from .write_queue import SegmentWriter
+
+log = logging.getLogger(__name__)
+
+CACHE_BYTES = 16 * 1024 * 1024
+SEARCHES = 8
+"""How often retrieval is asked again because pixels of its choice are gone."""
+
+Pixels = NDArray[np.uint8]
+
+
+def choose_context(
+    state: MemoryState,
+    path: Trajectory,
+    settings: RetrievalSettings,
+    adapter: Adapter,
+    reader: ContextReader,
+    on_disk: bool = True,
+) -> Retrieval | None:
+    """Which past frames the segment along ``path`` may look at; None while nothing is remembered.
+
+    A frame whose pixels are no longer on the disk is left out and another is looked for in its place; not with
+    ``on_disk`` False: then the memory alone decides.
+    """
+    if not state.frames:
+        return None
+    if state.has_depth:
+        reader.settle(state.frames - 1)
+    found = retrieve(state, path, settings)
+    for _ in range(SEARCHES if on_disk else 0):
+        gone = found.indices[~reader.has(state, found.indices)]
+        if not len(gone):
+            break
+        state = state.with_edit(Edit("drop", runs_of(gone)))
+        found = retrieve(state, path, settings)
+    else:
+        here = reader.has(state, found.indices) | (not on_disk)
+        reasons = tuple(reason for reason, kept in zip(found.reasons, here, strict=True) if kept)
+        found = replace(found, indices=found.indices[here], reasons=reasons)
+    return replace(found, indices=found.indices[: adapter.most_context], reasons=found.reasons[: adapter.most_context])
+
+
+def runs_of(indices: NDArray[np.int64]) -> tuple[tuple[int, int], ...]:
+    """Frames as runs (start, stop) of neighbours."""
+    ordered = np.unique(indices)
+    cuts = np.flatnonzero(np.diff(ordered) > 1) + 1
+    return tuple((int(part[0]), int(part[-1]) + 1) for part in np.split(ordered, cuts) if len(part))
+
+
+class ContextReader:
+    """Reads the context of one shot's segments. Frames that come again and again are kept decoded, up to 16 MB.
+
+    Args:
+        writer: what may be putting the newest frames on the disk just now: they are waited for before they are read.
+    """
+
+    def __init__(self, latents: ContextLatents | None = None, writer: SegmentWriter | None = None) -> None:
+        self._latents = latents
+        self._writer = writer
+        self._pixels: OrderedDict[int, Pixels] = OrderedDict()
+        self._bytes = 0
+
+    @property
+    def encoded(self) -> int:
+        """How many remembered frames have gone through the VAE so far."""
+        return self._latents.encoded if self._latents is not None else 0
+
+    def settle(self, frame: int) -> None:
+        """Returns when the frame is on the disk."""
+        if self._writer is not None:
+            self._writer.settle(frame)
+
+    def has(self, state: MemoryState, indices: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """(n,) whether there are pixels of the frames."""
+        coming = self._writer.first_frame if self._writer is not None else None
+        here = np.array([int(index) in self._pixels for index in indices], dtype=np.bool_)
+        if coming is not None:
+            here |= indices >= coming
+        if not here.all():
+            assert state.bank is not None
+            here[~here] = state.bank.kept(state, indices[~here])
+        return here
+
+    def read(self, state: MemoryState, retrieval: Retrieval | None) -> ContextFrames | None:
+        """The chosen frames, oldest first."""
+        if retrieval is None or not len(retrieval):
+            return None
+        indices = np.sort(np.asarray(retrieval.indices, dtype=np.int64))
+        poses, intrinsics = state.cameras(indices)
+        if self._latents is not None:
+            self.settle(int(indices[-1]))
+        latents = self._latents.read(state, indices, self.pixels) if self._latents is not None else None
+        numbers = tuple(int(index) for index in indices)
+        return ContextFrames(self.pixels(state, indices), poses, intrinsics, latents, numbers)
+
+    def told(self, state: MemoryState, indices: Sequence[int] | NDArray[np.int64], numbered: bool) -> list[Read]:
+        """What ``read`` reads of frames, by what a segment's key tells it by: no picture is decoded for it."""
+        poses, lenses = state.cameras(indices)
+        latents = self._latents
+        return [
+            Read(self._hash(state, int(index)), latents.told(state, int(index)) if latents else "", pose, lens,
+                 int(index) if numbered else -1)
+            for index, pose, lens in zip(indices, poses, lenses, strict=True)
+        ]  # fmt: skip
+
+    def _hash(self, state: MemoryState, index: int) -> bytes:
+        coming = self._writer.first_frame if self._writer is not None else None
+        if coming is not None and index >= coming:
+            if index in self._pixels:
+                return hashlib.sha256(self._pixels[index].data).digest()
+            self.settle(index)
+        assert state.bank is not None
+        return state.bank.frame_hashes(state, [index])[0]
+
+    def pixels(self, state: MemoryState, indices: Sequence[int] | NDArray[np.int64]) -> Pixels:
+        """Pixels (n, H, W, 3) of frames; where one was dropped, the kept one next to it stands in."""
+        wanted = [int(index) for index in indices]
+        found: dict[int, Pixels] = {}
+        if missing := [index for index in wanted if index not in self._pixels]:
+            self.settle(max(missing))
+            found = dict(zip(missing, state.read_frames(missing, nearest=True), strict=True))
+        result = np.stack([found[index] if index in found else self._pixels[index] for index in wanted])
+        for place, index in enumerate(wanted):
+            self._keep(index, result[place])
+        return result
+
+    def made(self, start: int, pictures: Pixels) -> None:
+        """Frames that have just been remembered, the first of them as frame ``start``: no need to read them back."""
+        for place in range(max(0, len(pictures) - CACHE_BYTES // max(1, pictures[0].nbytes)), len(pictures)):
+            self._keep(start + place, pictures[place])
+
+    def _keep(self, index: int, picture: Pixels) -> None:
+        if index in self._pixels:
+            self._pixels.move_to_end(index)
+            return
+        self._pixels[index] = picture.copy()
+        self._bytes += picture.nbytes
+        while self._bytes > CACHE_BYTES and len(self._pixels) > 1:
+            _, dropped = self._pixels.popitem(last=False)
+            self._bytes -= dropped.nbytes

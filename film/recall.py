@@ -1,0 +1,125 @@
+"""Finds a segment in the bank before it is made: by what is asked for, or by what the model would be given."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..memory.bank.bank import Bank
+from ..memory.cameras.trajectory import Trajectory
+from ..memory.retrieval.distances import distances
+from ..memory.retrieval.retrieve import Retrieval
+from ..memory.state.state import MemoryState
+from ..models.host.sampling import segment_seed
+from .context import choose_context
+from .continuity import whole_path
+from .keys import Given, ShotKey
+
+if TYPE_CHECKING:
+    from .loop import Shot
+
+Found = Callable[[MemoryState], MemoryState | None]
+
+
+@dataclass
+class Search:
+    """The search for one segment: what follows ``state`` along ``path``, after ``overlap`` known pictures.
+
+    ``keys`` are those that the segment has so far; ``retrieval`` says what it looks back at, and is worked out when it
+    is first needed: a segment that is found by what was asked for needs none.
+    """
+
+    shot: Shot
+    state: MemoryState
+    path: Trajectory
+    overlap: int
+    depth: NDArray[np.float16] | None
+    notes: Callable[[Retrieval | None], dict[str, Any]]
+    keys: list[str] = field(default_factory=list)
+    _chosen: list[Retrieval | None] = field(default_factory=list)
+
+    @property
+    def retrieval(self) -> Retrieval | None:
+        """What the segment looks back at, of what is on the disk."""
+        return self._on_disk()
+
+    def ways(self) -> Iterator[Found]:
+        """Ways to find the segment, the surest first; each that leads somewhere becomes the memory with the segment.
+
+        A frame that was chosen may be gone from the disk since: so the choice of the memory alone is asked for first.
+        """
+        key, bank = self.shot.key, _bank(self.state)
+        if key is None:
+            return
+        asked = self._asked(key)
+        self.keys = [asked]
+        if bank.knows(asked):
+            yield lambda state: bank.recall(state, asked)
+        for choice in (self._by_memory, self._on_disk):
+            made = self._made(key, choice())
+            if made not in self.keys:
+                self.keys = [asked, made]
+                if bank.knows(made):
+                    yield self._taken_over
+
+    def _taken_over(self, state: MemoryState) -> MemoryState | None:
+        asked, made = self.keys
+        return _bank(state).take_over(
+            state,
+            made,
+            trajectory=self.path,
+            shot=self.shot.number,
+            prompt=self.shot.plan.prompt,
+            info=self.notes(self._chosen[-1]),
+            depth=self.depth,
+            also=[asked],
+        )
+
+    def _by_memory(self) -> Retrieval | None:
+        if not self._chosen:
+            self._chosen.append(self._choice(on_disk=False))
+        return self._chosen[0]
+
+    def _on_disk(self) -> Retrieval | None:
+        chosen = self._by_memory()
+        if len(self._chosen) == 1:
+            here = chosen is None or bool(self.shot.reader.has(self.state, chosen.indices).all())
+            self._chosen.append(chosen if here else self._choice(on_disk=True))
+        return self._chosen[1]
+
+    def _choice(self, on_disk: bool) -> Retrieval | None:
+        shot = self.shot
+        if not shot.looks_back:
+            return None
+        return choose_context(self.state, self.path, shot.settings, shot.adapter, shot.reader, on_disk)
+
+    def _asked(self, key: ShotKey) -> str:
+        shot = self.shot
+        told = (shot.number, shot.plan.prompt, self.depth, self.overlap, shot.plan.seed, shot.plan.colour_anchor)
+        return key.asked(self.state.id, self.path, shot.settings if shot.looks_back else None, *told)
+
+    def _made(self, key: ShotKey, retrieval: Retrieval | None) -> str:
+        shot, state, reader = self.shot, self.state, self.shot.reader
+        numbered, new = shot.adapter.frame_numbers, len(self.path)
+        first = state.frames - self.overlap
+        anchor = shot.plan.colour_anchor
+        return key.made(
+            Given(
+                whole=whole_path(state, self.path, self.overlap, shot.adapter.made_for(new + self.overlap)),
+                new=new,
+                context=reader.told(state, np.sort(retrieval.indices), numbered) if retrieval else (),
+                known=reader.told(state, range(first, state.frames), numbered),
+                seed=segment_seed(shot.plan.seed, state.frames),
+                first_frame=first if numbered else -1,
+                colour=(anchor, distances(state, self.path, shot.settings).depth) if anchor else None,
+            )
+        )
+
+
+def _bank(state: MemoryState) -> Bank:
+    assert state.bank is not None, "checked before the first segment"
+    return state.bank

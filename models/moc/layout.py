@@ -1,0 +1,77 @@
+"""How an adapter tells the router what a model's tokens are, and which attention it means: see ``Adapter``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any
+
+from ...film.segment import LAYOUT_KEY, ROUTABLE_KEY
+from ...kernels import MocLayout
+
+Options = dict[str, Any]
+
+
+class FirstCall:
+    """A mark for the first attention of one pass through one block: ``take`` says True once, then False."""
+
+    def __init__(self) -> None:
+        self._taken = False
+
+    def take(self) -> bool:
+        taken, self._taken = self._taken, True
+        return not taken
+
+
+def is_described(transformer_options: Options) -> bool:
+    """Whether the attention that is asked for now is the one that the published layout describes.
+
+    It is under a mark True, and the first that asks under a ``FirstCall``: asking uses that up.
+    """
+    mark = transformer_options.get(ROUTABLE_KEY, False)
+    return mark.take() if isinstance(mark, FirstCall) else mark is True
+
+
+@lru_cache(maxsize=64)
+def appended_context(frame: int, own: int, context: int, before: int = 0) -> MocLayout:
+    """Layout of one sequence [before | own frames | context frames] that attends to itself, as Wan's with
+    ``time_dim_concat``; text reaches such a model by attention of its own.
+
+    Context frames count in the order in which they are appended, each as a shot of its own: it sees itself whole and
+    chooses among those before it, and never sees the noisy frames being made. Positions (RoPE) do not matter here: keys
+    are compared as the model turned them.
+
+    Args:
+        frame: tokens of a latent frame.
+        own, context: latent frames being made, and remembered ones.
+        before: tokens of a reference in front; they belong to the frames being made.
+    """
+    mine = [*([before] if before else []), *[frame] * own]
+    return MocLayout.sequence(mine + [frame] * context, [context] * len(mine) + list(range(context)))
+
+
+def with_described_blocks(transformer_options: Options, layout: MocLayout, blocks: int) -> Options:
+    """Transformer options that publish a layout and mark the self-attention of every block; the given ones stay.
+
+    For models whose blocks compute self-attention first and whose ``forward`` asks ``patches_replace`` for
+    ("double_block", i), as Wan's: call it in a DIFFUSION_MODEL wrapper. A replacement that was there is kept and sees
+    the mark, too. Nothing of the model is touched, so that copies of it on other devices work at the same time.
+    """
+    options = {**transformer_options, LAYOUT_KEY: layout}
+    replaced = dict(options.get("patches_replace", {}))
+    inner = replaced["dit"] = dict(replaced.get("dit", {}))
+    for number in range(blocks):
+        inner["double_block", number] = _marking(inner.get(("double_block", number)))
+    options["patches_replace"] = replaced
+    return options
+
+
+def _marking(before: Callable[..., Any] | None) -> Callable[..., Any]:
+    def block(given: dict[str, Any], more: dict[str, Any]) -> Any:
+        marked = {
+            **given,
+            "transformer_options": {**(given.get("transformer_options") or {}), ROUTABLE_KEY: FirstCall()},
+        }
+        return before(marked, more) if before else more["original_block"](marked)
+
+    return block

@@ -1,0 +1,57 @@
+"""Model adapters: each serves one family of MODELs, found by looking at the object."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..film.model import Adapter
+from .host.calls import LOOP
+from .ltx import LtxAdapter
+from .minimax.adapter import MinimaxH3Adapter
+from .story.memento import MementoAdapter
+from .story.storymem import StoryMemAdapter
+from .wan.adapter import WanAdapter
+from .wan.fun_camera import WanCameraAdapter
+from .wan.vace import WanVaceAdapter
+from .world.adapter import WorldAdapter
+
+ADAPTERS: tuple[type[Adapter], ...] = (
+    WorldAdapter,
+    StoryMemAdapter,
+    MementoAdapter,
+    WanAdapter,
+    WanCameraAdapter,
+    WanVaceAdapter,
+    MinimaxH3Adapter,
+    LtxAdapter,
+)
+
+
+def adapter_for(model: Any) -> Adapter:
+    """The adapter that serves a MODEL.
+
+    Raises:
+        ValueError: none does, or a node of the host that it calls is another; says what to do.
+    """
+    for adapter in ADAPTERS:
+        if adapter.serves(model):
+            for called in (*LOOP, *adapter.host_nodes):
+                called.check()
+            return adapter.for_model(model)
+    raise ValueError(
+        f"Shot Generator cannot give memory to this model ({model_kind(model)}) yet. "
+        "Load one that it serves: Wan 2.1 or 2.2 text to video or image to video, TI2V-5B, Fun Camera, VACE, MiniMax "
+        "H3, LTX video, or the model of Load World Model."
+    )
+
+
+def can_be_routed(model: Any) -> bool:
+    """Whether attention of a MODEL can be routed: an adapter serves it that publishes what its tokens are."""
+    return next((adapter.describes_tokens for adapter in ADAPTERS if adapter.serves(model)), False)
+
+
+def model_kind(model: Any) -> str:
+    """The host's name for a MODEL's family; of a Wan also what tells its kinds apart."""
+    kind = type(model.model).__name__
+    channels = getattr(getattr(model.model, "diffusion_model", None), "in_dim", None)
+    return f"{kind} with {channels} channels" if channels and kind.startswith("WAN") else kind
