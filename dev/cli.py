@@ -14,6 +14,7 @@ from pathlib import Path
 from .checks import has_gpu, require_port
 from .console import SetupError, say
 from .environment import Environment, prepare
+from .house import main as house_figures
 from .link import link_pack
 from .paths import PACK_FOLDER, ROOT, SERVE
 from .support.chromium import ensure_browser
@@ -28,7 +29,7 @@ Set COMFYUI_PATH to the folder of your own ComfyUI to use that instead; nothing 
 
 def main(argv: Sequence[str]) -> int:
     arguments, rest = parser().parse_known_args(argv)
-    if rest and arguments.command not in ("test", "train", "train-wan", "bench"):
+    if rest and arguments.command not in ("test", "train", "train-wan", "bench", "house"):
         parser().error(f"{arguments.command} does not know {' '.join(rest)}")
     try:
         return int(COMMANDS[arguments.command](arguments, rest))
@@ -50,6 +51,7 @@ def parser() -> argparse.ArgumentParser:
     serve.add_argument("--port", type=int, default=8188, help="default: 8188")
     bench = commands.add_parser("bench", help="run one of the benchmarks in dev/bench", add_help=False)
     bench.add_argument("name", nargs="?", default="", metavar="NAME")
+    commands.add_parser("house", help="the plan of the house in figures; see dev/house.py", add_help=False)
     commands.add_parser("pictures", help="make the pictures of the README and the workflows anew")
     commands.add_parser(
         "train", help="train the bundled world model; what follows goes to world/training/train.py", add_help=False
@@ -110,6 +112,10 @@ def bench(arguments: argparse.Namespace, rest: list[str]) -> int:
     return run_module(prepare(), "dev.run", [f"dev.bench.{arguments.name}", *rest])
 
 
+def house(arguments: argparse.Namespace, rest: list[str]) -> int:
+    return house_figures(rest)
+
+
 def pictures(arguments: argparse.Namespace, rest: list[str]) -> int:
     environment = prepare(tests=True)
     ensure_browser(environment.python)
@@ -144,6 +150,7 @@ COMMANDS = {
     "test": test,
     "serve": serve,
     "bench": bench,
+    "house": house,
     "pictures": pictures,
     "train": train,
     "train-wan": train_wan,
