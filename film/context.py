@@ -15,6 +15,7 @@ from ..memory.cameras.trajectory import Trajectory
 from ..memory.retrieval.retrieve import Retrieval, retrieve
 from ..memory.retrieval.settings import RetrievalSettings
 from ..memory.state.edits import Edit
+from ..memory.state.frame_ranges import runs_of
 from ..memory.state.state import MemoryState
 from ..models.host.latents import ContextLatents
 from .keys import Read
@@ -60,13 +61,6 @@ def choose_context(
         reasons = tuple(reason for reason, kept in zip(found.reasons, here, strict=True) if kept)
         found = replace(found, indices=found.indices[here], reasons=reasons)
     return replace(found, indices=found.indices[: adapter.most_context], reasons=found.reasons[: adapter.most_context])
-
-
-def runs_of(indices: NDArray[np.int64]) -> tuple[tuple[int, int], ...]:
-    """Frames as runs (start, stop) of neighbours."""
-    ordered = np.unique(indices)
-    cuts = np.flatnonzero(np.diff(ordered) > 1) + 1
-    return tuple((int(part[0]), int(part[-1]) + 1) for part in np.split(ordered, cuts) if len(part))
 
 
 class ContextReader:

@@ -1,25 +1,42 @@
-"""Files that appear whole or not at all, and never outside their folder."""
+"""Files that appear whole or not at all, never outside their folder, and never in the place of another.
+
+What is read is a file and nothing else. What is written is made under a hidden name of its own (``part_files``) first.
+A file with the next free number in its name, in a folder that other programs write into as well, takes its number only
+when it is done.
+"""
 
 from __future__ import annotations
 
 import errno
 import logging
 import os
+import shutil
+import stat
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
-from .bank.parts import part_in
-from .bank.regular import open_regular
 from .errors import BankError, damaged
+from .part_files import part_in, remove_dead_parts
 
 NOT_OFFERED = frozenset({errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLCK})
 """What a file system answers that does not know what it was asked for: flushing a folder, or locks."""
 _NO_FOLDER_FLUSH = NOT_OFFERED | {errno.EACCES, errno.EPERM, errno.EBADF, errno.EISDIR, errno.ENOTTY}
 _TRIES = 50
+_MOST_NUMBERS = 10_000
+_TAKEN = frozenset({errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR, errno.EISDIR})
+_NO_LINKS = frozenset({
+    errno.EPERM, errno.EACCES, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EINVAL, errno.EMLINK, errno.EXDEV,
+})
 
 _log = logging.getLogger(__name__)
 _said: set[str] = set()
+
+
+class NoFileError(OSError):
+    """A folder, a pipe or a device stands where a file should."""
 
 
 def write_whole(path: Path, *data: bytes | memoryview, folder: bool = True, sync: bool = True) -> None:
@@ -45,6 +62,18 @@ def write_whole(path: Path, *data: bytes | memoryview, folder: bool = True, sync
                         "space or allow writing there; what was finished before is kept.") from error
     finally:
         forget(part)
+
+
+def open_regular(path: Path) -> BinaryIO:
+    """Opens a file for reading. ``OSError`` for anything else: a pipe or a device would never end, or never begin."""
+    handle = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0))
+    try:
+        if not stat.S_ISREG(os.fstat(handle).st_mode):
+            raise NoFileError(errno.EINVAL, "it is no file")
+        return os.fdopen(handle, "rb")
+    except BaseException:
+        os.close(handle)
+        raise
 
 
 def read_small(path: Path, limit: int, what: str) -> bytes:
@@ -146,3 +175,89 @@ def say_once(about: object, line: str) -> None:
     if key not in _said:
         _said.add(key)
         _log.warning(line)
+
+
+@contextmanager
+def unfinished(folder: Path) -> Iterator[Path]:
+    """A hidden name in ``folder`` under which a file or folder can be made; what is left there in the end is removed.
+
+    What an earlier one left that was killed is removed first. Makes the folder. Raises ``BankError`` if the disk
+    refuses.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BankError(f"The folder {folder} cannot be made: {error.strerror or error}. Choose another "
+                        "filename_prefix, or allow writing there.") from error
+    remove_dead_parts(folder)
+    part = part_in(folder)
+    try:
+        yield part
+    finally:
+        if part.is_dir() and not part.is_symlink():
+            shutil.rmtree(part, ignore_errors=True)
+        else:
+            forget(part)
+
+
+def publish(made: Path, folder: Path, stem: str, number: int, ending: str) -> Path:
+    """Gives the file or folder ``made`` the name ``stem_00001_ending`` in ``folder``, with the first number from
+    ``number`` on that nobody has, and returns it. Raises ``BankError`` if the disk refuses."""
+    try:
+        for tried in range(number, number + _MOST_NUMBERS):
+            path = folder / f"{stem}_{tried:05}_{ending}"
+            if _moved(made, path):
+                flush_folder(folder)
+                return path
+    except OSError as error:
+        raise BankError(f"{stem}_{number:05}_{ending} could not be written to {folder}: {error.strerror or error}. "
+                        "Free some space or allow writing there.") from error
+    raise BankError(f"{folder} has no free number for {stem!r} after {number}. Choose another filename_prefix.")
+
+
+def _moved(made: Path, path: Path) -> bool:
+    """Whether ``path`` was free and is now what ``made`` was."""
+    if os.name == "nt" or made.is_dir():
+        return _renamed(made, path)
+    try:
+        os.link(made, path)
+    except FileExistsError:
+        return False
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        return _replaced(made, path)
+    forget(made)
+    return True
+
+
+def _renamed(made: Path, path: Path) -> bool:
+    """Windows never renames onto what is there; elsewhere a folder takes the place of an empty folder only."""
+    for tried in range(_TRIES):
+        try:
+            os.rename(made, path)
+            return True
+        except PermissionError:
+            # A virus scanner may be reading what was just written.
+            if os.name != "nt" or tried == _TRIES - 1:
+                raise
+            time.sleep(0.02)
+        except OSError as error:
+            if error.errno not in _TAKEN:
+                raise
+            return False
+    return False
+
+
+def _replaced(made: Path, path: Path) -> bool:
+    """Where there are no links: the name is taken by an empty file, which only its maker replaces."""
+    try:
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
+    except FileExistsError:
+        return False
+    try:
+        replace_file(made, path)
+    except BaseException:
+        forget(path)
+        raise
+    return True

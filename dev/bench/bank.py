@@ -27,7 +27,7 @@ from ...memory.bank.packs import packed
 from ...memory.bank.segment_file import describe_segment, encode_segment
 from ...memory.cameras.presets import make_preset
 from ...memory.cameras.trajectory import Trajectory
-from ...memory.state.state import Batch, MemoryState
+from ...memory.state.state import MemoryState, SegmentBatch
 from .frame_codings import FRAMES, shot
 
 READ, TINY = 20, 8
@@ -131,7 +131,7 @@ def make_long(bank: Bank, frames: int) -> MemoryState:
         with open(bank.segments_path / f"{record.id}.safetensors", "wb") as file:
             file.writelines(encode_segment(record, tensors, pictures))
         times = state.end_time + np.arange(FRAMES) / path.fps
-        state = packed(bank.path / "packs", state.with_batch(Batch(
+        state = packed(bank.path / "packs", state.with_batch(SegmentBatch(
             [record.id], [state.frames], [record.shot], [record.text], record.size, record.fps, None,
             path.poses[:, :3], path.intrinsics, times,
         )))

@@ -25,15 +25,14 @@ from typing import BinaryIO
 
 from ..document import parse
 from ..errors import BankError, DamageError, damaged
-from ..files import flush_folder, forget, no_link, replace_file, write_whole
+from ..files import flush_folder, forget, no_link, open_regular, replace_file, write_whole
+from ..part_files import part_in, remove_dead_parts
 from ..state.state import MemoryState
 from .bank import Bank
 from .flaws import drops, flaws_of, flaws_text, mended
 from .head import HEAD_KIND, ID, head_of, replace_head
 from .names import bank_name, folder_of
 from .packs import pack_parts
-from .parts import part_in, remove_dead_parts
-from .regular import open_regular
 from .rest import loaded_with_rest, rests_text
 
 ENDING = ".scenememory.zip"

@@ -17,8 +17,9 @@ from numpy.typing import ArrayLike, NDArray
 from ..cameras.trajectory import Trajectory
 from ..errors import BankError, DamageError
 from ..files import bytes_in, names_in, no_link, read_small, stay_inside, write_whole
+from ..part_files import remove_dead_parts
 from ..state.edits import Edit
-from ..state.state import Batch, MemoryState
+from ..state.state import MemoryState, SegmentBatch
 from . import writers
 from .given import check_still_there, checked_frames, checked_latents
 from .head import ID, Head, head_of, read_head, replace_head, sound_head
@@ -27,7 +28,6 @@ from .loading import load_state, with_file
 from .locking import head_lock
 from .names import bank_name, folder_of, name_of
 from .packs import packed
-from .parts import remove_dead_parts
 from .pixels import extra_or_none, kept_frames, read_pixels
 from .prepared import Prepared
 from .rest import Rest, film_of, rests_in, rests_of, rests_text
@@ -234,7 +234,7 @@ class Bank:
         times = state.end_time + np.arange(record.frames) / record.fps
         if not times[-1] <= MAX_TIME:
             raise BankError(f"The film would last {times[-1]:g} s. Give its camera paths more frames a second.")
-        result = state.with_batch(Batch(
+        result = state.with_batch(SegmentBatch(
             [record.id], [state.frames], [record.shot], [record.text], record.size, record.fps, record.depth_size,
             trajectory.poses[:, :3], trajectory.intrinsics, times,
         ))

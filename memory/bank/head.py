@@ -9,10 +9,9 @@ from typing import Any
 
 from ..document import FORMAT_VERSION, canonical, parse
 from ..errors import DamageError, damaged
-from ..files import forget, no_link, read_small, write_whole
+from ..files import NoFileError, forget, no_link, read_small, write_whole
 from ..state.state import EMPTY_ID, MemoryState
 from .locking import head_lock
-from .regular import NoFileError
 
 HEAD_KIND = "scene-memory bank"
 MAX_HEAD_BYTES = 4 * 1024 * 1024

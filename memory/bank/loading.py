@@ -16,7 +16,7 @@ from ..errors import BankError, DamageError, damaged
 from ..files import names_in, no_link, read_small
 from ..state.edits import MAX_EDIT_BYTES, parse_edit
 from ..state.frame_ranges import joined
-from ..state.state import EMPTY_ID, Batch, MemoryState, PackRef
+from ..state.state import EMPTY_ID, MemoryState, PackRef, SegmentBatch
 from .head import Head
 from .packs import Pack, PackLabel, is_edit, read_label, read_pack
 from .segment_file import read_cameras, read_parent
@@ -188,7 +188,7 @@ class _Batches:
         if kind != self._kind or size != self._depth_size:
             raise damaged(f"Segment {entry} is of another size or rate than the memory")
 
-    def _batch(self) -> Batch:
+    def _batch(self) -> SegmentBatch:
         assert self._kind is not None
         size, fps = self._kind
         assert size is not None and fps is not None
@@ -196,8 +196,10 @@ class _Batches:
         starts = self.state.frames + np.cumsum(counts) - counts
         within = np.arange(counts.sum()) - np.repeat(starts - self.state.frames, counts)
         times = np.repeat(self._times, counts) + within / fps
-        return Batch(self._ids, starts.tolist(), self._shots, [text.decode("ascii") for text in self._texts], size, fps,
-                     self._depth_size, self.pack.poses[self._begin : self.frame], self._spread_lenses(counts), times)
+        return SegmentBatch(
+            self._ids, starts.tolist(), self._shots, [text.decode("ascii") for text in self._texts], size, fps,
+            self._depth_size, self.pack.poses[self._begin : self.frame], self._spread_lenses(counts), times,
+        )
 
     def _spread_lenses(self, counts: NDArray[np.int64]) -> FloatArray:
         """One lens a frame (n, 4), where a segment may store one for all of its frames."""
@@ -268,8 +270,10 @@ def _with_entry(folder: Path, state: MemoryState, entry: str) -> MemoryState:
         raise damaged(f"{path.name} has lenses that are none")
     times = state.end_time + np.arange(record.frames) / record.fps
     lenses = np.broadcast_to(cameras.lenses, (record.frames, 4))
-    return state.with_batch(Batch([entry], [state.frames], [record.shot], [record.text], record.size, record.fps,
-                                  record.depth_size, cameras.poses, lenses, times))
+    return state.with_batch(SegmentBatch(
+        [entry], [state.frames], [record.shot], [record.text], record.size, record.fps, record.depth_size,
+        cameras.poses, lenses, times,
+    ))
 
 
 def _with_file(folder: Path, state: MemoryState, entry: str) -> MemoryState:

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING
 
 from ..errors import BankError
 from ..files import forget, names_in, no_link, read_small
+from ..part_files import remove_dead_parts
 from ..state.state import EMPTY_ID, MemoryState
 from . import writers
 from .lineage import Lineage, lineage
 from .locking import head_lock
-from .parts import remove_dead_parts
 
 if TYPE_CHECKING:
     from .bank import Bank

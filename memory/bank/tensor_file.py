@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import damaged
-from .regular import open_regular
+from ..files import open_regular
 
 if TYPE_CHECKING:
     from typing import TypeGuard

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from ..errors import BankError
 from ..files import forget, names_in, no_link, read_small
-from .parts import STALE_SECONDS, has_ended, maker
+from ..part_files import STALE_SECONDS, has_ended, maker
 
 FOLDER = "writers"
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from ..cameras.trajectory import Trajectory
+from ..errors import BankError
 from ..files import write_whole
 from .layouts import WRITABLE, layout_named
+from .source import CameraFileError
 
 
 def write_trajectory(
@@ -18,7 +20,7 @@ def write_trajectory(
     files beside ``path``: ``images`` in its name becomes ``cameras`` and ``points3D``. Each file is replaced whole or
     not at all, ``path`` last.
 
-    Raises ``ValueError`` for a layout that is not written and a size that is none, ``BankError`` for a full disk.
+    Raises ``ValueError`` for a layout that is not written and a size below 1, ``CameraFileError`` for a full disk.
     """
     write = layout_named(layout).write
     if write is None:
@@ -27,5 +29,8 @@ def write_trajectory(
         raise ValueError(f"The size of the pictures is {size}: width and height must be at least 1. Use (832, 480).")
     texts = write(trajectory, path, size)
     for file, text in sorted(texts.items(), key=lambda item: item[0] == path):
-        write_whole(file, text.encode("utf-8"))
+        try:
+            write_whole(file, text.encode("utf-8"))
+        except BankError as problem:
+            raise CameraFileError(str(problem)) from problem.__cause__
     return [path, *(file for file in texts if file != path)]

@@ -167,7 +167,7 @@ class EditLog:
 
 @dataclass(frozen=True)
 class EditEntry:
-    """An edit in its place: after how many segments of the memory, and the id of the memory with it."""
+    """An edit, after how many ``segments`` of the memory it was made, and the ``id`` of the memory with it."""
 
     edit: Edit
     id: str
@@ -189,7 +189,7 @@ def edit_id(text: str) -> str:
 
 
 def parse_edit(text: str | bytes, what: str) -> tuple[Edit, str]:
-    """The edit in ``text`` and the id of the memory it belongs to; ``DamageError`` that names ``what``."""
+    """The edit in ``text`` and the id of the memory it belongs to. Raises ``DamageError`` that names ``what``."""
     document = parse(text, EDIT_KIND, what)
     runs, parent = document.get("runs"), document.get("parent")
     good = (

@@ -53,7 +53,7 @@ def joined(runs: Iterable[tuple[int, int]]) -> Runs:
 
 
 def runs_of(indices: NDArray[np.int64]) -> Runs:
-    """Frames in any order as runs."""
+    """Frames (n,) int64, in any order and perhaps twice, as runs."""
     frames = np.unique(np.asarray(indices, dtype=np.int64))
     if not len(frames):
         return ()

@@ -81,7 +81,7 @@ class SegmentRecord:
 
 
 @dataclass(frozen=True)
-class Batch:
+class SegmentBatch:
     """Segments of one memory in a row, checked: what the state keeps of them.
 
     For each segment its id, first frame, shot and metadata text; for all frames poses (n, 3, 4), intrinsics (n, 4) and
@@ -96,7 +96,7 @@ class Batch:
     fps: float
     depth_size: tuple[int, int] | None
     poses: FloatArray
-    lenses: FloatArray
+    intrinsics: FloatArray
     times: FloatArray
 
 
@@ -138,9 +138,9 @@ class _Texts:
         return result
 
     def __getitem__(self, row: int) -> str:
-        block, place = divmod(row, _SEALED_TEXTS)
+        block, within = divmod(row, _SEALED_TEXTS)
         texts = _opened(self._sealed[block]) if block < len(self._sealed) else self._tail
-        return texts[place].decode("ascii")
+        return texts[within].decode("ascii")
 
     @property
     def nbytes(self) -> int:
@@ -202,15 +202,15 @@ class Segments(Sequence[SegmentRecord]):
         return self._texts[self._row(index)]
 
     def of_frames(self, frames: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Index of the segment that each of the ``frames`` (n,) belongs to."""
+        """Index (n,) of the segment that each of the ``frames`` (n,) belongs to."""
         return self._table.search("start", frames) if len(frames) else np.empty(0, dtype=np.int64)
 
     def starts(self, indices: NDArray[np.int64]) -> NDArray[np.int64]:
-        """First frame of each of the segments ``indices``."""
+        """First frame (n,) of each of the segments ``indices`` (n,)."""
         return self._table.take("start", indices)
 
     def shots(self, indices: NDArray[np.int64]) -> NDArray[np.int32]:
-        """Shot of each of the segments ``indices``."""
+        """Shot (n,) of each of the segments ``indices`` (n,)."""
         return self._table.take("shot", indices)
 
     @property

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -19,16 +20,49 @@ from ..errors import BankError
 from .depth import depth_to_keep
 from .edits import Edit, EditEntry, EditLog, FrameFlags, edit_id, edit_text
 from .frames import Frames, square
-from .records import Batch, PackRef, SegmentRecord, Segments
+from .records import PackRef, SegmentBatch, SegmentRecord, Segments
 
 if TYPE_CHECKING:
-    from ..bank.bank import Bank
     from ..retrieval.index import CameraIndex
 
-__all__ = ["EMPTY_ID", "Batch", "MemoryState", "PackRef", "SegmentRecord", "Segments"]
+__all__ = ["EMPTY_ID", "MemoryState", "PackRef", "PictureStore", "SegmentBatch", "SegmentRecord", "Segments"]
 
 EMPTY_ID = "0" * 64
 """Id of a state that remembers nothing, and parent of the first segment."""
+
+
+class PictureStore(Protocol):
+    """What a memory asks of the bank that keeps its pictures, latents and depth; ``memory.bank.bank.Bank`` is one.
+
+    Its methods are given the memory itself and raise ``BankError`` for what is not there.
+    """
+
+    @property
+    def name(self) -> str:
+        """What the artist calls it."""
+
+    @property
+    def path(self) -> Path:
+        """The folder that it has."""
+
+    def read_frames(
+        self,
+        state: MemoryState,
+        indices: ArrayLike | Sequence[int],
+        nearest: bool = False,
+        damaged: list[int] | None = None,
+    ) -> NDArray[np.uint8]:
+        """Pictures (n, H, W, 3) uint8 of the frames ``indices``; with ``nearest`` another stands in for one that is
+        lost."""
+
+    def kept(self, state: MemoryState, indices: ArrayLike | Sequence[int]) -> NDArray[np.bool_]:
+        """(n,) bool: whether the pictures of the frames ``indices``, a list of n, are still there."""
+
+    def read_latents(self, state: MemoryState, indices: ArrayLike | Sequence[int]) -> list[NDArray[Any] | None]:
+        """For each frame its latent (C, h, w), where its segment keeps one latent a frame; else None."""
+
+    def read_depth(self, state: MemoryState, segment: int) -> NDArray[np.float16] | None:
+        """Depth (F, h, w) of a segment, None if none is kept."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -44,7 +78,7 @@ class MemoryState:
     ``poses``, ``intrinsics``, ``times``, ``shot_ids`` and ``segment_ids`` are put together on each call.
     """
 
-    bank: Bank | None = None
+    bank: PictureStore | None = None
     frames: int = 0
     size: tuple[int, int] | None = None
     fps: float | None = None
@@ -65,7 +99,7 @@ class MemoryState:
 
     @property
     def edit_entries(self) -> tuple[EditEntry, ...]:
-        """The edits with their places in the memory's history."""
+        """The edits, each with the number of segments before it."""
         return self._edits.entries
 
     def cameras(self, indices: ArrayLike | Sequence[int]) -> tuple[FloatArray, FloatArray]:
@@ -82,20 +116,14 @@ class MemoryState:
         return self.segments.of_frames(self.checked_indices(indices))
 
     def flags(self, indices: ArrayLike | Sequence[int]) -> FrameFlags:
-        """What the edits say about the frames ``indices``."""
+        """What the edits say about the n frames ``indices``, as columns of the shape (n,)."""
         return self._edits.flags(self.checked_indices(indices))
 
     def pinned_frames(self) -> NDArray[np.int64]:
-        """The pinned frames that may be used, ascending."""
-        pinned = _frames_of(self._edits.pinned.runs(self.frames))
+        """The pinned frames that may be used, ascending, (n,) int64."""
+        runs = self._edits.pinned.runs(self.frames)
+        pinned = np.concatenate([np.empty(0, dtype=np.int64), *(np.arange(start, stop) for start, stop in runs)])
         return pinned[self._edits.flags(pinned).usable]
-
-    def unusable_frames(self) -> NDArray[np.int64]:
-        """The frames that must never be given to the model, ascending."""
-        log = self._edits
-        runs = [log.excluded.runs(self.frames), log.superseded.runs(self.frames), log.dropped.runs(self.frames)]
-        weak = replace(log.strength, values=np.asarray(log.strength.values == 0.0, dtype=np.float32))
-        return np.unique(_frames_of(np.concatenate([*runs, weak.runs(self.frames)])))
 
     @property
     def has_depth(self) -> bool:
@@ -123,7 +151,7 @@ class MemoryState:
 
     @property
     def index(self) -> CameraIndex:
-        """The index of the cameras by place; made when it is first asked for, then extended with the memory."""
+        """The index of the cameras by position; made when it is first asked for, then extended with the memory."""
         from ..retrieval.index import CameraIndex
 
         found = self._index[0] if self._index else CameraIndex.empty()
@@ -200,7 +228,7 @@ class MemoryState:
         checked = clean_poses(poses, what)
         if len(checked) != record.frames:
             raise ValueError(f"{what} has {record.frames} frames but {len(checked)} poses. Give one pose a frame.")
-        lenses = clean_intrinsics(intrinsics, record.frames, what)
+        checked_intrinsics = clean_intrinsics(intrinsics, record.frames, what)
         if times is None:
             times = self.end_time + np.arange(record.frames) / record.fps
         clock = np.asarray(times, dtype=np.float64)
@@ -211,11 +239,11 @@ class MemoryState:
             kept = depth_to_keep(depth, record.frames, self.depth_size)
             record = replace(record, depth_size=(kept.shape[1], kept.shape[2]))
             depths = (*depths, (len(self.segments), kept))
-        batch = Batch([record.id], [record.start], [record.shot], [record.to_text()], record.size, record.fps,
-                      record.depth_size, checked[:, :3], lenses, clock)
+        batch = SegmentBatch([record.id], [record.start], [record.shot], [record.to_text()], record.size,
+                             record.fps, record.depth_size, checked[:, :3], checked_intrinsics, clock)
         return replace(self.with_batch(batch), _depths=depths)
 
-    def with_batch(self, batch: Batch) -> MemoryState:
+    def with_batch(self, batch: SegmentBatch) -> MemoryState:
         """A new state with the segments of ``batch``, of which everything was checked."""
         return replace(
             self,
@@ -226,7 +254,7 @@ class MemoryState:
             id=batch.ids[-1],
             segments=self.segments.extended(batch.ids, batch.starts, batch.shots, batch.texts),
             depth_size=self.depth_size or batch.depth_size,
-            _frames=self._frames.appended(batch.poses, batch.lenses, batch.times),
+            _frames=self._frames.appended(batch.poses, batch.intrinsics, batch.times),
             _index=list(self._index),
         )
 
@@ -325,10 +353,6 @@ class MemoryState:
         if self.depth_size and record.depth_size and record.depth_size != self.depth_size:
             raise ValueError(f"{what} has depth of {_shown(record.depth_size)}, but the memory keeps "
                              f"{_shown(self.depth_size)} (width x height). Give depth of that size.")
-
-
-def _frames_of(runs: NDArray[np.int64]) -> NDArray[np.int64]:
-    return np.concatenate([np.empty(0, dtype=np.int64), *(np.arange(start, stop) for start, stop in runs)])
 
 
 def _read_only(array: NDArray[Any]) -> NDArray[Any]:

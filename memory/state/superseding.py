@@ -30,7 +30,7 @@ _CLOSEST, _FARTHEST = 0.02, 4.0
 def outdated_frames(
     state: MemoryState, newer: Runs, scale: float, same_place: float = SAME_PLACE
 ) -> NDArray[np.int64]:
-    """Frames before the first of ``newer`` that saw the same place, ascending.
+    """Frames (n,) int64 before the first of ``newer`` that saw the same place, ascending.
 
     ``scale`` is about how far away things are, in scene units. ``same_place`` is the least share (0..1) of the one view
     that must lie in the other.

@@ -103,7 +103,7 @@ class Table:
         return result
 
     def chunks(self, name: str, start: int = 0, stop: int | None = None) -> Iterator[NDArray[Any]]:
-        """The rows ``start`` to ``stop`` of one column, in pieces that are not copied."""
+        """The rows ``start`` to ``stop`` of one column, in pieces (n, ...) that are not copied."""
         at, stop = self._at(name), self.rows if stop is None else stop
         for number, arrays in enumerate(self._parts()):
             first = number * self._block
@@ -112,12 +112,12 @@ class Table:
                 yield arrays[at][low:high]
 
     def whole(self, name: str) -> NDArray[Any]:
-        """One column, copied together: O(rows), for pictures and tests."""
+        """One column (rows, ...), copied together: O(rows)."""
         column = self.columns[self._at(name)]
         return np.concatenate([np.empty((0, *column.shape), dtype=column.dtype), *self.chunks(name)])
 
     def search(self, name: str, values: NDArray[Any]) -> NDArray[np.int64]:
-        """For each value the last row of a rising column that is not above it: O(n log rows)."""
+        """For each of the ``values`` (n,) the last row (n,) of a rising column that is not above it: O(n log rows)."""
         pieces = list(self.chunks(name))
         block = np.searchsorted([piece[0] for piece in pieces], values, side="right") - 1
         result = np.empty(len(values), dtype=np.int64)

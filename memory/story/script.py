@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..bank.regular import open_regular
+from ..files import open_regular
 from ..text import decoded, stand_in
 from .fenced import script_of
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from comfy_api.latest import io
 
-from ...memory.bank.numbered import publish, unfinished
 from ...memory.camera_files import WRITABLE, write_trajectory
 from ...memory.cameras.trajectory import Trajectory
+from ...memory.files import publish, unfinished
 from .. import folders
 from ..messages import say
 from ..prefixes import check_prefix, filename_prefix, save_place

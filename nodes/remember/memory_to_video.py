@@ -11,7 +11,7 @@ from comfy.cli_args import args
 from comfy_api.latest import InputImpl, io, ui
 
 from ...film.video import write_video
-from ...memory.bank.numbered import publish, unfinished
+from ...memory.files import publish, unfinished
 from ...memory.state.state import MemoryState
 from ...memory.state.summary import damaged_text
 from ..messages import warn

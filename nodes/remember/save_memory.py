@@ -9,7 +9,7 @@ import comfy.utils
 from comfy_api.latest import io
 
 from ...memory.bank.archive import ENDING, write_archive
-from ...memory.bank.numbered import publish, unfinished
+from ...memory.files import publish, unfinished
 from ...memory.state.state import MemoryState
 from ...memory.state.summary import bytes_text
 from .. import folders

@@ -144,7 +144,7 @@ class Trial:
             assert set(added) <= {"drop"}, f"the memory {state.id} has edits that were never made"
         refused = 0
         assert np.isfinite(state.poses).all() and np.isfinite(state.times).all()
-        state.flags(np.arange(state.frames)), state.pinned_frames(), state.unusable_frames()
+        state.flags(np.arange(state.frames)), state.pinned_frames()
         for position, record in enumerate(state.segments):
             frames = np.arange(record.start, record.start + record.frames)
             try:

@@ -198,10 +198,12 @@ def test_a_crash_between_any_two_steps_leaves_the_last_good_memory(bank, filmed,
         return run
 
     class Os:
-        O_RDONLY, open, close, name = os.O_RDONLY, staticmethod(os.open), staticmethod(os.close), os.name
         fsync, replace = staticmethod(step(os.fsync)), staticmethod(step(os.replace))
 
-    monkeypatch.setattr(storage, "os", Os)
+        def __getattr__(self, name: str) -> object:
+            return getattr(os, name)
+
+    monkeypatch.setattr(storage, "os", Os())
     more = {"frames": pictures(4, 9), "trajectory": move("tilt", 4), "shot": 5}
     with pytest.raises(Crash):
         bank.append(state, **more)

@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 
 from scene_memory.memory import files as storage
-from scene_memory.memory.bank import bounds, parts, writers
+from scene_memory.memory import part_files
+from scene_memory.memory.bank import bounds, writers
 from scene_memory.memory.bank.bank import Bank
 from scene_memory.memory.errors import BankError
 from scene_memory.memory.state.edits import Edit
@@ -274,7 +275,7 @@ def test_who_writes_to_a_bank_is_noted_and_what_ended_is_cleared(bank: Bank, sho
     words = {parent: "1", ended: "2", f"{machine}-{os.getpid()}-00000000": "3", "elsewhere": "4", "long ago": "5"}
     for name, word in words.items():
         (folder / f"{name}.txt").write_text(word * 64)
-    os.utime(folder / "long ago.txt", (time.time() - 2 * parts.STALE_SECONDS,) * 2)
+    os.utime(folder / "long ago.txt", (time.time() - 2 * part_files.STALE_SECONDS,) * 2)
     assert writers.others(bank.path) == {"1" * 64, "4" * 64}
     assert {path.stem for path in folder.iterdir()} == {mine.stem, parent, "elsewhere"}
 

@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from scene_memory.memory.bank import numbered, parts
-from scene_memory.memory.bank.numbered import publish, unfinished
+from scene_memory.memory import files, part_files
 from scene_memory.memory.errors import BankError
+from scene_memory.memory.files import publish, unfinished
 
-ROOT = Path(__file__).resolve().parents[3]
+ROOT = Path(__file__).resolve().parents[2]
 
 SAVER = """
 import sys
@@ -24,7 +24,7 @@ sys.path.insert(0, {root!r})
 from pathlib import Path
 from dev.support.pack import load_pack
 load_pack()
-from scene_memory.memory.bank.numbered import publish, unfinished
+from scene_memory.memory.files import publish, unfinished
 folder = Path({folder!r})
 print("ready", flush=True)
 sys.stdin.readline()
@@ -40,7 +40,7 @@ sys.path.insert(0, {root!r})
 from pathlib import Path
 from dev.support.pack import load_pack
 load_pack()
-from scene_memory.memory.bank.numbered import unfinished
+from scene_memory.memory.files import unfinished
 with unfinished(Path({folder!r})) as part:
     part.write_text("half a film")
     print(part.name, flush=True)
@@ -63,7 +63,7 @@ def no_links(monkeypatch: pytest.MonkeyPatch, code: int) -> None:
     def refuse(*_: object) -> None:
         raise OSError(code, os.strerror(code))
 
-    monkeypatch.setattr(numbered.os, "link", refuse)
+    monkeypatch.setattr(files.os, "link", refuse)
 
 
 def test_two_processes_that_save_at_the_same_time_never_take_the_same_name(tmp_path: Path):
@@ -142,7 +142,7 @@ def test_what_a_kill_left_is_cleared_by_the_next_of_its_kind(tmp_path: Path):
 )
 def test_whose_unfinished_file_it_is_decides(tmp_path: Path, name: str, days: float, stays: bool):
     """Another machine's, an earlier run's with our number, ours, another process's, and those of older versions."""
-    names = {"machine": parts._machine(), "other": "00000000", "mine": os.getpid(), "run": parts._this_run()}
+    names = {"machine": part_files._machine(), "other": "00000000", "mine": os.getpid(), "run": part_files._this_run()}
     path = tmp_path / name.format(**names)
     path.write_text("half")
     then = time.time() - days * 24 * 3600
@@ -152,11 +152,11 @@ def test_whose_unfinished_file_it_is_decides(tmp_path: Path, name: str, days: fl
 
 
 def test_a_forked_process_has_names_of_its_own(tmp_path: Path):
-    mine = parts.part_in(tmp_path).name.split("-")
+    mine = part_files.part_in(tmp_path).name.split("-")
     reader, writer = os.pipe()
     child = os.fork() if hasattr(os, "fork") else 0
     if hasattr(os, "fork") and child == 0:
-        os.write(writer, parts.part_in(tmp_path).name.encode())
+        os.write(writer, part_files.part_in(tmp_path).name.encode())
         os._exit(0)
     if child:
         os.waitpid(child, 0)
@@ -168,7 +168,7 @@ def test_a_forked_process_has_names_of_its_own(tmp_path: Path):
 
 @pytest.mark.parametrize("make", [Path.mkdir, getattr(os, "mkfifo", Path.mkdir)])
 def test_what_is_no_file_is_cleared_too(tmp_path: Path, make: Callable[[Path], object]):
-    path = tmp_path / f".{parts._machine()}-{os.getpid()}-0123abcd-0.part"
+    path = tmp_path / f".{part_files._machine()}-{os.getpid()}-0123abcd-0.part"
     make(path)
     save(tmp_path, "new")
     assert not path.exists()
