@@ -11,10 +11,15 @@ from playwright.sync_api import JSHandle, Locator
 from .frontend import Frontend
 
 TYPE = "SceneMemoryCameraTrajectory"
-ADD = """([type, values, size]) => {
+FREE = "Math.max(60, ...app.canvas.graph.nodes.map(node => node.pos[0] + Math.max(node.size[0], 460) + 40))"
+"""How far right all nodes of the open graph end, their maps open: a node that is put there lies over no other."""
+ADD = (
+    """([type, values, size]) => {
   const node = LiteGraph.createNode(type)
   const { graph } = app.canvas
-  node.pos = [graph.nodes.length * 500 + 60, 60]
+  node.pos = ["""
+    + FREE
+    + """, 60]
   graph.add(node)
   for (const [name, value] of Object.entries(values)) {
     const widget = node.widgets.find(widget => widget.name === name)
@@ -24,6 +29,7 @@ ADD = """([type, values, size]) => {
   if (size) node.setSize(size)
   return node
 }"""
+)
 LIVE = """(node, [graph, id]) => (app.rootGraph.subgraphs.get(graph) ?? app.rootGraph).getNodeById(id) ?? node"""
 """The node that is in this one's place now: undo makes all nodes anew."""
 WALKED = """async () => {

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from random import Random
 from typing import Any
 
-from .editor_hand import ADD, TYPE, WALKED, EditorHand
+from .editor_hand import ADD, FREE, TYPE, WALKED, EditorHand
 from .frontend import Frontend
 
 VIEW = {"width": 1500, "height": 1300}
@@ -108,11 +108,15 @@ WIRES = [["PrimitiveNode", "frames"], ["PrimitiveNode", "move"], ["PrimitiveInt"
 NODES = "type => app.canvas.graph.nodes.filter(node => node.comfyClass === type).map(node => node.id)"
 HOLDERS = "() => app.rootGraph.nodes.filter(node => node.subgraph).map(node => node.id)"
 AT_ROOT = "() => app.canvas.graph === app.rootGraph"
-PASTE = """node => {
+PASTE = (
+    """node => {
   app.canvas.copyToClipboard([node])
-  app.canvas.graph_mouse = [node.pos[0] + 760, node.pos[1]]
+  app.canvas.graph_mouse = ["""
+    + FREE
+    + """, node.pos[1]]
   app.canvas.pasteFromClipboard()
 }"""
+)
 DELETE = """async node => {
   app.canvas.selectNode(node)
   await app.extensionManager.command.execute('Comfy.Canvas.DeleteSelectedItems')
@@ -210,6 +214,7 @@ class Walk:
         if not hand.root.evaluate("root => root.isConnected && root.cameraEditor.opened"):
             hand.button("▸ Path")
             self.page.wait_for_timeout(400)
+            assert hand.root.evaluate("root => root.cameraEditor.opened"), "▸ Path was pressed and no map is open"
         return hand
 
     def add(self) -> None:

@@ -7,6 +7,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+from playwright.sync_api import Error
+
 from dev.console import say
 from dev.paths import COMFYUI
 from dev.support.chromium import ensure_browser
@@ -32,7 +34,11 @@ def figures() -> dict[str, float]:
             for mode in MODES:
                 for seed in range(WALKS):
                     page = Frontend(browser, server, mode)
-                    wrong = Walk(page, seed).go(STEPS)
+                    walk = Walk(page, seed)
+                    try:
+                        wrong = walk.go(STEPS)
+                    except (AssertionError, Error) as stopped:  # a walk that cannot go on has failed, the others go on
+                        wrong = [f"after {', '.join(walk.taken)}: {stopped}"]
                     page.close()
                     failed += bool(wrong)
                     said = "; ".join(wrong) or "nothing wrong"
