@@ -21,6 +21,12 @@ SHOWN = """root => {
   return { connected: root.isConnected, running, opened, locked: node.locked, count: keyframes.length }
 }"""
 SCALES = "root => [root.cameraEditor.view.scale, app.canvas.ds.scale]"
+PASTE_ON_IT = """node => {
+  app.canvas.copyToClipboard([node])
+  app.canvas.graph_mouse = [...node.pos]
+  app.canvas.pasteFromClipboard()
+  return app.canvas.graph.nodes.find(one => one !== node)
+}"""
 PARSE = """async ([root, texts]) => {
   const { parse } = await import(root + '/keyframes.js')
   return texts.map(text => { try { parse(text); return '' } catch (problem) { return problem.message } })
@@ -169,6 +175,48 @@ def test_a_path_that_cannot_be_read_is_kept_until_a_new_one_is_asked_for(open_fr
     assert len(hand.shown()) == 1 and hand.value("keyframes") != newer
     hand.press("Control+z")
     assert hand.value("keyframes") == newer and hand.shown() == [], "undo brings it back"
+    assert frontend.errors == []
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_of_two_nodes_in_one_place_the_upper_is_used_and_then_the_lower(open_frontend: Open, mode: Mode) -> None:
+    frontend = open_frontend(mode)
+    lower = drawing(frontend)
+    lower.button("▾ Path")
+    upper = EditorHand(frontend, lower.node.evaluate_handle(PASTE_ON_IT))
+    frontend.settle(400)
+    assert upper.node.evaluate("node => [...node.pos]") == lower.node.evaluate("node => [...node.pos]")
+    upper.move(1, -1, 1)
+    assert upper.keyframes() == upper.shown() != lower.shown() == lower.keyframes(), "the upper is drawn in"
+    upper.node.evaluate("node => { node.pos = [node.pos[0] + 550, node.pos[1]] }")
+    lower.look()
+    lower.button("▸ Path")
+    lower.wait_for("editor.opened && editor.parts.map.clientWidth")
+    frontend.settle(400)
+    lower.move(1, 0, 1)
+    assert lower.keyframes() == lower.shown() != upper.shown() == upper.keyframes(), "and then the lower"
+    assert [hand.shown()[1].get("right", 0) for hand in (lower, upper)] == [0, -1]
+    assert frontend.errors == []
+
+
+@pytest.mark.parametrize("opener", ["open_frontend", "open_newest"])
+def test_the_properties_panel_has_the_nodes_inputs_and_no_empty_row(
+    opener: str, request: pytest.FixtureRequest
+) -> None:
+    open_page: Open = request.getfixturevalue(opener)
+    frontend = open_page("nodes2")
+    hand = drawing(frontend)
+    hand.node.evaluate("node => app.canvas.selectNode(node)")
+    frontend.page.evaluate("() => app.extensionManager.setting.set('Comfy.RightSidePanel.IsOpen', true)")
+    panel = frontend.page.get_by_test_id("properties-panel")
+    panel.get_by_text("handheld").wait_for()
+    frontend.screenshot(f"properties panel-{opener}")
+    lines = panel.inner_text().splitlines()
+    inputs = ["move", "frames", "amount", "radius", "easing", "fov", "fps", "aspect", "path_seed", "speed", "handheld"]
+    assert [line for line in lines if line in inputs] == inputs
+    assert not {"keyframes", "camera_path"} & set(lines)
+    assert hand.root.evaluate("root => root.isConnected && root.closest('[data-node-id]') !== null"), "it has one place"
+    frontend.page.evaluate("() => app.extensionManager.setting.set('Comfy.RightSidePanel.IsOpen', false)")
     assert frontend.errors == []
 
 
