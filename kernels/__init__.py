@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from .attended import chunk_shares
-from .attention import IMPLEMENTATIONS, moc_attention
-from .choice import Expectation, expectation, implementation_for
-from .chunking import rechunked
-from .layout import MocLayout
+from .attention import IMPLEMENTATIONS, implementation_for, moc_attention
+from .layout import MocLayout, rechunked
 from .reference import moc_mask
-from .report import PairsKept, pairs_kept, pairs_measured
-from .routing import route
+from .report import Expectation, PairsKept, chunk_shares, expectation, pairs_kept, pairs_measured
+from .routing import route, routing_mask
 from .settings import MocSettings
 
 __all__ = [
@@ -27,4 +24,5 @@ __all__ = [
     "pairs_measured",
     "rechunked",
     "route",
+    "routing_mask",
 ]

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
+from functools import lru_cache
 
 import torch
 from torch import Tensor
 from torch.amp.autocast_mode import is_autocast_available
 
-from .choice import implementation_for
 from .fused import available, moc_attention_fused
 from .layout import MocLayout
 from .portable import moc_attention_portable
 from .reference import moc_attention_reference
 from .settings import MocSettings
+
+log = logging.getLogger(__name__)
 
 Implementation = Callable[[Tensor, Tensor, Tensor, MocLayout, MocSettings, float, torch.Generator | None], Tensor]
 
@@ -43,14 +46,16 @@ def moc_attention(
     whose mean key agrees best with it. Later shots are never seen. With top-k covering everything earlier, a query
     of the last shot gets exactly what dense attention gives.
 
-    q: (B, H, Lq, D). k, v: (B, H, Lk, D), the same floating dtype and device. The layout holds for every batch row.
-    settings: MocSettings() if not given.
-    implementation: "auto", "portable" (any device), "triton" (a CUDA device; "portable" takes over where Triton is
-        missing or wrong, and the log says why) or "reference" (explicit mask, for tests). All but the reference are
-        differentiable once.
-    scale: factor on q k^T; 1 / sqrt(D) if not given. It does not change the routing.
-    generator: where drop-off and drop-in take their random numbers from; the same state gives the same choice.
-    Returns (B, H, Lq, D) in q's dtype. Raises ValueError where sizes do not fit the layout.
+    ``q`` is (B, H, Lq, D); ``k`` and ``v`` are (B, H, Lk, D), of the same floating dtype and device. The layout holds
+    for every batch row. ``settings`` are ``MocSettings()`` if not given.
+
+    ``implementation`` is "auto", "portable" (any device), "triton" (a CUDA device; "portable" takes over where Triton
+    is missing or wrong, and the log says why) or "reference" (explicit mask, for tests). All but the reference are
+    differentiable once. ``scale`` is the factor on q k^T, 1 / sqrt(D) if not given; it does not change the routing.
+    ``generator`` is where drop-off and drop-in take their random numbers from; the same state gives the same choice.
+
+    Returns (B, H, Lq, D) in q's dtype. Raises ``ValueError`` where tensors do not fit each other or the layout, the
+    implementation is none, or random numbers are needed and no generator is given.
     """
     _check_tensors(q, k, v)
     _check_layout(q, k, layout)
@@ -60,15 +65,25 @@ def moc_attention(
     if name == "triton" and not available(q.device.type, q.dtype, q.shape[-1]):
         name = "portable"
     scale = 1 / math.sqrt(q.shape[-1]) if scale is None else float(scale)
-    with _no_autocast(q.device.type):
+    # Autocast would round the router's scores to half precision.
+    off = torch.autocast(q.device.type, enabled=False) if is_autocast_available(q.device.type) else nullcontext()
+    with off:
         return IMPLEMENTATIONS[name](q, k, v, layout, settings or MocSettings(), scale, generator)
 
 
-def _no_autocast(device: str) -> AbstractContextManager[None]:
-    """Autocast would round the router's scores to half precision."""
-    if is_autocast_available(device):
-        return torch.autocast(device, enabled=False)
-    return nullcontext()
+def implementation_for(q: Tensor) -> str:
+    """The fastest implementation that serves tensors like ``q`` (B, H, Lq, D) here.
+
+    "triton" where it proves itself, else "portable".
+    """
+    return _fastest(q.device.type, q.dtype, q.shape[-1])
+
+
+@lru_cache(maxsize=64)
+def _fastest(device: str, dtype: torch.dtype, size: int) -> str:
+    name = "triton" if device != "cpu" and available(device, dtype, size) else "portable"
+    log.info("MoC attention on %s, %s, head size %d: %s", device, dtype, size, name)
+    return name
 
 
 def _check_tensors(q: Tensor, k: Tensor, v: Tensor) -> None:

@@ -6,9 +6,8 @@ import torch
 from torch import Tensor
 
 from .layout import MocLayout
-from .partial import accumulator_dtype
-from .plan import plan_shots
-from .routing import route
+from .portable.partial import accumulator_dtype
+from .routing import routing_mask
 from .settings import MocSettings
 
 
@@ -16,17 +15,7 @@ def moc_mask(
     q: Tensor, k: Tensor, layout: MocLayout, settings: MocSettings, generator: torch.Generator | None = None
 ) -> Tensor:
     """Which key each query token of each head attends to: (B, H, Lq, Lk) bool."""
-    mask = torch.zeros(*q.shape[:3], layout.keys, dtype=torch.bool, device=q.device)
-    for plan in plan_shots(layout, settings):
-        for begin, end in plan.queries:
-            for first, last in plan.dense:
-                mask[:, :, begin:end, first:last] = True
-    chosen = route(q, k, layout, settings, generator)
-    if chosen is not None:
-        for chunk in range(layout.chunks):
-            keys = slice(layout.key_starts[chunk], layout.key_starts[chunk + 1])
-            mask[..., keys] |= (chosen == chunk).any(dim=-1, keepdim=True)
-    return mask
+    return routing_mask(q, k, layout, settings, generator)
 
 
 def moc_attention_reference(

@@ -10,15 +10,20 @@ from dataclasses import dataclass
 class MocSettings:
     """Settings of Mixture-of-Contexts attention (Mixture of Contexts, section 3).
 
-    top_k: chunks of earlier shots that every query token and head chooses, on top of the text and its own shot.
-        The paper uses 5 for films of several shots.
-    query_block: 0 routes each query token for itself (the paper); n makes one choice for n neighbouring query tokens
-        of a shot and head, from their mean, as MemFlow does for a whole segment. Coarser, and cheaper to choose.
-    outer_shots: 0 chooses among the chunks of all earlier shots; n first keeps the n earlier shots that agree best
-        with the mean query of the shot (the paper's appendix I, the outer loop), for films of very many shots.
-    drop_off: training only: the largest share of the chosen chunks that is dropped; each call draws its share evenly
-        from 0..drop_off and drops floor(share * top_k) chunks of each query.
-    drop_in: training only: the mean of the Poisson number of random chunks that each call adds to each query.
+    ``top_k`` is the number of chunks of earlier shots that every query token and head chooses, on top of the text and
+    its own shot. The paper uses 5 for films of several shots.
+
+    ``query_block`` 0 routes each query token for itself (the paper); n makes one choice for n neighbouring query tokens
+    of a shot and head, from their mean, as MemFlow does for a whole segment. Coarser, and cheaper to choose.
+
+    ``outer_shots`` 0 chooses among the chunks of all earlier shots; n first keeps the n earlier shots that agree best
+    with the mean query of the shot (the paper's appendix I, the outer loop), for films of very many shots.
+
+    For training only: ``drop_off`` is the largest share of the chosen chunks that is dropped; each call draws its share
+    evenly from 0..drop_off and drops floor(share * top_k) chunks of each query. ``drop_in`` is the mean of the Poisson
+    number of random chunks that each call adds to each query.
+
+    Raises ``ValueError`` for a count that is no whole number or too small, and a share or mean outside its range.
     """
 
     top_k: int = 5

@@ -1,4 +1,7 @@
-"""MoC attention in Triton, forward and backward. Importing this folder needs no Triton; `available` says if it runs."""
+"""MoC attention in Triton, forward and backward.
+
+Importing this folder needs no Triton; ``available`` says whether it runs.
+"""
 
 from __future__ import annotations
 

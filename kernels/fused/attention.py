@@ -7,15 +7,16 @@ because the running sum is kept in float32.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from ..layout import MocLayout
-from ..partial import partial_attention
-from ..plan import plan_shots, put, take
+from ..plan import put, shot_keys, take
+from ..portable.gradients import differentiable
+from ..portable.partial import partial_attention
 from ..routing import route
 from ..settings import MocSettings
 from .tiles import Groups, dense_groups, routed_groups
@@ -28,70 +29,62 @@ def moc_attention_fused(
     q: Tensor, k: Tensor, v: Tensor, layout: MocLayout, settings: MocSettings, scale: float,
     generator: torch.Generator | None = None,
 ) -> Tensor:
-    """MoC attention; q (B, H, Lq, D), k and v (B, H, Lk, D) with D up to 256 -> (B, H, Lq, D) in q's dtype.
+    """MoC attention: q (B, H, Lq, D), k and v (B, H, Lk, D) with D up to 256 -> (B, H, Lq, D) in q's dtype.
 
-    float16, bfloat16 and float32; first derivatives work for q, k and v.
+    Takes float16, bfloat16 and float32; first derivatives work for q, k and v. Raises ``ValueError`` as ``route`` does.
     """
     chosen = route(q, k, layout, settings, generator)
     q, k, v = (x if x.stride(-1) == 1 else x.contiguous() for x in (q, k, v))
-    out: Tensor = _FusedAttention.apply(q, k, v, chosen, layout, settings, scale)  # type: ignore[no-untyped-call]
-    return out
-
-
-class _FusedAttention(torch.autograd.Function):
-    @staticmethod
-    def forward(
-        ctx: Any, q: Tensor, k: Tensor, v: Tensor, chosen: Tensor | None, layout: MocLayout, settings: MocSettings,
-        scale: float,
-    ) -> Tensor:
-        out = torch.empty_like(q)
-        lse = torch.empty(q.shape[:3], dtype=torch.float32, device=q.device)
-        heads = _heads_together(q, k)
-        for first in range(0, q.shape[1], heads):
-            here = (slice(None), slice(first, first + heads))
-            picked = None if chosen is None else chosen[here]
-            _forward(q[here], k[here], v[here], out[here], lse[here], picked, layout, settings, scale)
-        ctx.save_for_backward(q, k, v, out, lse, chosen)
-        ctx.layout, ctx.settings, ctx.scale = layout, settings, scale
-        return out
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        q, k, v, out, lse, chosen = ctx.saved_tensors
-        grad = grad if grad.stride(-1) == 1 else grad.contiguous()
-        grads = tuple(torch.empty_like(x) for x in (q, k, v))
-        heads = _heads_together(q, k)
-        for first in range(0, q.shape[1], heads):
-            here = (slice(None), slice(first, first + heads))
-            picked = None if chosen is None else chosen[here]
-            parts = _backward(
-                q[here], k[here], v[here], out[here], lse[here], grad[here], picked, ctx.layout, ctx.settings, ctx.scale
-            )
-            for whole, part in zip(grads, parts, strict=True):
-                whole[here] = part
-        return (*grads, None, None, None, None)
-
-
-def _heads_together(q: Tensor, k: Tensor) -> int:
-    given = (q.numel() + 2 * k.numel()) * q.element_size()
-    one = 4 * q.numel() // q.shape[1]
-    return max(1, min(q.shape[1], given // (RUNNING * one)))
+    return differentiable(q, k, v, chosen, layout, settings, scale, _forward, _backward)
 
 
 def _forward(
+    q: Tensor, k: Tensor, v: Tensor, chosen: Tensor | None, layout: MocLayout, settings: MocSettings, scale: float
+) -> tuple[Tensor, Tensor]:
+    out = torch.empty_like(q)
+    lse = torch.empty(q.shape[:3], dtype=torch.float32, device=q.device)
+    for here in _slices_of_heads(q, k):
+        picked = None if chosen is None else chosen[here]
+        _forward_heads(q[here], k[here], v[here], out[here], lse[here], picked, layout, settings, scale)
+    return out, lse
+
+
+def _backward(
+    q: Tensor, k: Tensor, v: Tensor, out: Tensor, lse: Tensor, grad: Tensor, chosen: Tensor | None,
+    layout: MocLayout, settings: MocSettings, scale: float,
+) -> tuple[Tensor, Tensor, Tensor]:
+    grad = grad if grad.stride(-1) == 1 else grad.contiguous()
+    grads = torch.empty_like(q), torch.empty_like(k), torch.empty_like(v)
+    for here in _slices_of_heads(q, k):
+        picked = None if chosen is None else chosen[here]
+        parts = _backward_heads(
+            q[here], k[here], v[here], out[here], lse[here], grad[here], picked, layout, settings, scale
+        )
+        for whole, part in zip(grads, parts, strict=True):
+            whole[here] = part
+    return grads
+
+
+def _slices_of_heads(q: Tensor, k: Tensor) -> Iterator[tuple[slice, slice]]:
+    """Indices of all batch rows and as many heads as may be computed together."""
+    given = (q.numel() + 2 * k.numel()) * q.element_size()
+    one = 4 * q.numel() // q.shape[1]
+    together = max(1, min(q.shape[1], given // (RUNNING * one)))
+    for first in range(0, q.shape[1], together):
+        yield slice(None), slice(first, first + together)
+
+
+def _forward_heads(
     q: Tensor, k: Tensor, v: Tensor, out: Tensor, lse: Tensor, chosen: Tensor | None, layout: MocLayout,
     settings: MocSettings, scale: float,
 ) -> None:
     running = torch.zeros(q.shape, dtype=torch.float32, device=q.device)
     sums = torch.full(q.shape[:3], -torch.inf, dtype=torch.float32, device=q.device)
-    for plan in plan_shots(layout, settings):
-        if plan.dense:
-            part, part_lse = partial_attention(
-                take(q, plan.queries), take(k, plan.dense), take(v, plan.dense), scale
-            )
-            put(running, plan.queries, part)
-            put(sums, plan.queries, part_lse)
+    for shot in shot_keys(layout, settings):
+        if shot.dense:
+            part, part_lse = partial_attention(take(q, shot.queries), take(k, shot.dense), take(v, shot.dense), scale)
+            put(running, shot.queries, part)
+            put(sums, shot.queries, part_lse)
     for rank in range(0 if chosen is None else chosen.shape[3]):
         assert chosen is not None
         groups = routed_groups(chosen[..., rank : rank + 1], layout)
@@ -101,7 +94,7 @@ def _forward(
     lse.copy_(sums)
 
 
-def _backward(
+def _backward_heads(
     q: Tensor, k: Tensor, v: Tensor, out: Tensor, lse: Tensor, grad: Tensor, chosen: Tensor | None,
     layout: MocLayout, settings: MocSettings, scale: float,
 ) -> tuple[Tensor, Tensor, Tensor]:
@@ -109,9 +102,9 @@ def _backward(
     lse = lse.masked_fill(lse == -torch.inf, torch.inf)
     grads = tuple(torch.zeros(x.shape, dtype=torch.float32, device=x.device) for x in (q, k, v))
     heads = q.shape[0] * q.shape[1]
-    for plan in plan_shots(layout, settings):
-        for span in plan.dense:
-            groups = dense_groups(plan, span, heads, q.device)
+    for shot in shot_keys(layout, settings):
+        for span in shot.dense:
+            groups = dense_groups(shot, span, heads, q.device)
             _slope_q(q, k, v, grad, lse, delta, grads[0], groups, scale)
             _slope_kv(q, k, v, grad, lse, delta, grads[1], grads[2], groups, scale)
     if chosen is not None:

@@ -24,7 +24,7 @@ LARGEST_HEAD = 256
 def available(device: str, dtype: torch.dtype, size: int) -> bool:
     """Whether Triton serves these tensors: it runs a small example forward and backward, and the result is right.
 
-    device: "cuda", or "cpu" where TRITON_INTERPRET is set, for tests. Says why not in one line of the log.
+    ``device`` is "cuda", or "cpu" where TRITON_INTERPRET is set, for tests. Says why not in one line of the log.
     """
     why = _refusal(device, dtype, size)
     if why is None:

@@ -1,6 +1,6 @@
 """The Triton programs. Each works on tiles: a list of query rows of one head, and a span of keys.
 
-In a launch no query row (for `attend` and `slope_q`) and no key (for `slope_kv`) is in two tiles, so results are
+In a launch no query row (for ``attend`` and ``slope_q``) and no key (for ``slope_kv``) is in two tiles, so results are
 folded into what is there already without atomics, and the same input gives the same bits.
 
 A tile is (first entry of its row list, rows, first key, end of keys, batch row * heads + head), int64.

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ..layout import MocLayout
-from ..plan import ShotPlan, Span
+from ..plan import ShotKeys, Span
 from ..routing import NOTHING
 
 
@@ -16,8 +16,9 @@ from ..routing import NOTHING
 class Groups:
     """Lists of query rows that meet spans of keys.
 
-    rows: int32, query tokens, list after list. first, count: (g,) of each list in rows. begin, end: (g,) its keys.
-    where: (g,) batch row * heads + head. All int64 but rows.
+    ``rows`` is the query tokens, list after list, int32. Of each list, ``first`` and ``count`` (g,) say where it stands
+    in ``rows``, ``begin`` and ``end`` (g,) which keys it meets, and ``where`` (g,) is batch row * heads + head, all
+    int64.
     """
 
     rows: Tensor
@@ -28,14 +29,14 @@ class Groups:
     where: Tensor
 
     def by_queries(self, most: int) -> Tensor:
-        """Tiles (n, 5) of at most `most` queries and all keys of their group."""
+        """Tiles (n, 5) of at most ``most`` queries and all keys of their group."""
         group, piece = _pieces(self.count, most)
         first = self.first[group] + piece * most
         count = (self.count[group] - piece * most).clamp(max=most)
         return torch.stack([first, count, self.begin[group], self.end[group], self.where[group]], dim=1)
 
     def by_keys(self, most: int) -> Tensor:
-        """Tiles (n, 5) of at most `most` keys and all queries of their group."""
+        """Tiles (n, 5) of at most ``most`` keys and all queries of their group."""
         group, piece = _pieces(self.end - self.begin, most)
         begin = self.begin[group] + piece * most
         end = torch.minimum(begin + most, self.end[group])
@@ -43,15 +44,15 @@ class Groups:
 
 
 def _pieces(sizes: Tensor, most: int) -> tuple[Tensor, Tensor]:
-    """The group of every piece of at most `most`, and the number of the piece in its group."""
+    """The group of every piece of at most ``most``, and the number of the piece in its group."""
     pieces = (sizes + most - 1).div(most, rounding_mode="floor")
     group = torch.arange(len(sizes), device=sizes.device).repeat_interleave(pieces)
     return group, torch.arange(len(group), device=sizes.device) - (pieces.cumsum(0) - pieces)[group]
 
 
-def dense_groups(plan: ShotPlan, keys: Span, heads: int, device: torch.device) -> Groups:
-    """All queries of a shot and one span of the keys they share, for `heads` heads of all batch rows together."""
-    tokens = [torch.arange(*span, device=device, dtype=torch.int32) for span in plan.queries]
+def dense_groups(shot: ShotKeys, keys: Span, heads: int, device: torch.device) -> Groups:
+    """All queries of a shot and one span of the keys they share, for ``heads`` heads of all batch rows together."""
+    tokens = [torch.arange(*span, device=device, dtype=torch.int32) for span in shot.queries]
     rows = torch.cat(tokens)
     where = torch.arange(heads, device=device)
     same = torch.ones_like(where)
@@ -59,7 +60,7 @@ def dense_groups(plan: ShotPlan, keys: Span, heads: int, device: torch.device) -
 
 
 def routed_groups(chosen: Tensor, layout: MocLayout) -> Groups | None:
-    """Queries by the chunk they chose, for choices (B, H, Lq, w); None where nothing was chosen."""
+    """Queries by the chunk they chose, for ``chosen`` (B, H, Lq, width); None where nothing was chosen."""
     batch, heads, queries, width = chosen.shape
     groups = batch * heads * layout.chunks
     device = chosen.device

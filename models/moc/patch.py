@@ -109,9 +109,7 @@ def routing_override(options: RoutingOptions, before: Callable[..., Tensor] | No
 def chunked_layout(layout: MocLayout, options: RoutingOptions) -> MocLayout:
     """The published layout with the chunks and anchors that the options ask for."""
     if options.anchor_frames:
-        last = max(layout.chunk_shot)
-        context = [c for c in range(layout.chunks) if layout.chunk_shot[c] < last and not layout.chunk_anchor[c]]
-        anchors = set(context[: options.anchor_frames])
+        anchors = set(layout.chunks_before(layout.newest_shot)[: options.anchor_frames])
         layout = replace(
             layout, chunk_anchor=tuple(given or c in anchors for c, given in enumerate(layout.chunk_anchor))
         )
@@ -149,11 +147,7 @@ def _wanted(layout: MocLayout, options: RoutingOptions, call: AttentionCall) -> 
 
 def _routes_anything(layout: MocLayout, settings: MocSettings) -> bool:
     """Whether the newest shot has more chunks to choose from than it chooses; if not, nothing is to be left out."""
-    own = max(layout.query_shot)
-    candidates = sum(
-        shot < own and not anchor for shot, anchor in zip(layout.chunk_shot, layout.chunk_anchor, strict=True)
-    )
-    return candidates > settings.top_k
+    return len(layout.chunks_before(layout.newest_shot)) > settings.top_k
 
 
 def _routed(layout: MocLayout, options: RoutingOptions, call: AttentionCall, scale: float | None) -> Tensor:

@@ -106,20 +106,14 @@ def step_now(transformer_options: dict[str, Any], levels: Sequence[float] = ()) 
     return sum(other > level for other in (levels or told.flatten().tolist()))
 
 
-def context_chunks(layout: MocLayout) -> list[int]:
-    """The remembered frames of a layout, in the order in which its adapter names them."""
-    own = max(layout.query_shot)
-    return [c for c in range(layout.chunks) if layout.chunk_shot[c] < own and not layout.chunk_anchor[c]]
-
-
 @lru_cache(maxsize=64)
 def frame_spans(layout: MocLayout, frames: int) -> tuple[tuple[int, int], ...]:
     """Where the queries of each frame of the newest shot are, in order; tokens beside the frames belong to the first.
 
     Raises ValueError where the newest shot has fewer queries than frames.
     """
-    own = max(layout.query_shot)
-    chunks = [c for c in range(layout.chunks) if layout.chunk_shot[c] == own and not layout.chunk_anchor[c]]
+    own = layout.newest_shot
+    chunks = layout.chunks_of(own)
     if layout.queries == layout.keys and len(chunks) >= frames:
         # One sequence that attends to itself: every frame is a chunk, and what stands before them is not one.
         last = chunks[-frames:]
@@ -136,7 +130,8 @@ def frame_spans(layout: MocLayout, frames: int) -> tuple[tuple[int, int], ...]:
 @lru_cache(maxsize=64)
 def _overlap(layout: MocLayout, published: MocLayout) -> Shares:
     """(C, context): the share of each remembered frame that lies in each chunk of the layout that was routed."""
-    columns = context_chunks(published)
+    # The remembered frames, in the order in which the adapter names them.
+    columns = published.chunks_before(published.newest_shot)
     result = np.zeros((layout.chunks, len(columns)))
     for column, frame in enumerate(columns):
         begin, end = published.key_starts[frame], published.key_starts[frame + 1]

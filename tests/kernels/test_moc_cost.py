@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from scene_memory.kernels import MocLayout, MocSettings, moc_attention, pairs_kept
-from scene_memory.kernels import portable as portable_module
+from scene_memory.kernels.portable import attention as portable_module
 
 MakeTensors = Callable[..., tuple[Tensor, Tensor, Tensor]]
 

@@ -18,7 +18,7 @@ from torch import Tensor
 from scene_memory.kernels import MocLayout, MocSettings, implementation_for, moc_attention
 from scene_memory.kernels.fused import available, moc_attention_fused, probe
 from scene_memory.kernels.fused.tiles import dense_groups, routed_groups
-from scene_memory.kernels.plan import plan_shots
+from scene_memory.kernels.plan import shot_keys
 
 MakeTensors = Callable[..., tuple[Tensor, Tensor, Tensor]]
 
@@ -128,8 +128,8 @@ def test_tiles_name_every_choice_once_and_no_more() -> None:
 
 
 def test_dense_tiles_cover_all_queries_of_a_shot() -> None:
-    plan = plan_shots(MocLayout.sequence([5, 6, 7], [0, 1, 0]), MocSettings(1))[0]
-    groups = dense_groups(plan, plan.dense[0], 2, torch.device("cpu"))
+    shot = shot_keys(MocLayout.sequence([5, 6, 7], [0, 1, 0]), MocSettings(1))[0]
+    groups = dense_groups(shot, shot.dense[0], 2, torch.device("cpu"))
     tiles = groups.by_queries(4).tolist()
     assert sum(count for _, count, *_ in tiles) == 2 * 12
     assert groups.rows.tolist() == [*range(5), *range(11, 18)]

@@ -8,7 +8,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from scene_memory.kernels import MocLayout, MocSettings, moc_attention, partial
+from scene_memory.kernels import MocLayout, MocSettings, moc_attention
+from scene_memory.kernels.portable import partial
 
 MakeTensors = Callable[..., tuple[Tensor, Tensor, Tensor]]
 
@@ -46,7 +47,7 @@ def test_gradients_equal_those_of_the_reference(layout: MocLayout, top_k: int, t
 def test_gradients_in_small_blocks_equal_those_in_one(tensors: MakeTensors, monkeypatch: pytest.MonkeyPatch) -> None:
     q, k, v = tensors(LAYOUTS[0], dtype=torch.float64)
     whole = gradients(q, k, v, LAYOUTS[0], 2, "portable")
-    monkeypatch.setattr("scene_memory.kernels.gradients.SCORES_AT_ONCE", 100)
+    monkeypatch.setattr("scene_memory.kernels.portable.gradients.ATTENTION_SCORES_AT_ONCE", 100)
     for given, wanted in zip(gradients(q, k, v, LAYOUTS[0], 2, "portable"), whole, strict=True):
         torch.testing.assert_close(given, wanted)
 
@@ -93,6 +94,6 @@ def test_plain_pytorch_takes_over_where_the_native_kernel_is_missing_or_wrong(
 def test_plain_pytorch_in_small_blocks_equals_one_block(tensors: MakeTensors, monkeypatch: pytest.MonkeyPatch) -> None:
     q, k, v = tensors(MocLayout.sequence([40], [0]))
     whole = partial.plain(q, k, v, 0.3)
-    monkeypatch.setattr(partial, "SCORES_AT_ONCE", 200)
+    monkeypatch.setattr(partial, "ATTENTION_SCORES_AT_ONCE", 200)
     for given, wanted in zip(partial.plain(q, k, v, 0.3), whole, strict=True):
         torch.testing.assert_close(given, wanted)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from scene_memory.kernels import MocLayout, MocSettings, moc_attention, moc_mask, pairs_kept, pairs_measured
-from scene_memory.kernels.portable import attend
+from scene_memory.kernels.portable.attention import attend
 from scene_memory.kernels.routing import NOTHING, route
 
 MakeTensors = Callable[..., tuple[Tensor, Tensor, Tensor]]

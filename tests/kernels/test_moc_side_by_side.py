@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from scene_memory.kernels import MocLayout, MocSettings, moc_attention
-from scene_memory.kernels import side_by_side as side_by_side_module
-from scene_memory.kernels.side_by_side import LONG, by_heads, head_parts
+from scene_memory.kernels.portable import attention as portable_module
+from scene_memory.kernels.portable.attention import LONG, by_heads, head_parts
 
 MakeTensors = Callable[..., tuple[Tensor, Tensor, Tensor]]
 
@@ -30,7 +30,7 @@ def two_threads() -> Iterator[None]:
 def every_film_is_long(two_threads: None, monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """The identities of the threads that computed some heads."""
     seen: list[int] = []
-    inside = side_by_side_module.by_heads
+    inside = portable_module.by_heads
 
     def watched(compute: Callable[..., None], parts: int, *tensors: Tensor) -> None:
         def noted(*part: Tensor) -> None:
@@ -39,8 +39,8 @@ def every_film_is_long(two_threads: None, monkeypatch: pytest.MonkeyPatch) -> li
 
         inside(noted, parts, *tensors)
 
-    monkeypatch.setattr(side_by_side_module, "LONG", 1)
-    monkeypatch.setattr("scene_memory.kernels.portable.by_heads", watched)
+    monkeypatch.setattr(portable_module, "LONG", 1)
+    monkeypatch.setattr("scene_memory.kernels.portable.attention.by_heads", watched)
     return seen
 
 

@@ -10,8 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ...kernels import MocLayout, MocSettings
-from ...kernels.reference import moc_mask
+from ...kernels import MocLayout, MocSettings, routing_mask
 from ..network import Remembered, TextEncoder, WorldNet
 from ..paint import PATCH
 from ..vocabulary import MAX_TOKENS
@@ -30,7 +29,7 @@ def matmul_attention(q: Tensor, k: Tensor, v: Tensor, heads: int, transformer_op
     routing: Routing | None = transformer_options.get(ROUTING)
     if routing is not None:
         layout = MocLayout.cross(text=MAX_TOKENS, context=routing.context, own=q.shape[2])
-        scores = scores.masked_fill(~moc_mask(q, k, layout, routing.settings, routing.generator), -torch.inf)
+        scores = scores.masked_fill(~routing_mask(q, k, layout, routing.settings, routing.generator), -torch.inf)
     return torch.matmul(scores.softmax(-1).to(v.dtype), v).transpose(1, 2).flatten(2)
 
 

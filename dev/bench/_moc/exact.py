@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ....kernels import MocLayout, MocSettings, route
-from ....kernels.plan import plan_shots
+from ....kernels.plan import shot_keys
 
 ROWS = 1024
 """Query tokens at which a result is compared, evenly spread; all of a film that has no more."""
@@ -32,11 +32,11 @@ def mask_rows(tokens: Tensor, chosen: Tensor | None, layout: MocLayout, settings
     chunks = torch.zeros(len(tokens), layout.chunks + 1, dtype=torch.bool, device=tokens.device)
     if chosen is not None:
         chunks.scatter_(1, chosen.long().remainder(layout.chunks + 1), True)
-    for plan in plan_shots(layout, settings):
-        dense = [c for c in range(layout.chunks) if any(a <= layout.key_starts[c] < b for a, b in plan.dense)]
-        for begin, end in plan.queries:
+    for shot in shot_keys(layout, settings):
+        dense = torch.tensor(shot.dense_chunks, dtype=torch.long, device=tokens.device)
+        for begin, end in shot.queries:
             rows = ((tokens >= begin) & (tokens < end)).nonzero()
-            chunks[rows, torch.tensor(dense, dtype=torch.long, device=tokens.device)] = True
+            chunks[rows, dense] = True
     sizes = torch.tensor([layout.chunk_size(chunk) for chunk in range(layout.chunks)], device=tokens.device)
     return chunks[:, :-1].repeat_interleave(sizes, dim=1)
 

@@ -11,7 +11,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.functional import scaled_dot_product_attention
 
 from ....kernels import MocLayout, MocSettings
-from ....kernels.plan import plan_shots, put, take
+from ....kernels.plan import put, shot_keys, take
 from ....kernels.routing import chunk_means, route
 
 log = logging.getLogger(__name__)
@@ -56,10 +56,9 @@ def flex_attention(
     allowed = torch.zeros(q.shape[1], layout.queries, layout.chunks + 1, dtype=torch.bool, device=q.device)
     if chosen is not None:
         allowed.scatter_(2, chosen[0].long().remainder(layout.chunks + 1), True)
-    for plan in plan_shots(layout, settings):
-        inside = [c for c in range(layout.chunks) if any(a <= layout.key_starts[c] < b for a, b in plan.dense)]
-        for begin, end in plan.queries:
-            allowed[:, begin:end, inside] = True
+    for shot in shot_keys(layout, settings):
+        for begin, end in shot.queries:
+            allowed[:, begin:end, list(shot.dense_chunks)] = True
     sizes = torch.tensor([layout.chunk_size(chunk) for chunk in range(layout.chunks)], device=q.device)
     chunk_of = torch.arange(layout.chunks, device=q.device).repeat_interleave(sizes)
 
@@ -86,19 +85,19 @@ def one_choice_a_shot(q: Tensor, k: Tensor, v: Tensor, layout: MocLayout, settin
     """
     means = chunk_means(k, layout)
     out = torch.empty_like(q)
-    for plan in plan_shots(layout, settings):
-        asking, keys, values = take(q, plan.queries), take(k, plan.dense), take(v, plan.dense)
-        if plan.candidates:
-            candidates = torch.tensor(plan.candidates, device=q.device)
+    for shot in shot_keys(layout, settings):
+        asking, keys, values = take(q, shot.queries), take(k, shot.dense), take(v, shot.dense)
+        if shot.candidates:
+            candidates = torch.tensor(shot.candidates, device=q.device)
             scores = means.index_select(2, candidates) @ asking.mean(dim=2, dtype=torch.float32).unsqueeze(-1)
             best = candidates[scores.squeeze(-1).topk(settings.top_k, dim=-1).indices]
             starts = torch.tensor(layout.key_starts, device=q.device)
-            size = min(layout.chunk_size(chunk) for chunk in plan.candidates)
+            size = min(layout.chunk_size(chunk) for chunk in shot.candidates)
             rows = (starts[best].unsqueeze(-1) + torch.arange(size, device=q.device)).flatten(2).unsqueeze(-1)
             rows = rows.expand(-1, -1, -1, k.shape[-1])
             keys = torch.cat([keys, k.gather(2, rows)], dim=2)
             values = torch.cat([values, v.gather(2, rows)], dim=2)
-        put(out, plan.queries, scaled_dot_product_attention(asking, keys, values))
+        put(out, shot.queries, scaled_dot_product_attention(asking, keys, values))
     return out
 
 

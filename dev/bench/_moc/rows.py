@@ -10,8 +10,7 @@ import torch
 from torch import Tensor
 
 from ....kernels import MocLayout, MocSettings, expectation, implementation_for, moc_attention, pairs_measured, route
-from ....kernels.portable import attend_chosen, batch_rows
-from ....kernels.side_by_side import head_parts
+from ....kernels.portable import attend_chosen, batch_rows, head_parts
 from .cases import Case, leaning_tensors
 from .exact import relative_error
 from .measure import Rounds, median_ratio, peak_bytes, rounds_of

@@ -8,33 +8,29 @@ the token attends to.
 
 Queries of all shots that chose a chunk share a call. What one of them gets depends on the others only through
 rounding, as anywhere that rows share a matrix product.
+
+All this is thousands of short operations. Where all threads of a processor share each of them, they wait for one
+another at its end: a film of 32k tokens took two threads about 8 % longer, both ways measured in turn. So on long films
+every thread computes some heads alone, from beginning to end.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import threading
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
-from .gradients import Queries, dense_gradients, routed_gradients
-from .grouping import Batch, sorted_by_chunk
-from .layout import MocLayout
+from ..layout import MocLayout
+from ..plan import put, shot_keys, take
+from ..routing import route
+from ..settings import MocSettings
+from .batches import Batch, add_rows, batch_rows, head_rows, sorted_by_chunk
+from .gradients import chosen_gradients, differentiable
 from .partial import accumulator_dtype, attention_above, partial_attention
-from .plan import plan_shots, put, take
-from .routing import route
-from .rows import add_rows, head_rows
-from .settings import MocSettings
-from .side_by_side import by_heads, head_parts
-
-BATCH_SHARE = 32
-"""The queries of a batched call take at most one part in so many of the memory of q, k, v, and so do their scores."""
-
-BATCH_ROWS = 512
-"""Rows of q that a batched call has at least; smaller calls cost more than their arithmetic."""
 
 NEAR = 40.0
 """Exponentials need no level where every query's log-sum-exp over its dense keys is at most this far from 0."""
@@ -42,46 +38,33 @@ NEAR = 40.0
 LARGEST_SUM = 1e30
 """Where a sum of exponentials is larger, values times exponentials may have overflowed."""
 
+LONG = 24_576
+"""Queries from which threads compute heads alone; operations on fewer are so short that the threads wait for the
+interpreter instead."""
+
+_one_at_a_time = threading.Lock()
+
 
 def moc_attention_portable(
     q: Tensor, k: Tensor, v: Tensor, layout: MocLayout, settings: MocSettings, scale: float,
     generator: torch.Generator | None = None,
 ) -> Tensor:
-    """MoC attention by shots and chunks; q (B, H, Lq, D), k and v (B, H, Lk, D) -> (B, H, Lq, D) in q's dtype.
+    """MoC attention by shots and chunks: q (B, H, Lq, D), k and v (B, H, Lk, D) -> (B, H, Lq, D) in q's dtype.
 
     Extra memory is a fixed share of that of q, k and v: the queries and scores of a batched call, the router's scores
-    of a few queries, and the choices. First derivatives work for q, k and v.
+    of a few queries, and the choices. First derivatives work for q, k and v. Raises ``ValueError`` as ``route`` does.
     """
     chosen = route(q, k, layout, settings, generator)
-    out: Tensor = _MocAttention.apply(q, k, v, chosen, layout, settings, scale)  # type: ignore[no-untyped-call]
-    return out
-
-
-class _MocAttention(torch.autograd.Function):
-    @staticmethod
-    def forward(
-        ctx: Any, q: Tensor, k: Tensor, v: Tensor, chosen: Tensor | None, layout: MocLayout, settings: MocSettings,
-        scale: float,
-    ) -> Tensor:
-        out, lse = attend(q, k, v, chosen, layout, settings, scale)
-        ctx.save_for_backward(q, k, v, out, lse, chosen)
-        ctx.layout, ctx.settings, ctx.scale = layout, settings, scale
-        return out
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        q, k, v, out, lse, chosen = ctx.saved_tensors
-        grads = _backward(q, k, v, out, lse, grad, chosen, ctx.layout, ctx.settings, ctx.scale)
-        return (*grads, None, None, None, None)
+    return differentiable(q, k, v, chosen, layout, settings, scale, attend, chosen_gradients)
 
 
 def attend(
     q: Tensor, k: Tensor, v: Tensor, chosen: Tensor | None, layout: MocLayout, settings: MocSettings, scale: float
 ) -> tuple[Tensor, Tensor]:
-    """The output (B, H, Lq, D) and the log-sum-exp (B, H, Lq) of every query, for choices made by `route`.
+    """The output (B, H, Lq, D) and the log-sum-exp (B, H, Lq) of every query, for choices made by ``route``.
 
-    A query that attends to nothing at all gets zeros.
+    ``q`` is (B, H, Lq, D), ``k`` and ``v`` are (B, H, Lk, D), ``chosen`` is (B, H, Lq, width). A query that attends to
+    nothing at all gets zeros.
     """
     out = torch.empty(q.shape, dtype=q.dtype, device=q.device)
     lse = torch.empty(q.shape[:3], dtype=accumulator_dtype(q.dtype), device=q.device)
@@ -98,10 +81,13 @@ def attend_chosen(
     layout: MocLayout, settings: MocSettings, scale: float, rows: int, out: Tensor, lse: Tensor, q: Tensor, k: Tensor,
     v: Tensor, chosen: Tensor,
 ) -> None:
-    """`attend` into `out` and `lse`, for all heads or for a part of them. rows: `batch_rows` of all."""
+    """``attend`` into ``out`` and ``lse``, shaped as what it gives, for all heads or for a part of them.
+
+    ``rows`` is ``batch_rows`` of all.
+    """
     _dense(out, lse, q, k, v, layout, settings, scale)
     # Without dense scores there is nothing to compare the routed ones with.
-    blind = any(plan.candidates and not plan.dense for plan in plan_shots(layout, settings))
+    blind = any(shot.candidates and not shot.dense for shot in shot_keys(layout, settings))
     for batch_row in range(q.shape[0]):
         for head in range(q.shape[1]):
             batches = partial(sorted_by_chunk, chosen[batch_row, head], layout, rows)
@@ -114,29 +100,18 @@ def attend_chosen(
             _add_routed(*tensors, batches(), scale, _highest(lse[one], q[one], k[one], batches(), scale))
 
 
-def batch_rows(q: Tensor, k: Tensor, layout: MocLayout, parts: int = 1) -> int:
-    """How many queries a batched call may have: few enough for the memory, and for their scores to stay in a cache.
-
-    parts: of the heads, computed at the same time. They may take twice the memory together: short calls would make
-    them wait for the interpreter.
-    """
-    size = max(layout.chunk_size(chunk) for chunk in range(layout.chunks))
-    entries = (q.numel() + 2 * k.numel()) * q.element_size() // (BATCH_SHARE * accumulator_dtype(q.dtype).itemsize)
-    return max(BATCH_ROWS, entries // max(size, q.shape[-1]) * min(2, parts) // parts)
-
-
 def _dense(
     out: Tensor, lse: Tensor, q: Tensor, k: Tensor, v: Tensor, layout: MocLayout, settings: MocSettings, scale: float
 ) -> None:
     """Attention over the keys that all queries of a shot share; with no keys the neutral element of the sum."""
-    for plan in plan_shots(layout, settings):
-        if plan.dense:
-            part, part_lse = partial_attention(take(q, plan.queries), take(k, plan.dense), take(v, plan.dense), scale)
-            put(out, plan.queries, part)
-            put(lse, plan.queries, part_lse)
+    for shot in shot_keys(layout, settings):
+        if shot.dense:
+            part, part_lse = partial_attention(take(q, shot.queries), take(k, shot.dense), take(v, shot.dense), scale)
+            put(out, shot.queries, part)
+            put(lse, shot.queries, part_lse)
             del part
         else:
-            for begin, end in plan.queries:
+            for begin, end in shot.queries:
                 out[:, :, begin:end] = 0
                 lse[:, :, begin:end] = -torch.inf
 
@@ -158,7 +133,7 @@ def _add_routed(
 ) -> bool:
     """Add the routed chunks of one head, (1, 1, Lq, D), to the dense part, in place. False where numbers overflowed.
 
-    level: (Lq,) that exponentials are taken relative to, where not to 0 or to lse of the dense part.
+    ``level`` (Lq,) is what exponentials are taken relative to, where not to 0 or to lse of the dense part.
     """
     asking, keys, values = head_rows(q, 0, 0), head_rows(k, 0, 0), head_rows(v, 0, 0)
     whole, sums = out[0, 0].to(lse.dtype), lse[0, 0]
@@ -190,17 +165,36 @@ def _above(level: Tensor | None, batch: Batch, like: Tensor) -> Tensor | None:
     return None if batch.full else batch.without_filling(like.new_zeros(batch.rows.shape), torch.inf)
 
 
-def _backward(
-    q: Tensor, k: Tensor, v: Tensor, out: Tensor, lse: Tensor, grad: Tensor, chosen: Tensor | None,
-    layout: MocLayout, settings: MocSettings, scale: float,
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Gradients of q, k and v, from the choices of the forward pass."""
-    delta = (grad.to(lse.dtype) * out.to(lse.dtype)).sum(dim=-1)
-    queries = Queries(q, grad, lse, delta)
-    grads = dense_gradients(queries, k, v, layout, settings, scale)
-    if chosen is not None:
-        for batch_row in range(q.shape[0]):
-            for head in range(q.shape[1]):
-                batches = sorted_by_chunk(chosen[batch_row, head], layout, batch_rows(q, k, layout))
-                routed_gradients(grads, queries, k, v, batch_row, head, batches, scale)
-    return grads[0].to(q.dtype), grads[1].to(k.dtype), grads[2].to(v.dtype)
+def head_parts(q: Tensor) -> int:
+    """In how many parts the heads of ``q`` (B, H, L, D) are computed at the same time; 1 where that does not pay.
+
+    As many as PyTorch has threads, each with the same number of heads.
+    """
+    threads = torch.get_num_threads()
+    pays = q.device.type == "cpu" and q.shape[2] >= LONG and q.shape[1] % threads == 0
+    return threads if pays else 1
+
+
+def by_heads(compute: Callable[..., None], parts: int, *tensors: Tensor) -> None:
+    """Calls ``compute`` for ``parts`` equal parts of the heads at once; it writes its results into some of the tensors.
+
+    ``tensors`` are (B, H, ...) each. ``compute`` must give the same for all heads together as for parts of them.
+    While another call is at it, this one computes all heads together.
+    """
+    if parts == 1 or not _one_at_a_time.acquire(blocking=False):
+        compute(*tensors)
+        return
+    threads, inference = torch.get_num_threads(), torch.is_inference_mode_enabled()
+
+    def alone(part: tuple[Tensor, ...]) -> None:
+        with torch.inference_mode(inference), torch.no_grad():
+            compute(*part)
+
+    try:
+        # One thread for each operation: a new thread takes the number that it finds.
+        torch.set_num_threads(1)
+        with ThreadPoolExecutor(parts) as pool:
+            list(pool.map(alone, zip(*(x.tensor_split(parts, dim=1) for x in tensors), strict=True)))
+    finally:
+        torch.set_num_threads(threads)
+        _one_at_a_time.release()

@@ -17,7 +17,7 @@ Partial = Callable[[Tensor, Tensor, Tensor, float], tuple[Tensor, Tensor]]
 FEW_KEYS = 512
 """Up to so many keys of float32 or float64, plain products are faster on a CPU than its own kernel."""
 
-SCORES_AT_ONCE = 1 << 22
+ATTENTION_SCORES_AT_ONCE = 1 << 22
 """Largest score matrix, in entries, that plain PyTorch attention holds at a time."""
 
 
@@ -29,7 +29,7 @@ def accumulator_dtype(dtype: torch.dtype) -> torch.dtype:
 def partial_attention(q: Tensor, k: Tensor, v: Tensor, scale: float) -> tuple[Tensor, Tensor]:
     """softmax(q k^T scale) v and the natural-log sum of exponentials of each row of scores. Not differentiable.
 
-    q: (B, H, n, D). k, v: (B, H, m, D) with m >= 1.
+    ``q`` is (B, H, n, D); ``k`` and ``v`` are (B, H, m, D) with m >= 1.
     Returns (B, H, n, D) in q's dtype or wider and (B, H, n) in float32 (float64 for float64).
     """
     return _fastest(q.device.type, q.dtype, q.shape[-1])(q, k, v, scale)
@@ -40,8 +40,9 @@ def attention_above(
 ) -> tuple[Tensor, Tensor]:
     """exp(q k^T scale - level) v and the row sums of that exponential: attention whose parts add up. q may be lost.
 
-    q: (g, n, D). k, v: (g, m, D). level: (g, n), infinite where a row shall count for nothing; None is 0 everywhere.
-    Returns (g, n, D) and (g, n) in the dtype of `accumulator_dtype`; not finite where level is far too low.
+    ``q`` is (g, n, D); ``k`` and ``v`` are (g, m, D). ``level`` is (g, n), infinite where a row shall count for
+    nothing; None is 0 everywhere.
+    Returns (g, n, D) and (g, n) in the dtype of ``accumulator_dtype``; not finite where level is far too low.
     """
     if q.device.type == "cpu" and q.dtype == accumulator_dtype(q.dtype) and k.shape[1] <= FEW_KEYS:
         scores = torch.baddbmm(q.new_empty(()), q, k.transpose(1, 2), beta=0, alpha=scale)
@@ -56,11 +57,14 @@ def attention_above(
 
 
 def plain(q: Tensor, k: Tensor, v: Tensor, scale: float) -> tuple[Tensor, Tensor]:
-    """`partial_attention` in ordinary PyTorch, any device and dtype, a bounded block of scores at a time."""
+    """``partial_attention`` in ordinary PyTorch, any device and dtype, a bounded block of scores at a time.
+
+    ``q`` is (B, H, n, D); ``k`` and ``v`` are (B, H, m, D). Returns (B, H, n, D) and (B, H, n), as it does.
+    """
     dtype = accumulator_dtype(q.dtype)
     k, v = k.to(dtype), v.to(dtype)
     outs, sums = [], []
-    step = max(1, SCORES_AT_ONCE // (q.shape[0] * q.shape[1] * k.shape[2]))
+    step = max(1, ATTENTION_SCORES_AT_ONCE // (q.shape[0] * q.shape[1] * k.shape[2]))
     for rows in torch.split(q, step, dim=2):
         scores = (rows.to(dtype) * scale) @ k.transpose(-1, -2)
         total = scores.logsumexp(dim=-1)
@@ -84,7 +88,7 @@ _NATIVE: dict[str, Partial] = {"cpu": _cpu_flash, "cuda": _cuda_flash}
 
 @lru_cache(maxsize=64)
 def _fastest(device: str, dtype: torch.dtype, head_size: int) -> Partial:
-    """PyTorch's own kernel where it exists and proves itself on a small example, else `plain`.
+    """PyTorch's own kernel where it exists and proves itself on a small example, else ``plain``.
 
     The kernels that return the log-sum-exp are not public API, so their name, signature and result are checked.
     """
