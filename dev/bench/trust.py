@@ -9,8 +9,8 @@ Parts, each in a file of _trust/ that says what it counts:
 - editor_walks: walks of an artist round the camera editor that end on a screen which shows what would not run.
 - camera_files: camera files that are read wrongly, refused though they are good, or read in silence though doubtful.
 
-Every figure but the ratio is to be 0. The parts can be run one at a time: `--from` adds the figures of earlier runs, and
-the file says of each figure on which day it was measured.
+Every figure but the ratio is to be 0. The parts can be run one at a time: `--from` adds the figures of earlier runs,
+and the file says of each figure on which day it was measured.
 """
 
 from __future__ import annotations
