@@ -6,8 +6,9 @@ from __future__ import annotations
 from math import prod
 from typing import Any
 
-import comfy.patcher_extension
+from comfy.patcher_extension import WrappersMP
 
+from ..blocks import with_wrappers
 from .prompt import TAGS_KEY
 
 WRAPPER_KEY = "scene_memory"
@@ -17,10 +18,7 @@ TEXT_TAG = 1
 
 def reckoned(model: Any) -> Any:
     """A copy of a MODEL for which the host makes room for the pictures too."""
-    patched = model.clone()
-    kinds = comfy.patcher_extension.WrappersMP
-    patched.add_wrapper_with_key(wrapper_type=kinds.PREPARE_SAMPLING, key=WRAPPER_KEY, wrapper=reckon_pictures)
-    return patched
+    return with_wrappers(model, WRAPPER_KEY, {WrappersMP.PREPARE_SAMPLING: reckon_pictures})
 
 
 def reckon_pictures(

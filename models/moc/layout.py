@@ -2,25 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import lru_cache
-from typing import Any
 
 from ...film.segment import LAYOUT_KEY, ROUTABLE_KEY
 from ...kernels import MocLayout
-
-Options = dict[str, Any]
-
-
-class FirstCall:
-    """A mark for the first attention of one pass through one block: ``take`` says True once, then False."""
-
-    def __init__(self) -> None:
-        self._taken = False
-
-    def take(self) -> bool:
-        taken, self._taken = self._taken, True
-        return not taken
+from ..blocks import FirstCall, Options, with_block_arguments, with_first_call
 
 
 def is_described(transformer_options: Options) -> bool:
@@ -53,25 +39,8 @@ def appended_context(frame: int, own: int, context: int, before: int = 0) -> Moc
 def with_described_blocks(transformer_options: Options, layout: MocLayout, blocks: int) -> Options:
     """Transformer options that publish a layout and mark the self-attention of every block; the given ones stay.
 
-    For models whose blocks compute self-attention first and whose ``forward`` asks ``patches_replace`` for
-    ("double_block", i), as Wan's: call it in a DIFFUSION_MODEL wrapper. A replacement that was there is kept and sees
-    the mark, too. Nothing of the model is touched, so that copies of it on other devices work at the same time.
+    For models whose blocks compute self-attention first, see ``blocks.with_block_arguments``. A replacement of a block
+    that was there sees the mark, too.
     """
     options = {**transformer_options, LAYOUT_KEY: layout}
-    replaced = dict(options.get("patches_replace", {}))
-    inner = replaced["dit"] = dict(replaced.get("dit", {}))
-    for number in range(blocks):
-        inner["double_block", number] = _marking(inner.get(("double_block", number)))
-    options["patches_replace"] = replaced
-    return options
-
-
-def _marking(before: Callable[..., Any] | None) -> Callable[..., Any]:
-    def block(given: dict[str, Any], more: dict[str, Any]) -> Any:
-        marked = {
-            **given,
-            "transformer_options": {**(given.get("transformer_options") or {}), ROUTABLE_KEY: FirstCall()},
-        }
-        return before(marked, more) if before else more["original_block"](marked)
-
-    return block
+    return with_block_arguments(options, [lambda given: with_first_call(given, ROUTABLE_KEY)] * blocks)

@@ -1,6 +1,6 @@
 """Mixture of Contexts on a MODEL: routes the attention that an adapter has described, and nothing else.
 
-What is described, and how, is said at ``adapters.base.Adapter``. All other attention goes, with its arguments as they
+What is described, and how, is said at ``film.model.Adapter``. All other attention goes, with its arguments as they
 came, to the override that was there before, or to the backend that the user chose: also where the described attention
 has a mask, another size than its layout, or heads that queries and keys do not share.
 """
@@ -19,7 +19,7 @@ from torch import Tensor
 from ...film.identity import TOLD
 from ...film.segment import LAYOUT_KEY
 from ...kernels import MocLayout, MocSettings, expectation, implementation_for, moc_attention, rechunked
-from ..untraced import untraced
+from ..blocks import untraced
 from .layout import is_described
 from .record import RECORD_KEY, RoutingRecord, step_now
 

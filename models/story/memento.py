@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-import comfy.patcher_extension
 import torch
+from comfy.patcher_extension import WrappersMP
 from torch import Tensor
 
 from ...film.model import Conditioning, Prepared
 from ...film.segment import Segment
+from ..blocks import with_wrappers
 from ..wan.adapter import with_conditions
 from ..wan.options import options_of
 from ..wan.timesteps import frame_noise
@@ -79,7 +80,4 @@ def check_cross_attention(model: Any) -> None:
 
 def with_memory(model: Any) -> Any:
     """A copy of a MODEL that joins the memory of the conditioning to the shot in Memento's way."""
-    patched = model.clone()
-    kind = comfy.patcher_extension.WrappersMP.DIFFUSION_MODEL
-    patched.add_wrapper_with_key(wrapper_type=kind, key=WRAPPER_KEY, wrapper=join_memory)
-    return patched
+    return with_wrappers(model, WRAPPER_KEY, {WrappersMP.DIFFUSION_MODEL: join_memory})

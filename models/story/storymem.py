@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-import comfy.patcher_extension
 import torch
+from comfy.patcher_extension import WrappersMP
 from numpy.typing import NDArray
 from torch import Tensor
 
 from ...film.model import Conditioning, Prepared
 from ...film.segment import Segment
+from ..blocks import with_wrappers
 from ..wan.adapter import WanAdapter, check_conditioning, check_pair, check_vae, with_conditions
 from ..wan.family import CONCAT_START, WanFamily, family_of
 from ..wan.options import options_of
@@ -116,7 +117,4 @@ def in_front_of(latent: Tensor, count: int) -> Tensor:
 
 def with_places(model: Any) -> Any:
     """A copy of a MODEL that puts the frames in front where the conditioning says."""
-    patched = model.clone()
-    kind = comfy.patcher_extension.WrappersMP.DIFFUSION_MODEL
-    patched.add_wrapper_with_key(wrapper_type=kind, key=WRAPPER_KEY, wrapper=place_front)
-    return patched
+    return with_wrappers(model, WRAPPER_KEY, {WrappersMP.DIFFUSION_MODEL: place_front})

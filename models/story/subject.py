@@ -14,11 +14,10 @@ import comfy.conds
 import torch
 from torch import Tensor
 
-from ..moc.layout import FirstCall
-from ..untraced import untraced
+from ..blocks import Arguments, rotary, untraced, with_block_arguments, with_first_call
 from ..wan.options import NOISED
 from ..wan.timesteps import noised
-from .positions import check_whole, rotary, told_blocks
+from .positions import check_whole
 
 WRAPPER_KEY = "scene_memory_memento"
 MEMORY, SUBJECT, PLAN = "scene_memory_memento", "scene_memory_memento_subject", "scene_memory_memento_plan"
@@ -64,7 +63,7 @@ def join_memory(executor: Any, x: Tensor, timestep: Tensor, context: Tensor, cli
         shown = noised(latents, noise, NOISED, options)
         x = x.clone()
         x[:, :channels, first : first + count] = shown
-        turned = rotary(network, plan.places, x, options)
+        embedding = rotary(network, x, options, x.shape[2] - len(plan.places), front=plan.places)
         if subject is not None:
             height, width = x.shape[-2:]
             frame = -(-height // network.patch_size[1]) * -(-width // network.patch_size[2])
@@ -72,7 +71,7 @@ def join_memory(executor: Any, x: Tensor, timestep: Tensor, context: Tensor, cli
             context = torch.cat([context, subject[0].to(context)], dim=1)
             split = untraced(split_attention(frame, count * frame, text, options.get(OVERRIDE)))
             options = {**options, OVERRIDE: split}
-        options = told_blocks(options, len(network.blocks), lambda given: _told(given, turned))
+        options = with_block_arguments(options, [lambda given: _joined(given, embedding)] * len(network.blocks))
     result: Tensor = executor(x, timestep, context, clip, concat, options, **conds)
     return result
 
@@ -112,9 +111,6 @@ def split_text(attend: Attention, q: Tensor, k: Tensor, v: Tensor, subject: int,
     return torch.cat([its, attend(q[:, subject:], k[:, :text], v[:, :text])], dim=1)
 
 
-def _told(given: dict[str, Any], turned: Tensor) -> dict[str, Any]:
-    return {
-        **given,
-        "pe": turned,
-        "transformer_options": {**(given.get("transformer_options") or {}), CALL: FirstCall()},
-    }
+def _joined(given: Arguments, embedding: Tensor) -> Arguments:
+    """Arguments of a block with these positions, and a mark for its self-attention."""
+    return {**with_first_call(given, CALL), "pe": embedding}

@@ -5,16 +5,17 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-import comfy.patcher_extension
 import node_helpers
 import torch
+from comfy.patcher_extension import WrappersMP
 from torch import Tensor
 
 from ...film.model import Adapter, Conditioning, Prepared
 from ...film.segment import ContextFrames, Segment
+from ..blocks import with_wrappers
 from ..host import calls as host_nodes
 from .camera_layers import ATTACHMENT as CAMERA_LAYERS
-from .camera_layers import CENTIMETRES, camera_conditions, camera_rows
+from .camera_layers import CENTIMETRES, camera_conditions, camera_rows, with_camera_layers
 from .context import CONTEXT, WRAPPER_KEY, ContextCond, ContextPlan, append_context, conditions
 from .estimate import FACTOR_CONDS, counted_conds, reckon_context
 from .family import NO_START, WanFamily, family_of
@@ -82,7 +83,7 @@ class WanAdapter(Adapter):
         else:
             sampled = model
         if (layers := model.get_attachment(CAMERA_LAYERS)) is not None:
-            sampled = layers.told_to(sampled)
+            sampled = with_camera_layers(sampled, layers)
             ours |= camera_layer_rows(segment, options.camera_scale)
         return Prepared(
             positive=with_conditions(positive, shared, ours),
@@ -143,10 +144,8 @@ def resolved(model: Any, family: WanFamily) -> WanOptions:
 
 def with_context(model: Any) -> Any:
     """A copy of a MODEL in which the context of the conditioning is appended, and reckoned with."""
-    patched = model.clone()
-    kinds = comfy.patcher_extension.WrappersMP
-    patched.add_wrapper_with_key(wrapper_type=kinds.DIFFUSION_MODEL, key=WRAPPER_KEY, wrapper=append_context)
-    patched.add_wrapper_with_key(wrapper_type=kinds.PREPARE_SAMPLING, key=WRAPPER_KEY, wrapper=reckon_context)
+    wrappers = {WrappersMP.DIFFUSION_MODEL: append_context, WrappersMP.PREPARE_SAMPLING: reckon_context}
+    patched = with_wrappers(model, WRAPPER_KEY, wrappers)
     patched.add_object_patch(FACTOR_CONDS, counted_conds(patched))
     return patched
 

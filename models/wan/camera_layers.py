@@ -18,11 +18,13 @@ import comfy.ops
 import numpy as np
 import torch
 from comfy.ldm.modules.attention import optimized_attention
+from comfy.patcher_extension import WrappersMP
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from ...memory.cameras.camera import rigid_inverse
+from ..blocks import Arguments, with_block_arguments, with_wrappers
 
 ATTACHMENT = "scene_memory_camera_layers"
 CAMERAS = "scene_memory_cameras"
@@ -77,21 +79,20 @@ class CameraLayers(nn.Module):
         super().__init__()
         self.layers = nn.ModuleList(layers)
 
-    def told_to(self, model: Any) -> Any:
-        """A copy of a MODEL whose blocks are told the cameras first."""
-        if self not in _managed:
-            # Around the layers, so that what the host notes on what it manages is no part of what these are.
-            _managed[self] = comfy.model_patcher.CoreModelPatcher(
-                nn.Sequential(self.layers), load_device=model.load_device, offload_device=model.offload_device
-            )
-        patched = model.clone()
-        patched.set_additional_models(ATTACHMENT, [_managed[self]])
-        kind = comfy.patcher_extension.WrappersMP.DIFFUSION_MODEL
-        patched.add_wrapper_with_key(wrapper_type=kind, key=ATTACHMENT, wrapper=tell_cameras(self))
-        return patched
-
 
 _managed: WeakKeyDictionary[CameraLayers, Any] = WeakKeyDictionary()
+
+
+def with_camera_layers(model: Any, layers: CameraLayers) -> Any:
+    """A copy of a MODEL in which the layers run in front of the blocks."""
+    if layers not in _managed:
+        # Around the layers, so that what the host notes on what it manages is no part of what these are.
+        _managed[layers] = comfy.model_patcher.CoreModelPatcher(
+            nn.Sequential(layers.layers), load_device=model.load_device, offload_device=model.offload_device
+        )
+    patched = with_wrappers(model, ATTACHMENT, {WrappersMP.DIFFUSION_MODEL: cameras_in_front(layers)})
+    patched.set_additional_models(ATTACHMENT, [_managed[layers]])
+    return patched
 
 
 def read_camera_layers(path: Path, model: Any) -> CameraLayers:
@@ -180,7 +181,7 @@ def camera_conditions(own: NDArray[np.float64], context: NDArray[np.float64]) ->
     return {CAMERAS: comfy.conds.CONDList(rows)}
 
 
-def tell_cameras(layers: CameraLayers) -> Callable[..., Tensor]:
+def cameras_in_front(layers: CameraLayers) -> Callable[..., Tensor]:
     """The wrapper (host's WrappersMP.DIFFUSION_MODEL) that runs the layers in front of the blocks."""
 
     def wrapper(executor: Any, x: Tensor, t: Tensor, text: Tensor, clip: Any = None, concat: Any = None,
@@ -197,20 +198,12 @@ def tell_cameras(layers: CameraLayers) -> Callable[..., Tensor]:
             if own.shape[1] != x.shape[2]:
                 raise ValueError(f"There are cameras for {own.shape[1]} latent frames of {x.shape[2]}.")
             cameras = torch.cat([own, *context], dim=1)
-            replaced = dict(options.get("patches_replace", {}))
-            inner = replaced["dit"] = dict(replaced.get("dit", {}))
-            for number, layer in enumerate(layers.layers):
-                inner["double_block", number] = _in_front(inner.get(("double_block", number)), layer, cameras)
-            options["patches_replace"] = replaced
+            options = with_block_arguments(options, [_in_front(layer, cameras) for layer in layers.layers])
         result: Tensor = executor(x, t, text, clip, concat, options, **conds)
         return result
 
     return wrapper
 
 
-def _in_front(before: Callable[..., Any] | None, layer: nn.Module, cameras: Tensor) -> Callable[..., Any]:
-    def block(given: dict[str, Any], more: dict[str, Any]) -> Any:
-        given = {**given, "img": layer(given["img"], cameras)}
-        return before(given, more) if before else more["original_block"](given)
-
-    return block
+def _in_front(layer: nn.Module, cameras: Tensor) -> Callable[[Arguments], Arguments]:
+    return lambda given: {**given, "img": layer(given["img"], cameras)}

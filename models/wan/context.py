@@ -7,7 +7,6 @@ comes with the conditioning, so that nothing of the MODEL is changed and positiv
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,9 +14,10 @@ import comfy.conds
 import torch
 from torch import Tensor
 
+from ..blocks import rotary, with_block_arguments
 from ..moc.layout import appended_context, with_described_blocks
 from .channels import as_input
-from .positions import ContextPositions, rotary
+from .positions import ContextPositions
 from .timesteps import modulation, noised, takes_frame_times, with_context_times
 
 WRAPPER_KEY = "scene_memory"
@@ -76,32 +76,13 @@ def append_context(
     if conds.get("camera_conditions") is not None and len(parts) > 2:
         conds["camera_conditions"] = torch.cat([conds["camera_conditions"], parts[2].to(x)], dim=2)
     times = with_context_times(timestep, own, count, plan.times)
-    vec = None
+    changed: dict[str, Any] = {}
     if times.ndim == 2 and not takes_frame_times(network):
-        vec, times = modulation(network, times, x), timestep
-    places = rotary(network, own, plan.positions.at(own), height, width, x, options)
+        changed["vec"], times = modulation(network, times, x), timestep
+    changed["pe"] = rotary(network, x, options, own, behind=plan.positions.at(own))
     patch_h, patch_w = network.patch_size[1:]
     layout = appended_context(-(-height // patch_h) * -(-width // patch_w), own, count)
-    options = _told_blocks(options, places, vec, len(network.blocks))
+    options = with_block_arguments(options, [lambda given: {**given, **changed}] * len(network.blocks))
     options = with_described_blocks(options, layout, len(network.blocks))
     result = executor(x, times, context, clip_fea, appended, options, **conds)
     return result
-
-
-def _told_blocks(options: dict[str, Any], places: Tensor, vec: Tensor | None, blocks: int) -> dict[str, Any]:
-    """Options under which every block gets these positions, and this account of the time; the given ones stay."""
-    replaced = dict(options.get("patches_replace", {}))
-    inner = replaced["dit"] = dict(replaced.get("dit", {}))
-    for number in range(blocks):
-        inner["double_block", number] = _telling(inner.get(("double_block", number)), places, vec)
-    return {**options, "patches_replace": replaced}
-
-
-def _telling(before: Callable[..., Any] | None, places: Tensor, vec: Tensor | None) -> Callable[..., Any]:
-    told = {"pe": places} if vec is None else {"pe": places, "vec": vec}
-
-    def block(given: dict[str, Any], more: dict[str, Any]) -> Any:
-        given = {**given, **told}
-        return before(given, more) if before else more["original_block"](given)
-
-    return block

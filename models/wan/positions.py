@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
-
-import torch
-from torch import Tensor
 
 from .options import AFTER, BEFORE, TRUE
 
@@ -34,23 +30,3 @@ class ContextPositions:
             return [-ago for ago in self.ago]
         assert self.kind == BEFORE
         return [float(place - count) for place in range(count)]
-
-
-def rotary(
-    network: Any, own: int, places: list[float], height: int, width: int, like: Tensor, options: dict[str, Any]
-) -> Tensor:
-    """RoPE (1, tokens, 1, d/2, 2, 2): ``own`` frames where the network itself puts them, then frames at ``places``.
-
-    Context is computed in float32: bfloat16, which the network would use, has no whole numbers above 256.
-    """
-    device = like.device
-    first = network.rope_encode(t=own, h=height, w=width, device=device, dtype=like.dtype, transformer_options=options)
-    scale = (options.get("rope_options") or {}).get("scale_t", 1.0)
-    rest = [
-        network.rope_encode(
-            t=1, h=height, w=width, t_start=place * scale, device=device, dtype=torch.float32,
-            transformer_options=options,
-        )
-        for place in places
-    ]  # fmt: skip
-    return torch.cat([first, *rest], dim=1)

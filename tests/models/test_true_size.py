@@ -121,7 +121,7 @@ def test_fun_camera(comfy: Path, taken: int) -> None:
 
 def test_echo_memory_s_camera_layers_beside_their_context(comfy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from scene_memory.models.wan import camera_layers
-    from scene_memory.models.wan.camera_layers import CAMERAS, CameraLayer, CameraLayers, tell_cameras
+    from scene_memory.models.wan.camera_layers import CAMERAS, CameraLayer, CameraLayers, cameras_in_front
     from scene_memory.models.wan.context import append_context
 
     # The host's choice for a processor would ask a card that is not there how much room it has.
@@ -134,7 +134,7 @@ def test_echo_memory_s_camera_layers_beside_their_context(comfy: Path, monkeypat
                         f"self_attn_with_action.{part}.bias": torch.empty(dim)}  # fmt: skip
         weights |= {f"self_attn_with_action.{part}.weight": torch.empty(dim) for part in ("norm_q", "norm_k")}
         layers = CameraLayers([CameraLayer(weights, SMALL["num_heads"], KIND) for _ in range(LAYERS)])
-        tell = tell_cameras(layers)
+        tell = cameras_in_front(layers)
 
         def both(executor: Any, *given: Any, **conds: Any) -> Tensor:
             return tell(lambda *inner, **more: append_context(executor, *inner, **more), *given, **conds)

@@ -183,11 +183,11 @@ def test_a_blank_negative_sees_zeros_where_the_positive_sees_the_memory(wan: Any
 
 
 def test_places_far_back_are_told_apart_in_half_precision(wan: Any) -> None:
-    from scene_memory.models.wan.positions import rotary
+    from scene_memory.models.blocks import rotary
 
     network = wan.model(T2V).model.diffusion_model
-    like = torch.zeros(1, dtype=torch.bfloat16)
-    turns = rotary(network, 2, [-300.0, -301.0, -4000.25, -4000.5], 4, 4, like, {}).unflatten(1, (6, 4))
+    like = torch.zeros(1, 1, 1, 4, 4, dtype=torch.bfloat16)
+    turns = rotary(network, like, {}, 2, behind=[-300.0, -301.0, -4000.25, -4000.5]).unflatten(1, (6, 4))
     for one, other in ((2, 3), (4, 5)):
         assert (turns[:, one] - turns[:, other]).abs().max() > 0.1
 
