@@ -109,7 +109,9 @@ def bench(arguments: argparse.Namespace, rest: list[str]) -> int:
     if arguments.name not in names:
         given = f"There is no benchmark {arguments.name!r}" if arguments.name else "Say which benchmark to run"
         raise SetupError(f"{given}: choose one of {', '.join(names) or 'none so far'}.")
-    return run_module(prepare(), "dev.run", [f"dev.bench.{arguments.name}", *rest])
+    # Of the benchmarks only this one looks at the pipeline, too.
+    environment = prepare(pipeline=arguments.name == "models")
+    return run_module(environment, "dev.run", [f"dev.bench.{arguments.name}", *rest])
 
 
 def house(arguments: argparse.Namespace, rest: list[str]) -> int:
@@ -127,7 +129,7 @@ def train(arguments: argparse.Namespace, rest: list[str]) -> int:
 
 
 def train_wan(arguments: argparse.Namespace, rest: list[str]) -> int:
-    return run_module(prepare(), "dev.run", ["pipeline.training.train", *rest])
+    return run_module(prepare(pipeline=True), "dev.run", ["pipeline.training.train", *rest])
 
 
 def run_module(environment: Environment, module: str, arguments: Sequence[str]) -> int:

@@ -22,8 +22,9 @@ from .pip import pip
 REQUIREMENTS = ("requirements-dev.txt", "requirements-test.txt")
 STAMP = VENV / "scene_memory.json"
 LOG = VENV / "setup.log"
-RUN_MODULES = ("torch", "torchaudio", "aiohttp", "av", "comfyui_frontend_package", "cv2", "diffusers")
-TEST_MODULES = ("pytest", "hypothesis", "mypy", "ruff", "playwright")
+RUN_MODULES = ("torch", "torchaudio", "aiohttp", "av", "comfyui_frontend_package", "cv2")
+PIPELINE_MODULES = ("diffusers", "transformers")
+TEST_MODULES = ("pytest", "hypothesis", "mypy", "ruff", "playwright", *PIPELINE_MODULES)
 
 
 @dataclass(frozen=True)
@@ -35,17 +36,19 @@ class Environment:
     private: bool
 
 
-def prepare(*, tests: bool = False) -> Environment:
-    """Makes or finds what is needed. `tests` also asks for the test tools.
+def prepare(*, tests: bool = False, pipeline: bool = False) -> Environment:
+    """Makes or finds what is needed. `tests` also asks for the test tools, `pipeline` for what pipeline/ needs.
 
     Raises:
         SetupError: something that the person must change.
     """
     given = os.environ.get("COMFYUI_PATH", "").strip()
-    return existing(Path(given).expanduser().resolve(), tests=tests) if given else private()
+    if not given:
+        return private()
+    return existing(Path(given).expanduser().resolve(), tests=tests, pipeline=pipeline)
 
 
-def existing(comfyui: Path, *, tests: bool) -> Environment:
+def existing(comfyui: Path, *, tests: bool, pipeline: bool = False) -> Environment:
     """The ComfyUI at COMFYUI_PATH with the Python that belongs to it. Nothing is installed there."""
     if not (comfyui / "main.py").is_file() or not (comfyui / "comfy_api" / "latest").is_dir():
         raise SetupError(
@@ -53,10 +56,12 @@ def existing(comfyui: Path, *, tests: bool) -> Environment:
             "give the folder that has its main.py."
         )
     python = python_of(comfyui)
-    missing = missing_modules(python, RUN_MODULES + (TEST_MODULES if tests else ()))
+    wanted = RUN_MODULES + (TEST_MODULES if tests else PIPELINE_MODULES if pipeline else ())
+    missing = missing_modules(python, wanted)
     if missing:
         files = " ".join(f'-r "{ROOT / name}"' for name in ["requirements.txt"] + ["requirements-test.txt"] * tests)
-        raise SetupError(f"{python} lacks {', '.join(missing)}: run  {python} -m pip install {files}")
+        extra = ' "diffusers>=0.35" transformers' if pipeline else ""
+        raise SetupError(f"{python} lacks {', '.join(missing)}: run  {python} -m pip install {files}{extra}")
     say(f"Using the ComfyUI in {comfyui} with {python}")
     return Environment(python, comfyui, private=False)
 

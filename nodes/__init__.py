@@ -5,7 +5,7 @@ from __future__ import annotations
 from comfy_api.latest import ComfyExtension, io
 
 from . import folders
-from .camera import routes
+from .camera import editor_routes
 from .camera.camera_trajectory import CameraTrajectory
 from .camera.join_trajectories import JoinTrajectories
 from .camera.load_trajectory import LoadTrajectory
@@ -74,7 +74,7 @@ class SceneMemoryExtension(ComfyExtension):
 
     async def on_load(self) -> None:
         folders.register()
-        routes.register()
+        editor_routes.register()
 
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
         return NODES

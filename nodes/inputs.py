@@ -5,7 +5,7 @@ from __future__ import annotations
 from comfy_api.latest import io
 
 from ..world.network import PATCH
-from .depth import KINDS, NEAR_IS_WHITE
+from .pictures import DEPTH_KINDS, NEAR_IS_WHITE
 
 FRAMES = "Frames by number, joined with commas: 12, 24-40, 100- (to the end), shot 2, last shot, first 8, last 8, all."
 
@@ -33,6 +33,11 @@ def fixed_seed(tooltip: str, *, default: int = 0, most: int = 0xFFFFFFFF, option
         control_after_generate=io.ControlAfterGenerate.fixed,
         tooltip=tooltip,
     )
+
+
+def guidance(tooltip: str, *, default: float = 1.0, optional: bool = False) -> io.Float.Input:
+    """How strictly the sampler follows the prompt."""
+    return io.Float.Input("cfg", default=default, min=0.0, max=30.0, step=0.1, optional=optional, tooltip=tooltip)
 
 
 def side(name: str, tooltip: str) -> io.Int.Input:
@@ -65,7 +70,7 @@ def depth_kind() -> io.Combo.Input:
     """What the grey of a depth picture means."""
     return io.Combo.Input(
         "depth_kind",
-        options=KINDS,
+        options=DEPTH_KINDS,
         default=NEAR_IS_WHITE,
         optional=True,
         tooltip="What the grey of the depth picture means. Depth estimators such as Depth Anything make near things "

@@ -1,10 +1,13 @@
-"""A line of text on a node while it works and after."""
+"""What a node shows while it works and after: a line of text, and how far it is."""
 
 from __future__ import annotations
 
 import logging
 import re
+from collections.abc import Callable
 
+import comfy.model_management
+import comfy.utils
 from comfy_api.latest import io
 from comfy_execution.progress import get_progress_state
 from server import PromptServer
@@ -36,6 +39,21 @@ def warn(cls: type[io.ComfyNode], text: str) -> None:
     """Shows a text on the node that runs, as `say` does, and writes it to the log: it must not be missed."""
     log.warning(text)
     say(cls, text)
+
+
+def byte_progress() -> Callable[[int, int], None]:
+    """A progress bar on the node that runs, for work that is counted in bytes: call it with (done, total).
+
+    It raises ComfyUI's own exception where the artist cancelled.
+    """
+    steps = 1000
+    bar = comfy.utils.ProgressBar(steps)
+
+    def on_bytes(done: int, total: int) -> None:
+        comfy.model_management.throw_exception_if_processing_interrupted()
+        bar.update_absolute(round(steps * done / max(1, total)), steps)
+
+    return on_bytes
 
 
 def shown(text: str) -> str:

@@ -108,9 +108,11 @@ def test_an_existing_comfyui_brings_its_own_python_and_what_it_lacks_is_named(co
     (mine / "main.py").touch()
     assert environment.python_of(mine) == Path(sys.executable)
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(mine / "venv")], check=True)
-    with pytest.raises(SetupError, match=r"lacks torch, .*diffusers: run .* -m pip install -r") as told:
+    with pytest.raises(SetupError, match=r"lacks torch, .*cv2: run .* -m pip install -r") as told:
         environment.existing(mine, tests=False)
     assert str(mine / "venv") in sentence(str(told.value))
+    with pytest.raises(SetupError, match=r'lacks torch, .*diffusers.* -m pip install -r .* "diffusers>='):
+        environment.existing(mine, tests=False, pipeline=True)
 
 
 def test_an_unknown_benchmark_is_told_with_those_there_are() -> None:

@@ -7,6 +7,7 @@ fast, so it grows with what is filmed; and it scales with the scene, whatever it
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..cameras.camera import FloatArray
 from ..cameras.trajectory import Trajectory
@@ -14,6 +15,7 @@ from ..state.state import MemoryState
 
 SECONDS = 5.0
 SAMPLES, STRIDE = 48, 8
+LOOKED_AT = 32
 _STANDING = 0.1
 
 
@@ -34,6 +36,18 @@ def scene_scale(state: MemoryState, targets: Trajectory) -> float:
     moving = found[found > _STANDING * np.percentile(found, 90)] if len(found) else found
     scale = SECONDS * float(np.median(moving)) if len(moving) else 0.0
     return scale if np.isfinite(scale) and scale > 0.0 else 1.0
+
+
+def typical_distance(state: MemoryState, frames: NDArray[np.int64]) -> float:
+    """About how far away things are in ``frames`` (n,), in scene units: the median of the depth that is kept with them
+    or, without any, what the cameras' movement says."""
+    looked = frames[np.unique(np.linspace(0, len(frames) - 1, min(len(frames), LOOKED_AT)).round().astype(np.int64))]
+    if state.has_depth:
+        depth = state.depth(looked)
+        known = depth[np.isfinite(depth)]
+        if len(known):
+            return float(np.median(known))
+    return scene_scale(state, Trajectory(*state.cameras(looked), state.fps or 1.0, "looked at"))
 
 
 def _speeds(places: FloatArray, times: FloatArray) -> FloatArray:

@@ -13,6 +13,7 @@ from ...memory.cameras.trajectory import Trajectory
 from ...memory.state.state import MemoryState
 from ..inputs import field_of_view, frame_rate
 from ..types import CATEGORY, SceneMemory, SceneTrajectory
+from .path_inputs import rate_and_aspect
 from .shown_memories import path_info
 
 
@@ -149,10 +150,9 @@ class CameraTrajectory(io.ComfyNode):
         handheld: float = 0.0,
         keyframes: str = "",
     ) -> io.NodeOutput:
-        if before is not None:
-            fps, aspect = before.fps, float(before.intrinsics[-1, 1] / before.intrinsics[-1, 0])
-        elif memory is not None and memory.size is not None and memory.fps is not None:
-            fps, aspect = memory.fps, memory.size[1] / memory.size[0]
+        """Raises ValueError if the move cannot be made of so few frames, or if keyframes or speed cannot be read."""
+        rate, shape = rate_and_aspect(memory, before)
+        fps, aspect = rate or fps, shape or aspect
         continues = before is not None or (memory is not None and memory.frames > 0)
         # A path that continues leaves out its first camera: that picture is there already.
         steps = frames + continues

@@ -10,7 +10,7 @@ from ...memory.cameras.trajectory import Trajectory
 from ...memory.pictures.picture_of_trajectory import figures
 from ..messages import say
 from ..types import CATEGORY, SceneTrajectory
-from .path_inputs import MOST_FRAMES, easing, frame_count, path_outputs, scale, speed
+from . import path_inputs
 
 MOST = 50
 PREFIX = "path_"
@@ -48,15 +48,17 @@ class JoinTrajectories(io.ComfyNode):
                     "that the camera does not jerk. 0 changes it at once, and keeps every path exactly. "
                     "Recommended: 12.",
                 ),
-                frame_count(
+                path_inputs.frame_count(
                     "frames",
                     0,
                     "Length of the whole in frames: it is played slower or faster. 0 leaves it as long as it is. "
                     "Recommended: 0.",
                 ),
-                easing("even", "How the whole starts and stops; 'even' leaves it as it is. Recommended: even."),
-                speed(" of the whole"),
-                scale(
+                path_inputs.easing(
+                    "even", "How the whole starts and stops; 'even' leaves it as it is. Recommended: even."
+                ),
+                path_inputs.speed(" of the whole"),
+                path_inputs.scale(
                     "How many times as far the camera goes; 0 keeps only the turning. Where the whole begins stays. "
                     "Recommended: 1."
                 ),
@@ -66,7 +68,7 @@ class JoinTrajectories(io.ComfyNode):
                     tooltip="From the last camera of the whole to its first. Recommended: off.",
                 ),
             ],
-            outputs=path_outputs("The whole camera path."),
+            outputs=path_inputs.path_outputs("The whole camera path."),
             hidden=[io.Hidden.unique_id],
         )
 
@@ -81,14 +83,15 @@ class JoinTrajectories(io.ComfyNode):
         scale: float,
         backwards: bool,
     ) -> io.NodeOutput:
+        """Raises ValueError if no path is connected, if the whole is too long, or if speed cannot be read."""
         order = sorted((name for name in paths if paths[name] is not None), key=lambda name: int(name[len(PREFIX) :]))
         given = [path for name in order if (path := paths[name]) is not None]
         if not given:
             raise ValueError("No camera path is connected. Connect one or more to paths.")
         coming = round(sum(path.duration for path in given) * given[0].fps)
-        if coming > MOST_FRAMES:
+        if coming > (most := path_inputs.MOST_FRAMES):
             raise ValueError(
-                f"The paths have {coming} frames together at {given[0].fps:g} frames a second: at most {MOST_FRAMES} "
+                f"The paths have {coming} frames together at {given[0].fps:g} frames a second: at most {most} "
                 "can be joined. Connect fewer, or a first path with a lower frame rate."
             )
         whole = joined([path.resampled(given[0].fps) for path in given], blend)

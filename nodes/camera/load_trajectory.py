@@ -8,11 +8,10 @@ from ...memory.camera_files import READABLE, read_trajectory
 from ...memory.camera_files.reading import AUTO
 from ...memory.pictures.picture_of_trajectory import figures
 from ...memory.state.state import MemoryState
+from ..folders import CAMERA_ENDINGS, CAMERAS, NO_FILE, camera_file, camera_stamp
 from ..messages import say
 from ..types import CATEGORY
-from .camera_folders import NO_FILE, SUFFIXES, camera_file, camera_files, content_stamp
-from .path_inputs import aspect, begins, continued_memory, frame_count, path_outputs, scale
-from .placing import placed, rate_and_aspect
+from . import path_inputs
 
 BESIDE = "beside it"
 
@@ -20,7 +19,7 @@ BESIDE = "beside it"
 class LoadTrajectory(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
-        files = camera_files()
+        files = CAMERAS.names()
         return io.Schema(
             node_id="SceneMemoryLoadTrajectory",
             display_name="Load Trajectory",
@@ -34,8 +33,8 @@ class LoadTrajectory(io.ComfyNode):
                     "file",
                     options=[NO_FILE, *files],
                     default=NO_FILE,
-                    tooltip=f"A file ({', '.join(SUFFIXES)}) in ComfyUI's input or output folder. Press R to see a "
-                    "file that you have just put there. Recommended: put files into the input folder.",
+                    tooltip=f"A file ({', '.join(CAMERA_ENDINGS)}) in ComfyUI's input or output folder. Press R to see "
+                    "a file that you have just put there. Recommended: put files into the input folder.",
                 ),
                 io.Combo.Input(
                     "layout",
@@ -44,13 +43,13 @@ class LoadTrajectory(io.ComfyNode):
                     tooltip="How the file is written. Name it if it is not recognised, to be told what is wrong. "
                     f"Recommended: {AUTO}.",
                 ),
-                begins("at the place that the file says"),
-                scale(
+                path_inputs.begins("at the place that the file says"),
+                path_inputs.scale(
                     "How many of our scene units (about metres) one unit of the file is; 0 keeps only the turning. "
                     "Recommended: 1, or what makes the path 1 to 3 units long."
                 ),
-                frame_count("first_frame", 0, "Leave out the frames before this one. Recommended: 0."),
-                frame_count("frames", 0, "How many frames to take; 0 takes all. Recommended: 0."),
+                path_inputs.frame_count("first_frame", 0, "Leave out the frames before this one. Recommended: 0."),
+                path_inputs.frame_count("frames", 0, "How many frames to take; 0 takes all. Recommended: 0."),
                 io.Float.Input(
                     "fps",
                     default=0.0,
@@ -69,7 +68,7 @@ class LoadTrajectory(io.ComfyNode):
                     tooltip="Horizontal field of view in degrees instead of the file's; 0 takes the file's, else 70. "
                     "Recommended: 0.",
                 ),
-                aspect(
+                path_inputs.aspect(
                     0.0,
                     0.0,
                     "Width divided by height of the pictures; 0 takes the memory's own, else the file's. "
@@ -89,9 +88,11 @@ class LoadTrajectory(io.ComfyNode):
                     tooltip="The second file of layouts that have the lens in one of its own, such as LingBot's "
                     f"intrinsics.npy. Recommended: {BESIDE}, under its usual name.",
                 ),
-                continued_memory("The path begins at the last camera of this memory, at its frame rate and shape."),
+                path_inputs.continued_memory(
+                    "The path begins at the last camera of this memory, at its frame rate and shape."
+                ),
             ],
-            outputs=path_outputs(),
+            outputs=path_inputs.path_outputs(),
             hidden=[io.Hidden.unique_id],
         )
 
@@ -112,7 +113,7 @@ class LoadTrajectory(io.ComfyNode):
         if file is None or intrinsics is None:
             return float("nan")
         files = [file] if intrinsics == BESIDE else [file, intrinsics]
-        return " ".join(content_stamp(camera_file(name)) for name in files)
+        return " ".join(camera_stamp(camera_file(name)) for name in files)
 
     @classmethod
     def execute(
@@ -130,7 +131,8 @@ class LoadTrajectory(io.ComfyNode):
         intrinsics: str = BESIDE,
         memory: MemoryState | None = None,
     ) -> io.NodeOutput:
-        rate, shape = rate_and_aspect(memory)
+        """Raises ValueError if there is no such file, if it cannot be read, or if first_frame lies behind its end."""
+        rate, shape = path_inputs.rate_and_aspect(memory)
         notes: list[str] = []
         path = read_trajectory(
             camera_file(file),
@@ -148,6 +150,6 @@ class LoadTrajectory(io.ComfyNode):
                 f"{len(path) - 1}."
             )
         path = path[first_frame : first_frame + frames if frames else len(path)].scaled(scale)
-        path = placed(path, begins, memory)
+        path = path_inputs.placed(path, begins, memory)
         say(cls, ". ".join([figures(path), " ".join(notes)]) if notes else figures(path))
         return io.NodeOutput(path, len(path))

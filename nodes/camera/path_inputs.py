@@ -1,13 +1,16 @@
-"""Inputs and outputs that nodes of camera paths share, so that they mean the same everywhere."""
+"""What nodes of camera paths share: inputs and outputs that mean the same everywhere, and where a path begins."""
 
 from __future__ import annotations
 
 from comfy_api.latest import io
 
 from ...memory.cameras.pacing import EASINGS
+from ...memory.cameras.trajectory import Trajectory
+from ...memory.state.state import MemoryState
 from ..types import SceneMemory, SceneTrajectory
-from .placing import AT_THE_END, BEGINS
 
+AT_THE_END, AS_IT_IS = "where the film stands", "as it is"
+BEGINS = (AT_THE_END, AS_IT_IS)
 MOST_FRAMES = 1_000_000
 
 
@@ -62,3 +65,30 @@ def path_outputs(tooltip: str = "The camera path.") -> list[io.Output]:
         SceneTrajectory.Output(display_name="trajectory", tooltip=tooltip),
         io.Int.Output(display_name="frames", tooltip="How many frames it has."),
     ]
+
+
+def placed(path: Trajectory, begins: str, memory: MemoryState | None) -> Trajectory:
+    """The path moved so that it begins where ``begins`` says; without a memory, the film stands at the origin.
+
+    A path that continues a memory leaves out its first camera: that picture is there already. Raises ValueError if
+    nothing of the path would be left.
+    """
+    if begins != AT_THE_END:
+        return path
+    if memory is None or memory.frames == 0:
+        return path.relative()
+    if len(path) < 2:
+        raise ValueError(
+            "The camera path has 1 frame, and the memory holds the picture of that camera already. Use a path of at "
+            f"least 2 frames, or set begins to {AS_IT_IS!r}."
+        )
+    return path.after(memory.last_pose)[1:]
+
+
+def rate_and_aspect(memory: MemoryState | None, before: Trajectory | None = None) -> tuple[float, float]:
+    """Frames a second, and width divided by height, of the path before or of what is remembered; 0 where neither is."""
+    if before is not None:
+        return before.fps, float(before.intrinsics[-1, 1] / before.intrinsics[-1, 0])
+    if memory is None or memory.size is None or memory.fps is None:
+        return 0.0, 0.0
+    return memory.fps, memory.size[1] / memory.size[0]

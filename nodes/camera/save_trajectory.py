@@ -10,8 +10,8 @@ from ...memory.camera_files import WRITABLE, write_trajectory
 from ...memory.cameras.trajectory import Trajectory
 from ...memory.files import publish, unfinished
 from .. import folders
+from ..folders import check_prefix, filename_prefix, save_place
 from ..messages import say
-from ..prefixes import check_prefix, filename_prefix, save_place
 from ..types import CATEGORY, SceneTrajectory
 
 ENDINGS = {"RealEstate10K": ".txt", "COLMAP": "/images.txt", "TUM": ".txt"}

@@ -15,8 +15,7 @@ from ...models.host.camera_3d import camera_from_3d
 from ..inputs import frame_rate
 from ..messages import say
 from ..types import CATEGORY
-from .path_inputs import aspect, begins, continued_memory, easing, frame_count, path_outputs, scale, speed
-from .placing import AT_THE_END, placed, rate_and_aspect
+from . import path_inputs
 
 AROUND, STRAIGHT = "around what they look at", "straight between them"
 MOST = 50
@@ -46,7 +45,7 @@ class TrajectoryFrom3DCameras(io.ComfyNode):
                     ),
                     tooltip="The cameras to pass, first to last. Recommended: 2 to 6.",
                 ),
-                frame_count("frames", 81, "Length of the path in frames. Recommended: 81.", least=1),
+                path_inputs.frame_count("frames", 81, "Length of the path in frames. Recommended: 81.", least=1),
                 io.Combo.Input(
                     "motion",
                     options=[AROUND, STRAIGHT],
@@ -66,26 +65,28 @@ class TrajectoryFrom3DCameras(io.ComfyNode):
                     tooltip="How the time is shared out: more for a longer way, so that the camera keeps its pace, or "
                     f"the same from each camera to the next. Recommended: {BY_WAY}.",
                 ),
-                easing("smooth", "'smooth' starts and stops gently, 'even' keeps one speed. Recommended: smooth."),
-                speed(),
-                scale(
+                path_inputs.easing(
+                    "smooth", "'smooth' starts and stops gently, 'even' keeps one speed. Recommended: smooth."
+                ),
+                path_inputs.speed(),
+                path_inputs.scale(
                     "How many of our scene units (about metres) one unit of the 3D view is. Recommended: 1, or what "
                     "makes the path a few units long."
                 ),
-                begins("where the first camera stands in the 3D view"),
+                path_inputs.begins("where the first camera stands in the 3D view"),
                 frame_rate(
                     "Frames a second, while nothing is remembered; after that the memory's own. "
                     "Recommended: 16 with Wan, 8 with the world model."
                 ),
-                aspect(
+                path_inputs.aspect(
                     1.6,
                     0.1,
                     "Width divided by height of the pictures, while nothing is remembered; after that the memory's "
                     "own. The 3D view says how high a camera sees, this how wide. Recommended: 1.6 for 96 x 60.",
                 ),
-                continued_memory(),
+                path_inputs.continued_memory(),
             ],
-            outputs=path_outputs(),
+            outputs=path_inputs.path_outputs(),
             hidden=[io.Hidden.unique_id],
         )
 
@@ -105,12 +106,13 @@ class TrajectoryFrom3DCameras(io.ComfyNode):
         aspect: float,
         memory: MemoryState | None = None,
     ) -> io.NodeOutput:
+        """Raises ValueError if no camera is connected, if one is none, or if speed cannot be read."""
         order = sorted(cameras, key=lambda name: int(name[len(PREFIX) :]))
         given = [camera_from_3d(cameras[name], name) for name in order]
         if not given:
             raise ValueError("No camera is connected. Connect the camera_info of a 3D node to cameras.")
-        rate, shape = rate_and_aspect(memory)
-        continues = begins == AT_THE_END and memory is not None and memory.frames > 0
+        rate, shape = path_inputs.rate_and_aspect(memory)
+        continues = begins == path_inputs.AT_THE_END and memory is not None and memory.frames > 0
         path = path_through(
             np.stack([camera.pose for camera in given]),
             np.stack([camera.lens(shape or aspect) for camera in given]),
@@ -123,6 +125,6 @@ class TrajectoryFrom3DCameras(io.ComfyNode):
             speed=speeds_from_text(speed),
             name="3D cameras",
         )
-        path = placed(path.scaled(scale), begins, memory)
+        path = path_inputs.placed(path.scaled(scale), begins, memory)
         say(cls, figures(path))
         return io.NodeOutput(path, len(path))

@@ -10,7 +10,7 @@ from ...memory.pictures.picture_of_trajectory import figures
 from ...models.wan.plucker import FRAMES, SIDE, wan_camera_embedding
 from ..messages import say
 from ..types import CATEGORY, SceneTrajectory
-from .path_inputs import frame_count, scale
+from . import path_inputs
 
 WHOLE, PART = "the whole path", "from first_frame on"
 CROPPED, AS_IT_IS = "crop to the size", "as it is"
@@ -59,8 +59,10 @@ class TrajectoryToWanCamera(io.ComfyNode):
                     tooltip="The whole path, played slower or faster to fit the length, or as many frames of it as the "
                     f"length says. Recommended: {WHOLE}.",
                 ),
-                frame_count("first_frame", 0, "Where to begin if not the whole path is taken. Recommended: 0."),
-                scale(
+                path_inputs.frame_count(
+                    "first_frame", 0, "Where to begin if not the whole path is taken. Recommended: 0."
+                ),
+                path_inputs.scale(
                     "How many times as far the model's camera goes; 0 keeps only the turning. The stock moves go 1.5 "
                     "to 3 units in 81 frames. Recommended: 1, or what makes the path about as long.",
                     most=1000.0,
@@ -96,6 +98,7 @@ class TrajectoryToWanCamera(io.ComfyNode):
         scale: float,
         lens: str,
     ) -> io.NodeOutput:
+        """Raises ValueError if the path has fewer frames from first_frame on than length takes."""
         if take == PART:
             there = max(0, len(trajectory) - first_frame)
             if there < length:

@@ -12,8 +12,7 @@ from ...memory.bank.names import bank_name
 from .. import folders
 from ..messages import warn
 from ..types import CATEGORY, SceneMemory
-from . import importing
-from .seen_banks import SEEN
+from .banks import SEEN, file_stamp, imported
 
 
 class LoadMemory(io.ComfyNode):
@@ -29,8 +28,8 @@ class LoadMemory(io.ComfyNode):
             inputs=[
                 io.Combo.Input(
                     "file",
-                    options=[importing.NO_FILE, *folders.memory_files()],
-                    default=importing.NO_FILE,
+                    options=[folders.NO_FILE, *folders.MEMORIES.names()],
+                    default=folders.NO_FILE,
                     tooltip="A file made by Save Memory, in ComfyUI's input or output folder. Press R to see a file "
                     "that you have just put there. Recommended: put shared files into the input folder.",
                 ),
@@ -48,7 +47,7 @@ class LoadMemory(io.ComfyNode):
     def validate_inputs(cls, file: str | None, name: str | None) -> bool | str:
         try:
             if file is not None:
-                folders.memory_file(file)
+                folders.MEMORIES.file(file)
             if name is not None and file is not None:
                 bank_name(_bank_of(file, name))
         except ValueError as error:
@@ -61,13 +60,13 @@ class LoadMemory(io.ComfyNode):
         if file is None or name is None:
             return float("nan")
         bank = Bank(folders.banks(), bank_name(_bank_of(file, name)))
-        return f"{importing.file_stamp(folders.memory_file(file))} {SEEN.times_gone(bank.path)}"
+        return f"{file_stamp(folders.MEMORIES.file(file))} {SEEN.times_gone(bank.path)}"
 
     @classmethod
     def execute(cls, file: str, name: str) -> io.NodeOutput:
         root = folders.banks()
         root.mkdir(parents=True, exist_ok=True)
-        state = importing.imported(root, _bank_of(file, name), folders.memory_file(file), None, cls._tell)
+        state = imported(root, _bank_of(file, name), folders.MEMORIES.file(file), None, cls._tell)
         assert state.bank is not None
         SEEN.add(state.bank.path)
         return io.NodeOutput(state)

@@ -19,25 +19,11 @@ from ...memory.cameras.trajectory import Trajectory
 from ...memory.errors import BankError
 from ...memory.files import read_small
 from ...memory.state.state import MemoryState
-from .. import folders
-from ..depth import NEAR_IS_WHITE, to_depth
-from ..inputs import (
-    THIS_FILM,
-    WHOLE_BANK,
-    depth_kind,
-    depth_scale,
-    field_of_view,
-    frame_rate,
-    limit_covers,
-    memory_limit,
-    side,
-)
+from .. import folders, inputs
 from ..messages import warn
-from ..pictures import fitted, resized
+from ..pictures import NEAR_IS_WHITE, fitted, resized, to_depth
 from ..types import CATEGORY, SceneMemory, SceneTrajectory
-from . import importing
-from .earlier import load_earlier
-from .seen_banks import SEEN
+from .banks import SEEN, file_stamp, imported, load_earlier
 
 NEW, CONTINUE, IMPORT = "new", "continue", "import"
 MODES = [NEW, CONTINUE, IMPORT]
@@ -69,18 +55,18 @@ class MemoryBank(io.ComfyNode):
                     "after the last frame that was kept. 'import' begins with a file made by Save Memory. "
                     "Recommended: new, also after a crash.",
                 ),
-                field_of_view(
+                inputs.field_of_view(
                     "Horizontal field of view of the start image in degrees, if no start_camera says. Recommended: 70."
                 ),
-                frame_rate(
+                inputs.frame_rate(
                     "Frames a second of the film, if no start_camera says. Recommended: 8 with the world model."
                 ),
-                side(
+                inputs.side(
                     "width",
                     "Width of the film: the start image is scaled and cropped to it. 0 takes the image's. "
                     "Recommended: 96 with the world model.",
                 ),
-                side(
+                inputs.side(
                     "height",
                     "Height of the film: the start image is scaled and cropped to it. 0 takes the image's. "
                     "Recommended: 60 with the world model.",
@@ -103,12 +89,12 @@ class MemoryBank(io.ComfyNode):
                     tooltip="Depth of the start image, from World Scene or a depth estimator. Retrieval then knows "
                     "what stands before what. Recommended: connect it if you have it.",
                 ),
-                depth_kind(),
-                depth_scale(),
+                inputs.depth_kind(),
+                inputs.depth_scale(),
                 io.Combo.Input(
                     "file",
-                    options=[importing.NO_FILE, *folders.memory_files()],
-                    default=importing.NO_FILE,
+                    options=[folders.NO_FILE, *folders.MEMORIES.names()],
+                    default=folders.NO_FILE,
                     optional=True,
                     tooltip="For 'import': a file made by Save Memory, in ComfyUI's input or output folder. Press R to "
                     "see a file that you have just put there. Recommended: none, unless you import.",
@@ -120,8 +106,8 @@ class MemoryBank(io.ComfyNode):
                     tooltip="For 'continue': the id of an earlier memory of this bank, such as a take that you made "
                     "again and want back. Memory Info lists them. Recommended: leave it empty for the newest.",
                 ),
-                memory_limit(),
-                limit_covers(),
+                inputs.memory_limit(),
+                inputs.limit_covers(),
             ],
             outputs=[SceneMemory.Output(display_name="memory", tooltip="What is remembered so far.")],
             hidden=[io.Hidden.unique_id],
@@ -135,7 +121,7 @@ class MemoryBank(io.ComfyNode):
             if name is not None:
                 bank_name(name)
             if mode == IMPORT and file is not None:
-                folders.memory_file(file)
+                folders.MEMORIES.file(file)
         except ValueError as error:
             return str(error)
         return True
@@ -153,7 +139,7 @@ class MemoryBank(io.ComfyNode):
         if mode == NEW:
             return f"{NEW} {gone}"
         if mode == IMPORT:
-            return f"{importing.file_stamp(folders.memory_file(file or ''))} {gone}"
+            return f"{file_stamp(folders.MEMORIES.file(file or ''))} {gone}"
         return f"{_digest(bank.head_path)} {gone}" if not earlier.strip() else f"{earlier.strip()} {gone}"
 
     @classmethod
@@ -170,17 +156,21 @@ class MemoryBank(io.ComfyNode):
         start_depth: torch.Tensor | None = None,
         depth_kind: str = NEAR_IS_WHITE,
         depth_scale: float = 1.0,
-        file: str = importing.NO_FILE,
+        file: str = folders.NO_FILE,
         earlier: str = "",
         max_size_gb: float = 0.0,
-        limit_covers: str = THIS_FILM,
+        limit_covers: str = inputs.THIS_FILM,
     ) -> io.NodeOutput:
-        root, limit = folders.banks(), (_bytes(max_size_gb), limit_covers == WHOLE_BANK)
+        """``start_image`` and ``start_depth`` are IMAGE (F, H, W, C) float in 0..1, of which the first picture counts.
+
+        Raises ValueError if a number, an id or a file cannot be used, and BankError or DamageError if the bank cannot.
+        """
+        root, limit = folders.banks(), (_bytes(max_size_gb), limit_covers == inputs.WHOLE_BANK)
         root.mkdir(parents=True, exist_ok=True)
         if mode == CONTINUE:
             state = load_earlier(Bank.open(root, name, *limit), earlier)
         elif mode == IMPORT:
-            state = importing.imported(root, name, folders.memory_file(file), *limit, cls._tell)
+            state = imported(root, name, folders.MEMORIES.file(file), *limit, cls._tell)
         else:
             bank = Bank.open(root, name, *limit) if Bank.exists(root, name) else Bank.create(root, name, *limit)
             state = bank.empty()

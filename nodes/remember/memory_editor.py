@@ -5,6 +5,7 @@ from __future__ import annotations
 from comfy_api.latest import io, ui
 
 from ...memory.pictures.picture_of_edit import edit_picture
+from ...memory.retrieval.scale import typical_distance
 from ...memory.state.edits import Edit
 from ...memory.state.frame_ranges import Runs, count_of, frame_runs, indices_of, runs_of, runs_text
 from ...memory.state.state import MemoryState
@@ -13,7 +14,6 @@ from ..inputs import FRAMES, frames_text
 from ..messages import say
 from ..pictures import to_image
 from ..types import CATEGORY, SceneMemory
-from .scale import scene_scale
 
 SUPERSEDED = "superseded"
 ACTIONS = ["pin", "unpin", "exclude", "include", "strength", SUPERSEDED, "restore"]
@@ -111,7 +111,7 @@ def _edit(action: str, runs: Runs, newer: Runs, strength: float) -> Edit:
 
 def _outdated(memory: MemoryState, newer: Runs, by_hand: str, same_place: float) -> Runs:
     if not by_hand.strip():
-        return runs_of(outdated_frames(memory, newer, scene_scale(memory, indices_of(newer)), same_place))
+        return runs_of(outdated_frames(memory, newer, typical_distance(memory, indices_of(newer)), same_place))
     named = frame_runs(by_hand, memory, "outdated")
     for start, stop in newer:
         for old_start, old_stop in named:

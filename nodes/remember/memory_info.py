@@ -10,7 +10,7 @@ from ...memory.state.state import MemoryState
 from ...memory.state.summary import summarise, summary_text
 from ..pictures import to_image
 from ..types import CATEGORY, SceneMemory
-from .earlier import earlier_memories
+from .banks import earlier_memories
 
 
 class MemoryInfo(io.ComfyNode):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
+from collections.abc import Hashable
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +16,38 @@ from ...film.video import write_video
 from ...memory.files import publish, unfinished
 from ...memory.state.state import MemoryState
 from ...memory.state.summary import damaged_text
+from ..folders import check_prefix, filename_prefix, save_place
 from ..messages import warn
-from ..prefixes import check_prefix, filename_prefix, save_place
 from ..types import CATEGORY, SceneMemory
-from .written import WrittenFilms
 
 MOST_FPS = 120.0
+MOST_WRITTEN = 256
+
+
+class WrittenFilms:
+    """Films that this ComfyUI has written, by what they were made of, so that a graph that is run again for another
+    reason writes no copy. A file that was changed, moved or deleted since does not count."""
+
+    def __init__(self) -> None:
+        self._known: OrderedDict[Hashable, tuple[Path, int, int]] = OrderedDict()
+
+    def note(self, made_of: Hashable, path: Path) -> None:
+        """The file holds what it was made of, from now on."""
+        status = path.stat()
+        self._known[made_of] = path, status.st_size, status.st_mtime_ns
+        while len(self._known) > MOST_WRITTEN:
+            self._known.popitem(last=False)
+
+    def find(self, made_of: Hashable) -> Path | None:
+        """The file that was made of this and is as it was; None if there is none."""
+        path, *then = self._known.get(made_of, (None, 0, 0))
+        try:
+            status = path.stat() if path is not None else None
+        except OSError:
+            return None
+        return path if status is not None and then == [status.st_size, status.st_mtime_ns] else None
+
+
 _WRITTEN = WrittenFilms()
 
 
@@ -73,6 +101,7 @@ class MemoryToVideo(io.ComfyNode):
 
     @classmethod
     def execute(cls, memory: MemoryState, filename_prefix: str, scale: int, fps: float, quality: int) -> io.NodeOutput:
+        """Raises ValueError if the memory is empty or no file can have such a name."""
         if memory.size is None:
             raise ValueError("The memory is empty: there is nothing to save. Connect the memory of a Shot Generator.")
         height, width = memory.size

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import comfy.model_management
-import comfy.utils
 from comfy_api.latest import io
 
 from ...memory.bank.archive import ENDING, write_archive
@@ -13,8 +11,8 @@ from ...memory.files import publish, unfinished
 from ...memory.state.state import MemoryState
 from ...memory.state.summary import bytes_text
 from .. import folders
-from ..messages import say, warn
-from ..prefixes import check_prefix, filename_prefix, save_place
+from ..folders import check_prefix, filename_prefix, save_place
+from ..messages import byte_progress, say, warn
 from ..types import CATEGORY, SceneMemory
 
 
@@ -46,17 +44,12 @@ class SaveMemory(io.ComfyNode):
 
     @classmethod
     def execute(cls, memory: MemoryState, filename_prefix: str) -> io.NodeOutput:
+        """Raises ValueError if the memory is empty or no file can have such a name."""
         if memory.frames == 0:
             raise ValueError("The memory is empty: there is nothing to save. Connect the memory of a Shot Generator.")
         folder, name, counter, subfolder = save_place(filename_prefix)
-        bar = comfy.utils.ProgressBar(1000)
-
-        def on_bytes(done: int, total: int) -> None:
-            comfy.model_management.throw_exception_if_processing_interrupted()
-            bar.update_absolute(round(1000 * done / max(1, total)), 1000)
-
         with unfinished(Path(folder)) as part:
-            damage = write_archive(memory, part, on_bytes)
+            damage = write_archive(memory, part, byte_progress())
             path = publish(part, Path(folder), name, counter, ENDING)
         shown = (Path(subfolder) / path.name).as_posix()
         told = f"{shown}, {bytes_text(path.stat().st_size)}"

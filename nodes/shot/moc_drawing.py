@@ -63,7 +63,8 @@ def draw_map(shares: NDArray[np.float64], made: Side, remembered: Side, title: s
 
 
 def draw_layers(record: RoutingRecord, title: str) -> Pixels:
-    """One small map for each layer (down) and step (across); grey where attention stayed dense."""
+    """One small map for each layer (down) and step (across), as (H, W, 3) uint8 RGB; grey where attention stayed
+    dense."""
     layers, steps = _some(record.layers, MOST_LAYERS), _some(record.steps, MOST_STEPS)
     maps = {(layer, step): record.shares(layer, step) for layer in layers for step in steps}
     rows, columns = (max(found.shape[axis] for found in maps.values()) for axis in (0, 1))
@@ -93,7 +94,7 @@ def draw_layers(record: RoutingRecord, title: str) -> Pixels:
 
 
 def draw_nothing(text: str) -> Pixels:
-    """A line of text where there is nothing to draw."""
+    """A line of text where there is nothing to draw, as (60, 480, 3) uint8 RGB."""
     picture = _sheet(60, 480)
     _text(picture, text, (8, 34), INK, 0.42)
     return picture

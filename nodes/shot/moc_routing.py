@@ -13,7 +13,7 @@ from ...film.model import Prepared
 from ...memory.state.state import MemoryState
 from ...models.moc.again import Sampling, SegmentAgain, find_segment, watch, watch_segment
 from ...models.moc.record import RoutingRecord
-from ..inputs import fixed_seed
+from ..inputs import fixed_seed, guidance
 from ..pictures import to_image
 from ..types import CATEGORY, SceneMemory
 from .moc_drawing import Side, draw_layers, draw_map, draw_nothing
@@ -65,15 +65,7 @@ class MocRouting(io.ComfyNode):
                     tooltip="Frame of the memory whose segment is looked at; -1 is the newest. Recommended: -1.",
                 ),
                 fixed_seed("Only with a latent. Recommended: the sampler's.", most=0xFFFFFFFFFFFFFFFF, optional=True),
-                io.Float.Input(
-                    "cfg",
-                    default=1.0,
-                    min=0.0,
-                    max=30.0,
-                    step=0.1,
-                    optional=True,
-                    tooltip="Only with a latent. Recommended: the sampler's.",
-                ),
+                guidance("Only with a latent. Recommended: the sampler's.", optional=True),
             ],
             outputs=[
                 io.Image.Output(display_name="picture", tooltip="New frames down, remembered ones across."),
@@ -99,6 +91,10 @@ class MocRouting(io.ComfyNode):
         seed: int = 0,
         cfg: float = 1.0,
     ) -> io.NodeOutput:
+        """``sigmas`` (n,) are noise levels. Gives both pictures as IMAGE (1, H, W, 3) float in 0..1.
+
+        Raises ValueError if neither or both of memory and latent are given, or if the model is not routed.
+        """
         if (memory is None) == (latent is None):
             raise ValueError(
                 "MoC Routing Picture needs either 'memory' or 'latent'. Connect the memory of a Shot Generator, "

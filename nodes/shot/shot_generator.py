@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import comfy.utils
@@ -11,16 +12,17 @@ import torch
 from comfy_api.latest import io
 from numpy.typing import NDArray
 
-from ...film.loop import ShotPlan, generate_shot, segment_lengths
+from ...film.loop import SegmentDone, ShotPlan, generate_shot, segment_lengths
 from ...memory.cameras.trajectory import Trajectory
+from ...memory.retrieval.reasons import noted
+from ...memory.retrieval.report import looked_at
 from ...memory.retrieval.settings import RetrievalSettings
 from ...memory.state.state import MemoryState
-from ..depth import NEAR_IS_WHITE, to_depth
-from ..inputs import depth_kind, depth_scale, fixed_seed, side
+from ...models.registry import adapter_for
+from .. import inputs
 from ..messages import say
-from ..pictures import preview_picture
+from ..pictures import NEAR_IS_WHITE, preview_picture, to_depth
 from ..types import CATEGORY, SceneMemory, SceneRetriever, SceneTrajectory
-from .shot_text import ShotText
 from .shot_video import ShotVideo
 
 PREVIEW_SIZE = 512
@@ -59,19 +61,12 @@ class ShotGenerator(io.ComfyNode):
                     tooltip="What to avoid; matters only with cfg above 1. "
                     "Recommended: leave it open with the world model.",
                 ),
-                fixed_seed(
+                inputs.fixed_seed(
                     "The same seed, memory and settings make the same shot. Recommended: any, and fixed: then a graph "
                     "that is queued again finds what is there.",
                     most=0xFFFFFFFFFFFFFFFF,
                 ),
-                io.Float.Input(
-                    "cfg",
-                    default=1.0,
-                    min=0.0,
-                    max=30.0,
-                    step=0.1,
-                    tooltip="How strictly to follow the prompt. Recommended: 1 with the world model.",
-                ),
+                inputs.guidance("How strictly to follow the prompt. Recommended: 1 with the world model."),
                 io.Int.Input(
                     "segment_frames",
                     default=0,
@@ -79,12 +74,12 @@ class ShotGenerator(io.ComfyNode):
                     max=1024,
                     tooltip="Frames made at a time. 0 takes the model's own length. Recommended: 0.",
                 ),
-                side(
+                inputs.side(
                     "width",
                     "Width in pixels while nothing is remembered. 0 takes the memory's, or the model's own. "
                     "Recommended: 0.",
                 ),
-                side(
+                inputs.side(
                     "height",
                     "Height in pixels while nothing is remembered. 0 takes the memory's, or the model's own. "
                     "Recommended: 0.",
@@ -96,8 +91,8 @@ class ShotGenerator(io.ComfyNode):
                     "known, as from a 3-D scene. It is kept with the frames, and retrieval then knows what hides what. "
                     "Recommended: leave it open.",
                 ),
-                depth_kind(),
-                depth_scale(),
+                inputs.depth_kind(),
+                inputs.depth_scale(),
                 io.Float.Input(
                     "colour_anchor",
                     default=0.0,
@@ -138,6 +133,10 @@ class ShotGenerator(io.ComfyNode):
         depth_scale: float = 1.0,
         colour_anchor: float = 0.0,
     ) -> io.NodeOutput:
+        """``sigmas`` (n,) are noise levels; ``depth`` is IMAGE (F, H, W, C), a picture for each frame of the path.
+
+        Raises ValueError if the plan, the model or what it makes cannot be used, as `generate_shot` says.
+        """
         plan = ShotPlan(
             model=model,
             vae=vae,
@@ -183,3 +182,41 @@ class ShotGenerator(io.ComfyNode):
         if state.bank is not None and (above := state.bank.above_limit()):
             say(cls, f"{said}\n{above}")
         return io.NodeOutput(state, ShotVideo(state, memory.frames))
+
+
+@dataclass
+class ShotText:
+    """What the node says: how far the shot is, what came from the bank, and what was recalled.
+
+    Counts the segments of a shot of ``total``; ``limit`` is how many frames the model looks at, where the retriever
+    asks for more: else 0. Its lines are short sentences: the classic canvas does not wrap them, Nodes 2.0
+    does not break them. ``warning`` stands below them."""
+
+    total: int
+    limit: int = 0
+    asked: int = 0
+    made: int = 0
+    there: int = 0
+    warning: str = ""
+
+    @classmethod
+    def of(cls, plan: ShotPlan, total: int) -> ShotText:
+        """For a shot of some segments."""
+        most, asked = adapter_for(plan.model).most_context, plan.retriever.k if plan.retriever else 0
+        return cls(total, most if asked > most else 0, asked)
+
+    def after(self, done: SegmentDone) -> str:
+        """What to say when a segment is safe."""
+        self.made, self.there = self.made + done.made, self.there + (not done.made)
+        finished = f"{self.made + self.there} of {self.total} segments"
+        lines = [f"{finished}: {self.made} made, {self.there} from the bank." if self.there else f"{finished} made."]
+        frames = noted(done.state.segments[len(done.state.segments) - 1].info)
+        if frames:
+            lines.append(f"Looked at {looked_at(frames)}.")
+            if done.encoded:
+                lines.append(f"{done.encoded} of these went through the VAE for the first time.")
+        elif frames is not None:
+            lines.append("Looked at nothing remembered.")
+        if self.limit:
+            lines.append(f"Looks at {self.limit} of the {self.asked} that k asks for.")
+        return "\n".join([*lines, self.warning] if self.warning else lines)

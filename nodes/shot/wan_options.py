@@ -11,9 +11,8 @@ from ...models.wan.camera_layers import ATTACHMENT, read_camera_layers
 from ...models.wan.family import family_of
 from ...models.wan.options import AUTO, POSITIONS, TIMES, WanOptions, with_options
 from .. import folders
+from ..folders import NO_FILE
 from ..types import CATEGORY
-
-NO_FILE = "none"
 
 
 class WanMemoryOptions(io.ComfyNode):
@@ -129,6 +128,7 @@ class WanMemoryOptions(io.ComfyNode):
         switch_step: int = 0,
         low_noise_cfg: float = 0.0,
     ) -> io.NodeOutput:
+        """Raises ValueError if the model is no Wan, an option cannot be, or the file of camera layers does not fit."""
         if family_of(model) is None:
             raise ValueError(
                 f"Wan Memory Options takes a Wan text to video, image to video, TI2V-5B, Fun Camera or VACE model, but "

@@ -8,6 +8,7 @@ from comfy_api.latest import io
 from ...memory.cameras.camera import intrinsics_from_fov
 from ...memory.cameras.trajectory import Trajectory
 from ...memory.state.state import MemoryState
+from ..camera.path_inputs import rate_and_aspect
 from ..inputs import field_of_view, frame_rate
 from ..types import CATEGORY, SceneMemory, SceneTrajectory
 
@@ -57,8 +58,8 @@ class StoryCamera(io.ComfyNode):
     def execute(
         cls, memory: MemoryState, cut: bool, frames: int, fov: float, fps: float, aspect: float
     ) -> io.NodeOutput:
-        if memory.size is not None and memory.fps is not None:
-            fps, aspect = memory.fps, memory.size[1] / memory.size[0]
+        rate, shape = rate_and_aspect(memory)
+        fps, aspect = rate or fps, shape or aspect
         pose = memory.last_pose.copy()
         if cut and memory.frames:
             pose = np.eye(4)

@@ -13,9 +13,9 @@ from ...memory.state.state import MemoryState
 from ...memory.story.keyframes import THRESHOLD, bank_of
 from ...memory.story.script import Story
 from ...models.registry import adapter_for
-from ..inputs import fixed_seed, side
+from ...models.story.keyframe_choice import LIKENESS, QUERY, RULES, rule_for
+from ..inputs import fixed_seed, guidance, side
 from ..types import CATEGORY, SceneMemory, SceneStory
-from .keyframe_choice import LIKENESS, QUERY, RULES, rule_for
 
 PER_SHOT = 3
 FPS = 16.0
@@ -64,13 +64,9 @@ class StoryFilm(io.ComfyNode):
                     tooltip="Shots to make anew: '4' makes shot 4 with another seed, '4=2, 7' the second other take of "
                     "4 and the first of 7. The shots before stay as they are. Recommended: empty.",
                 ),
-                io.Float.Input(
-                    "cfg",
+                guidance(
+                    "How strictly to follow the prompts. Recommended: 3.5; 1 with LoRAs for 4 steps.",
                     default=3.5,
-                    min=0.0,
-                    max=30.0,
-                    step=0.1,
-                    tooltip="How strictly to follow the prompts. Recommended: 3.5; 1 with LoRAs for 4 steps.",
                 ),
                 io.Int.Input(
                     "frames",

@@ -11,11 +11,18 @@ from numpy.typing import NDArray
 from ...memory.state.edits import Edit
 from ...memory.state.frame_ranges import runs_of
 from ...memory.state.state import MemoryState
-from ...memory.story.keyframes import THRESHOLD, bank_of, choose_keyframes, picture_features, unlike
+from ...memory.story.keyframes import THRESHOLD, bank_of
+from ...models.story.keyframe_choice import (
+    LIKENESS,
+    QUERY,
+    RULES,
+    chosen_by_likeness,
+    chosen_by_query,
+    rule_for,
+)
 from ..messages import say
 from ..pictures import to_image
 from ..types import CATEGORY, SceneMemory
-from .keyframe_choice import LIKENESS, QUERY, RULES, chosen_by_query, rule_for
 
 
 class StoryKeyframes(io.ComfyNode):
@@ -105,17 +112,16 @@ class StoryKeyframes(io.ComfyNode):
         clip: Any = None,
         prompt: str = "",
     ) -> io.NodeOutput:
+        """Raises ValueError if the memory is empty, fixed leaves no room in keep, or KeyframeQuery lacks something."""
         if not memory.frames:
             raise ValueError("The memory holds no frames yet. Connect the memory of a Shot Generator.")
+        bank_of([], keep, fixed)
         pinned = memory.pinned_frames()
-        shot = np.arange(*_newest_shot(memory))
-        shot = shot[memory.flags(shot).usable]
         if rule_for(by, model) == QUERY:
-            bank_of([], keep, fixed)
-            bank = chosen_by_query(memory, shot, keep, fixed, model, vae, clip, prompt)
+            bank = chosen_by_query(memory, keep, fixed, model, vae, clip, prompt)
             found = int((~np.isin(bank, pinned)).sum())
         else:
-            fresh = _fresh(memory, pinned, shot, per_shot, likeness, clip_vision)
+            fresh = chosen_by_likeness(memory, per_shot, likeness, clip_vision)
             bank, found = np.asarray(bank_of([*pinned.tolist(), *fresh], keep, fixed), dtype=np.int64), len(fresh)
         state = _changed(memory, "unpin", pinned[~np.isin(pinned, bank)])
         state = _changed(state, "pin", bank[~np.isin(bank, pinned)])
@@ -124,46 +130,8 @@ class StoryKeyframes(io.ComfyNode):
         return io.NodeOutput(state, pictures, ui=ui.PreviewImage(pictures, cls=cls))
 
 
-def _fresh(
-    memory: MemoryState,
-    pinned: NDArray[np.int64],
-    shot: NDArray[np.int64],
-    per_shot: int,
-    likeness: float,
-    clip_vision: Any,
-) -> list[int]:
-    """Keyframes of the newest shot that are unlike each other and those that are pinned."""
-    if not len(shot):
-        return []
-    seen = _features(memory, shot, clip_vision)
-    chosen = choose_keyframes(seen, per_shot, likeness)
-    old = pinned[~np.isin(pinned, shot)]
-    kept = _features(memory, old, clip_vision) if len(old) else np.empty((0, seen.shape[1]))
-    return [int(shot[chosen[place]]) for place in unlike(seen[chosen], kept, likeness)]
-
-
-def _newest_shot(memory: MemoryState) -> tuple[int, int]:
-    """(start, stop) of the shot that was made last."""
-    shots = memory.segments.shots(memory.segment_at(np.arange(memory.frames)))
-    other = np.flatnonzero(shots != shots[-1])
-    return (int(other[-1]) + 1 if len(other) else 0), memory.frames
-
-
 def _changed(memory: MemoryState, kind: str, frames: NDArray[np.int64]) -> MemoryState:
     if not len(frames):
         return memory
     edit = Edit(kind, runs_of(frames))
     return memory.bank.edit(memory, edit) if memory.bank else memory.with_edit(edit)
-
-
-def _features(memory: MemoryState, frames: NDArray[np.int64], clip_vision: Any) -> NDArray[np.float64]:
-    """One row for each frame, read a few at a time."""
-    rows = []
-    for start in range(0, len(frames), 16):
-        pictures = memory.read_frames(frames[start : start + 16], nearest=True)
-        if clip_vision is None:
-            rows.append(picture_features(pictures))
-        else:
-            seen = clip_vision.encode_image(to_image(pictures))["image_embeds"]
-            rows.append(seen.float().cpu().numpy().astype(np.float64))
-    return np.concatenate(rows)

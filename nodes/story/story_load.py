@@ -7,9 +7,9 @@ import hashlib
 from comfy_api.latest import io
 
 from ...memory.story.script import Story, read_story, story_bytes
+from .. import folders
 from ..messages import say
 from ..types import CATEGORY, SceneStory
-from . import story_files
 
 
 class LoadStory(io.ComfyNode):
@@ -25,8 +25,8 @@ class LoadStory(io.ComfyNode):
             inputs=[
                 io.Combo.Input(
                     "file",
-                    options=[story_files.NO_FILE, *story_files.bundled_stories(), *story_files.story_files()],
-                    default=story_files.NO_FILE,
+                    options=[folders.NO_FILE, *folders.stories()],
+                    default=folders.NO_FILE,
                     tooltip="A story that comes with the pack, or one in ComfyUI's input folder. Press R to see a file "
                     "that you have just put there. Recommended: a bundled one first, then one of your own like it.",
                 ),
@@ -46,7 +46,7 @@ class LoadStory(io.ComfyNode):
     def validate_inputs(cls, file: str | None) -> bool | str:
         try:
             if file is not None:
-                story_files.story_file(file)
+                folders.story_file(file)
         except ValueError as error:
             return str(error)
         return True
@@ -56,11 +56,11 @@ class LoadStory(io.ComfyNode):
         """Runs again when the file has changed."""
         if file is None:
             return float("nan")
-        return hashlib.sha256(story_bytes(story_files.story_file(file))).hexdigest()
+        return hashlib.sha256(story_bytes(folders.story_file(file))).hexdigest()
 
     @classmethod
     def execute(cls, file: str) -> io.NodeOutput:
-        story = read_story(story_files.story_file(file))
+        story = read_story(folders.story_file(file))
         say(cls, f"{story.name or file}: {len(story)} shots")
         return io.NodeOutput(story, len(story), story.subject, as_list(story))
 

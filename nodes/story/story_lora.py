@@ -51,6 +51,7 @@ class LoadStoryLora(io.ComfyNode):
 
     @classmethod
     def execute(cls, model: Any, lora: str, strength: float) -> io.NodeOutput:
+        """Raises ValueError if the file cannot be read or nothing in it fits the model."""
         path = Path(folder_paths.get_full_path_or_raise("loras", lora))
         if path.suffix not in SUFFIXES:
             raise ValueError(f"lora is {lora}: {' and '.join(SUFFIXES)} files are read. Download one of these forms.")

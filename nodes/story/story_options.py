@@ -72,6 +72,7 @@ class StoryMemoryOptions(io.ComfyNode):
     def execute(
         cls, model: Any, method: str, known_frames: str, spacing: int, subject: str, clip: Any = None
     ) -> io.NodeOutput:
+        """Raises ValueError if the model is not what the method was trained on, or if the subject needs a clip."""
         family = family_of(model)
         if family is None or family.start != CONCAT_START or (method == MEMENTO and family.clip_vision):
             raise ValueError(

@@ -150,7 +150,7 @@ def test_the_node_chooses_for_the_next_shot_by_what_the_lora_file_brings(wan: An
 
     from scene_memory.memory.bank.bank import Bank
     from scene_memory.memory.cameras.presets import make_preset
-    from scene_memory.nodes.story.keyframe_choice import QUERY
+    from scene_memory.models.story.keyframe_choice import QUERY
     from scene_memory.nodes.story.story_keyframes import StoryKeyframes
     from scene_memory.nodes.story.story_lora import LoadStoryLora
 

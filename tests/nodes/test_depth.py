@@ -14,7 +14,7 @@ def picture(*greys: float) -> torch.Tensor:
 
 
 def test_where_white_is_near_grey_is_that_much_farther(comfy: Path) -> None:
-    from scene_memory.nodes.depth import NEAR_IS_WHITE, to_depth
+    from scene_memory.nodes.pictures import NEAR_IS_WHITE, to_depth
 
     depth = to_depth(picture(1.0, 0.5, 0.25, 0.0), NEAR_IS_WHITE, 2.0)
     assert depth.shape == (1, 1, 4)
@@ -23,7 +23,7 @@ def test_where_white_is_near_grey_is_that_much_farther(comfy: Path) -> None:
 
 
 def test_where_white_is_far_grey_is_nearer_and_black_is_unknown(comfy: Path) -> None:
-    from scene_memory.nodes.depth import FAR_IS_WHITE, to_depth
+    from scene_memory.nodes.pictures import FAR_IS_WHITE, to_depth
 
     depth = to_depth(picture(1.0, 0.5, 1.5, 0.0), FAR_IS_WHITE, 20.0)
     assert depth[0, 0, :3].tolist() == [20.0, 10.0, 30.0]
@@ -31,14 +31,14 @@ def test_where_white_is_far_grey_is_nearer_and_black_is_unknown(comfy: Path) -> 
 
 
 def test_another_kind_is_refused_with_those_that_there_are(comfy: Path) -> None:
-    from scene_memory.nodes.depth import to_depth
+    from scene_memory.nodes.pictures import to_depth
 
     with pytest.raises(ValueError, match="depth_kind is 'sideways'.*white is near"):
         to_depth(picture(1.0), "sideways", 1.0)
 
 
 def test_world_scene_gives_depth_that_memory_bank_reads_back_in_units(comfy: Path) -> None:
-    from scene_memory.nodes.depth import FAR_IS_WHITE, to_depth
+    from scene_memory.nodes.pictures import FAR_IS_WHITE, to_depth
     from scene_memory.nodes.world.world_scene import WHITE_IS, WorldScene
 
     made = WorldScene.execute(place="room", seed=7, width=96, height=60, fov=70.0)
@@ -54,7 +54,7 @@ def test_world_scene_gives_depth_that_memory_bank_reads_back_in_units(comfy: Pat
 
 @pytest.mark.parametrize("kind", ["white is near (inverse)", "white is far (linear)"])
 def test_depth_of_no_numbers_is_refused_and_gaps_in_it_are_unknown(comfy: Path, kind: str) -> None:
-    from scene_memory.nodes.depth import to_depth
+    from scene_memory.nodes.pictures import to_depth
 
     broken = torch.full((2, 3, 4, 3), float("nan"))
     with pytest.raises(ValueError, match="depth holds no numbers.*fp32"):

@@ -27,7 +27,7 @@ def takes(tmp_path: Path) -> tuple[Bank, list[MemoryState]]:
 def test_the_newest_is_given_for_an_empty_text_and_for_its_own_id(
     comfy: Path, takes: tuple[Bank, list[MemoryState]]
 ) -> None:
-    from scene_memory.nodes.remember.earlier import earlier_memories, load_earlier
+    from scene_memory.nodes.remember.banks import earlier_memories, load_earlier
 
     bank, (first, second, third) = takes
     assert load_earlier(bank, " ") == load_earlier(bank, third.id[:12]) == third
@@ -41,7 +41,7 @@ def test_the_newest_is_given_for_an_empty_text_and_for_its_own_id(
 def test_an_id_that_is_not_there_is_refused_with_those_that_are(
     comfy: Path, takes: tuple[Bank, list[MemoryState]], given: str
 ) -> None:
-    from scene_memory.nodes.remember.earlier import load_earlier
+    from scene_memory.nodes.remember.banks import load_earlier
 
     bank, (first, second, _) = takes
     with pytest.raises(ValueError) as refused:
@@ -51,7 +51,7 @@ def test_an_id_that_is_not_there_is_refused_with_those_that_are(
 
 
 def test_a_beginning_that_fits_several_is_refused(comfy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from scene_memory.nodes.remember.earlier import load_earlier
+    from scene_memory.nodes.remember.banks import load_earlier
 
     monkeypatch.setattr(Bank, "history", lambda self: ["ab" + "0" * 62, "ab" + "1" * 62])
     with pytest.raises(ValueError, match="2 of the earlier memories"):

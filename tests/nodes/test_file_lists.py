@@ -53,12 +53,12 @@ def anew(names: Callable[[], list[str]]) -> list[str]:
 
 
 def test_masses_of_newer_files_hide_neither_the_name_nor_the_file(homes: Any) -> None:
-    from scene_memory.nodes.camera.camera_folders import camera_file, camera_files
+    from scene_memory.nodes.folders import CAMERAS, camera_file
 
     old = [file(homes.input / "KITTI_00_gt.txt", 900), file(homes.input / "way" / "poses.json", 800)]
     for number in range(1100):
         file(homes.input / "dataset" / f"img_{number:04}.txt")
-    names = camera_files()
+    names = CAMERAS.names()
     assert len(names) == 1000 and "KITTI_00_gt.txt" in names and "way/poses.json" in names
     captions = {f"dataset/img_{number:04}.txt" for number in range(1100)}
     hidden = min(captions - set(names))
@@ -67,9 +67,7 @@ def test_masses_of_newer_files_hide_neither_the_name_nor_the_file(homes: Any) ->
 
 
 def test_lists_hold_the_newest_first_and_banks_and_deep_folders_are_left_out(homes: Any) -> None:
-    from scene_memory.nodes.camera.camera_folders import camera_files
-    from scene_memory.nodes.folders import memory_files
-    from scene_memory.nodes.story.story_files import story_files
+    from scene_memory.nodes.folders import CAMERAS, MEMORIES, stories
 
     for name, age in (("b.json", 30), ("a/c.txt", 10), ("a/b/d.npy", 20), ("a/b/c/d/deep.txt", 0), ("e.png", 0)):
         file(homes.input / name, age)
@@ -78,14 +76,14 @@ def test_lists_hold_the_newest_first_and_banks_and_deep_folders_are_left_out(hom
     file(homes.output / "cameras" / "f.json")
     file(homes.output / "memory" / "g.scenememory.zip")
     file(homes.input / "large.json", text=" " * (4 * 2**20 + 1))
-    assert camera_files() == ["large.json", "a/c.txt", "a/b/d.npy", "b.json", "cameras/f.json [output]"]
-    assert memory_files() == ["memory/g.scenememory.zip [output]"]
-    assert story_files() == ["b.json"]
+    assert CAMERAS.names() == ["large.json", "a/c.txt", "a/b/d.npy", "b.json", "cameras/f.json [output]"]
+    assert MEMORIES.names() == ["memory/g.scenememory.zip [output]"]
+    assert [name for name in stories() if not name.endswith(" [bundled]")] == ["b.json"]
 
 
 def test_a_folder_is_read_again_only_when_it_has_changed(homes: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     from scene_memory.nodes import file_lists
-    from scene_memory.nodes.camera.camera_folders import camera_files
+    from scene_memory.nodes.folders import CAMERAS
 
     for folder in ("one", "two"):
         file(homes.input / folder / "a.txt")
@@ -97,37 +95,36 @@ def test_a_folder_is_read_again_only_when_it_has_changed(homes: Any, monkeypatch
         return plain(path)
 
     monkeypatch.setattr(file_lists.os, "scandir", counting)
-    assert len(camera_files()) == 2 and sorted(read) == ["input", "one", "output", "two"]
+    assert len(CAMERAS.names()) == 2 and sorted(read) == ["input", "one", "output", "two"]
     settled(homes.input)
     os.utime(homes.output, (time.time() - 100, time.time() - 100))
-    anew(camera_files)
+    anew(CAMERAS.names)
     read.clear()
-    anew(camera_files)
+    anew(CAMERAS.names)
     assert read == []
     file(homes.input / "two" / "b.txt")
-    assert len(anew(camera_files)) == 3 and read == ["two"]
+    assert len(anew(CAMERAS.names)) == 3 and read == ["two"]
 
 
 def test_nothing_is_read_while_a_prompt_comes_in_and_a_name_is_checked_without_a_scan(
     homes: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from scene_memory.nodes import file_lists, folders
-    from scene_memory.nodes.camera.camera_folders import camera_file, camera_files
-    from scene_memory.nodes.folders import memory_file
-    from scene_memory.nodes.story.story_files import story_file
+    from scene_memory.nodes.folders import CAMERAS, MEMORIES, camera_file, story_file
 
-    camera_files()
+    CAMERAS.names()
     for name in ("a.txt", "b.json", "c.scenememory.zip"):
         file(homes.input / name)
     monkeypatch.setattr(file_lists.os, "scandir", lambda path: pytest.fail("a folder was read"))
     folders.LISTS.prompt_came()
     time.sleep(2 * file_lists.FRESH_S)
-    assert camera_files() == [] and camera_file("a.txt") and story_file("b.json") and memory_file("c.scenememory.zip")
+    assert CAMERAS.names() == [] and camera_file("a.txt")
+    assert story_file("b.json") and MEMORIES.file("c.scenememory.zip")
 
 
 def test_a_slow_drive_holds_a_request_up_for_a_moment_only(homes: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     from scene_memory.nodes import file_lists
-    from scene_memory.nodes.camera.camera_folders import camera_files
+    from scene_memory.nodes.folders import CAMERAS
 
     file(homes.input / "a.txt")
     gate, plain = threading.Event(), os.scandir
@@ -138,26 +135,26 @@ def test_a_slow_drive_holds_a_request_up_for_a_moment_only(homes: Any, monkeypat
 
     monkeypatch.setattr(file_lists.os, "scandir", slow)
     begun = time.monotonic()
-    assert camera_files() == [] and camera_files() == []
+    assert CAMERAS.names() == [] and CAMERAS.names() == []
     assert time.monotonic() - begun < 3 * file_lists.WAIT_S
     gate.set()
     for _ in range(100):
-        if camera_files():
+        if CAMERAS.names():
             break
         time.sleep(0.05)
-    assert camera_files() == ["a.txt"]
+    assert CAMERAS.names() == ["a.txt"]
 
 
 def test_a_look_ends_at_its_bound(
     homes: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     from scene_memory.nodes import file_lists
-    from scene_memory.nodes.camera.camera_folders import camera_file, camera_files
+    from scene_memory.nodes.folders import CAMERAS, camera_file
 
     for number in range(50):
         file(homes.input / f"{number}.txt")
     monkeypatch.setattr(file_lists._Walk, "__init__", lambda self, tops: vars(self).update(tops=tops, left=10, kept={}))
-    assert len(camera_files()) == 10 and "Lists of files are cut" in caplog.text
+    assert len(CAMERAS.names()) == 10 and "Lists of files are cut" in caplog.text
     assert all(camera_file(f"{number}.txt") for number in range(50))
 
 
@@ -165,14 +162,14 @@ def test_a_look_ends_at_its_bound(
 def test_links_that_lead_out_are_told_by_name_and_in_the_log(
     homes: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    from scene_memory.nodes.camera.camera_folders import camera_file, camera_files
+    from scene_memory.nodes.folders import CAMERAS, camera_file
 
     file(tmp_path / "secret" / "passwd.txt")
     (homes.input / "linked").symlink_to(tmp_path / "secret")
     (homes.input / "one.txt").symlink_to(tmp_path / "secret" / "passwd.txt")
     file(homes.output / "mine.txt")
     (homes.input / "to output").symlink_to(homes.output)
-    assert camera_files() == ["to output/mine.txt", "mine.txt [output]"]
+    assert CAMERAS.names() == ["to output/mine.txt", "mine.txt [output]"]
     assert "linked is a link that leads out" in caplog.text
     assert camera_file("to output/mine.txt").is_file()
     for name in ("linked/passwd.txt", "one.txt"):
@@ -201,7 +198,7 @@ def test_links_that_lead_out_are_told_by_name_and_in_the_log(
     ],
 )
 def test_other_names_are_refused_with_some_that_there_are(homes: Any, tmp_path: Path, name: str, why: str) -> None:
-    from scene_memory.nodes.camera.camera_folders import camera_file
+    from scene_memory.nodes.folders import camera_file
 
     file(tmp_path / "outside.txt")
     file(homes.input / "picture.png")

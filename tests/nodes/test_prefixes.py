@@ -32,13 +32,13 @@ def output(comfy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path
     ],
 )
 def test_dates_are_filled_in_as_the_page_does(comfy: Path, written: str, filled: str) -> None:
-    from scene_memory.nodes.prefixes import with_dates
+    from scene_memory.nodes.folders import with_dates
 
     assert with_dates(written, NOW) == filled
 
 
 def test_the_hosts_own_tokens_and_numbers_follow(output: Path) -> None:
-    from scene_memory.nodes.prefixes import save_place
+    from scene_memory.nodes.folders import save_place
 
     year = time.strftime("%Y")
     folder, name, counter, inside = save_place("%date:yyyy%/%year% %width%x%height%", 96, 60)
@@ -67,7 +67,7 @@ def test_the_hosts_own_tokens_and_numbers_follow(output: Path) -> None:
 )
 def test_what_no_file_can_be_called_is_refused_before_anything_runs(output: Path, prefix: str, why: str) -> None:
     from scene_memory.nodes.camera.save_trajectory import SaveTrajectory
-    from scene_memory.nodes.prefixes import save_place
+    from scene_memory.nodes.folders import save_place
     from scene_memory.nodes.remember.memory_to_video import MemoryToVideo
     from scene_memory.nodes.remember.save_memory import SaveMemory
 
@@ -81,7 +81,7 @@ def test_what_no_file_can_be_called_is_refused_before_anything_runs(output: Path
 
 @pytest.mark.parametrize("prefix", ["film", "a/b/c/film", "房间/café", "film ", None, "video/", "x" * 180])
 def test_other_names_are_taken(output: Path, prefix: str | None) -> None:
-    from scene_memory.nodes.prefixes import check_prefix
+    from scene_memory.nodes.folders import check_prefix
 
     assert check_prefix(prefix) is True
 

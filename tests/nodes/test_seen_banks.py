@@ -9,7 +9,7 @@ from scene_memory.memory.bank.bank import Bank
 
 
 def test_a_bank_is_counted_as_gone_each_time_it_was_there_and_is_not(comfy: Path, tmp_path: Path) -> None:
-    from scene_memory.nodes.remember.seen_banks import SeenBanks
+    from scene_memory.nodes.remember.banks import SeenBanks
 
     seen = SeenBanks()
     bank = tmp_path / "film"
