@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 ROOT = Path(__file__).resolve().parent.parent
 # Last on the path: ComfyUI has modules called `nodes` and `server` of its own, and they shall win.
@@ -22,6 +23,11 @@ from dev.support.pack import load_pack  # noqa: E402
 from dev.support.server import HostServer  # noqa: E402
 
 load_pack()
+
+# The same cases each time; `python dev.py test --hypothesis-profile fresh` draws others, and says how to get one again.
+settings.register_profile("fixed", deadline=None, derandomize=True, max_examples=50)
+settings.register_profile("fresh", deadline=None, max_examples=200, print_blob=True)
+settings.load_profile("fixed")
 
 
 class _RootIsNoTestPackage:

@@ -22,7 +22,10 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("design", [DESIGNS[0], DESIGNS[2], DESIGNS[5]], ids=lambda design: design.name)
+SHOWN = [DESIGNS[0], *(pytest.param(design, marks=pytest.mark.slow) for design in (DESIGNS[2], DESIGNS[5]))]
+
+
+@pytest.mark.parametrize("design", SHOWN, ids=lambda design: design.name)
 def test_a_design_is_trained_and_examined(design: Design, store: Path, tmp_path: Path) -> None:
     row = measure(design, 0.02, store, tmp_path)
     assert row["samples"] > 0 and 3 < row["psnr"] < 60 and torch.isfinite(torch.tensor(row["loss"]))

@@ -128,13 +128,8 @@ def test_killed_at_many_random_instants(films: Films, unharmed: tuple[dict[str, 
     assert len(set(left)) >= SEGMENTS // 2
 
 
-def test_a_film_that_was_there_is_not_made_again(
-    films: Films, unharmed: tuple[dict[str, bytes], float], tmp_path: Path
-) -> None:
-    _, seconds = unharmed
+def test_a_film_that_was_there_is_not_made_again(films: Films, tmp_path: Path) -> None:
     assert films.run(tmp_path)
     written = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.safetensors")}
-    begun = time.monotonic()
     assert films.run(tmp_path)
-    assert time.monotonic() - begun < seconds
     assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.safetensors")} == written

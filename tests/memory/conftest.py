@@ -7,16 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import settings
 from numpy.typing import NDArray
 
 from scene_memory.memory.bank.bank import Bank
 from scene_memory.memory.cameras.presets import make_preset
 from scene_memory.memory.cameras.trajectory import Trajectory
 from scene_memory.memory.state.state import MemoryState, SegmentRecord
-
-settings.register_profile("memory", deadline=None, derandomize=True, max_examples=50)
-settings.load_profile("memory")
 
 
 @pytest.fixture

@@ -81,7 +81,7 @@ def routed(model: Any) -> Any:
     return routed_model(model, RoutingOptions(MocSettings(top_k=1)))
 
 
-@pytest.mark.parametrize("patched", [as_memento, routed])
+@pytest.mark.parametrize("patched", [pytest.param(as_memento, marks=pytest.mark.slow), routed])
 def test_attention_that_we_replace_is_the_same_compiled(wan: Any, patched: Any, backend: str = "eager") -> None:
     """The first attention of a block is told from the second by a mark that is used up: nothing that a trace may keep.
     Two levels of noise and two segments, so that what was traced once is used again."""

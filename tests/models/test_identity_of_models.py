@@ -53,7 +53,13 @@ NAMES = (
 )  # fmt: skip
 
 
-@pytest.mark.parametrize("name", NAMES)
+COMPILED = {name for name in NAMES if "compile" in name}
+"""To sample these takes half a minute each: that is for -m slow."""
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow if name in COMPILED else ()) for name in NAMES]
+)
 def test_a_model_stays_the_same(
     wan: Any, made: dict[str, Callable[[], Any]], elsewhere: dict[str, str], name: str
 ) -> None:
@@ -65,6 +71,14 @@ def test_a_model_stays_the_same(
     assert {"after": identity_of(model), "built anew": identity_of(made[name]()), "elsewhere": elsewhere[name]} == {
         "after": before, "built anew": before, "elsewhere": before,
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("name", sorted(COMPILED))
+def test_a_compiled_model_is_the_same_before_it_is_sampled(
+    made: dict[str, Callable[[], Any]], elsewhere: dict[str, str], name: str
+) -> None:
+    first, anew = identity_of(made[name]()), identity_of(made[name]())
+    assert len(first) == 64 and first == anew == elsewhere[name]
 
 
 def test_they_are_told_apart(elsewhere: dict[str, str]) -> None:

@@ -58,7 +58,13 @@ def test_a_limit_that_is_set_on_a_finished_film_costs_pictures_only_and_every_re
     assert again.ok and bank.load() == state
 
 
-@pytest.mark.parametrize("steps", [3 * STEPS + 1, 6 * STEPS], ids=["middle", "last segment"])
+KILLED = [
+    pytest.param(3 * STEPS + 1, id="middle"),
+    pytest.param(6 * STEPS, id="last segment", marks=pytest.mark.slow),
+]
+
+
+@pytest.mark.parametrize("steps", KILLED)
 def test_a_film_under_a_limit_whose_server_was_killed_is_the_same_film(
     server: HostServer, kit: Any, open_bank: OpenBank, steps: int
 ) -> None:

@@ -55,7 +55,14 @@ def five_shots(kit: Any, bank: str) -> dict[str, Any]:
     return prompt
 
 
-@pytest.mark.parametrize("steps", [1, 3 * STEPS + 1, 5 * STEPS], ids=["first segment", "middle", "last segment"])
+KILLED = [
+    pytest.param(1, id="first segment", marks=pytest.mark.slow),
+    pytest.param(3 * STEPS + 1, id="middle"),
+    pytest.param(5 * STEPS, id="last segment", marks=pytest.mark.slow),
+]
+
+
+@pytest.mark.parametrize("steps", KILLED)
 def test_a_film_whose_server_was_killed_goes_on_and_ends_as_if_nothing_had_happened(
     server: HostServer, kit: Any, open_bank: OpenBank, steps: int
 ) -> None:
