@@ -8,7 +8,7 @@ from comfy_api.latest import io
 from ...memory.cameras.keyframe_path import drawn_path
 from ...memory.cameras.keyframes import DRAWN, parse_keyframes
 from ...memory.cameras.pacing import speeds_from_text
-from ...memory.cameras.presets import EASINGS, PRESETS, fewest_frames, make_preset
+from ...memory.cameras.presets import DEGREES, EASINGS, PRESETS, UNITS, fewest_frames, make_preset
 from ...memory.cameras.trajectory import Trajectory
 from ...memory.state.state import MemoryState
 from ..inputs import field_of_view, frame_rate
@@ -51,9 +51,8 @@ class CameraTrajectory(io.ComfyNode):
                     min=-3600.0,
                     max=3600.0,
                     step=0.5,
-                    tooltip="How far: degrees for pan, tilt, roll, orbit, turn, walk and look around; scene units "
-                    "(about metres) for dolly, truck and pedestal. Minus goes the other way. "
-                    "Recommended: 120 degrees, or 1 unit.",
+                    tooltip=f"How far: degrees for {_moves_in(DEGREES)}; scene units (about metres) for "
+                    f"{_moves_in(UNITS)}. Minus goes the other way. Recommended: 120 degrees, or 1 unit.",
                 ),
                 io.Float.Input(
                     "radius",
@@ -61,8 +60,8 @@ class CameraTrajectory(io.ComfyNode):
                     min=0.05,
                     max=1000.0,
                     step=0.1,
-                    tooltip="Distance to the point an orbit circles, and radius of the bend of a walk, in scene units. "
-                    "Recommended: 3.",
+                    tooltip="In scene units: distance to the point that orbit, arc, crane, spiral and dolly zoom look "
+                    "at, and radius of a loop and of the bend of a walk. Recommended: 3.",
                 ),
                 io.Combo.Input(
                     "easing",
@@ -183,3 +182,9 @@ class CameraTrajectory(io.ComfyNode):
             path = path.after(start)[1:]
         told = path_info(path, start, continues, memory)
         return io.NodeOutput(path if before is None else before.concatenate(path), ui=told)
+
+
+def _moves_in(unit: str) -> str:
+    """The moves whose amount has this unit, as words."""
+    *names, last = (name for name, preset in PRESETS.items() if preset.unit == unit)
+    return f"{', '.join(names)} and {last}"

@@ -82,3 +82,18 @@ def test_too_few_frames_are_counted_as_the_artist_counts_them(move: Move, rememb
         move("turn away and come back", 2)
     assert len(move("turn away and come back", 2, memory=remembered)) == 2
     assert len(move("turn away and come back", 3)) == 3
+
+
+def test_what_is_written_of_the_moves_is_true_of_all_that_there_are(comfy: Path) -> None:
+    from scene_memory.memory.cameras.presets import PRESETS, UNITS
+    from scene_memory.nodes.camera.camera_trajectory import CameraTrajectory
+
+    amount = next(one for one in CameraTrajectory.define_schema().inputs if one.id == "amount")
+    degrees, _, units = str(amount.tooltip).partition("scene units")
+    moving = {name: preset for name, preset in PRESETS.items() if preset.unit}
+    assert all(name in (units if preset.unit == UNITS else degrees) for name, preset in moving.items())
+    root = Path(__file__).resolve().parents[2]
+    assert f"{len(PRESETS)} ready-made moves" in (root / "README.md").read_text(encoding="utf-8")
+    page = (root / "web" / "docs" / "SceneMemoryCameraTrajectory.md").read_text(encoding="utf-8")
+    (told,) = [line for line in page.splitlines() if line.startswith("| **amount**")]
+    assert all(name in told for name, preset in moving.items() if preset.unit == UNITS)
