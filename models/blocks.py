@@ -85,10 +85,11 @@ class FirstCall:
         return not taken
 
 
-def with_first_call(given: Arguments, key: str) -> Arguments:
+def with_first_call(given: Arguments, key: str, options: Options) -> Arguments:
     """Arguments of a block with a fresh ``FirstCall`` under a key of its ``transformer_options``, which marks the
-    self-attention of a block that computes it first."""
-    return {**given, "transformer_options": {**(given.get("transformer_options") or {}), key: FirstCall()}}
+    self-attention of a block that computes it first. A block that is called without any gets ``options``, those of the
+    whole pass: what they say of attention holds for it, too."""
+    return {**given, "transformer_options": {**(given.get("transformer_options") or options), key: FirstCall()}}
 
 
 def untraced(override: Override) -> Override:

@@ -43,4 +43,4 @@ def with_described_blocks(transformer_options: Options, layout: MocLayout, block
     that was there sees the mark, too.
     """
     options = {**transformer_options, LAYOUT_KEY: layout}
-    return with_block_arguments(options, [lambda given: with_first_call(given, ROUTABLE_KEY)] * blocks)
+    return with_block_arguments(options, [lambda given: with_first_call(given, ROUTABLE_KEY, options)] * blocks)

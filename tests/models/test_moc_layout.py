@@ -93,6 +93,18 @@ def test_a_replaced_block_of_another_node_is_kept_and_nothing_given_is_changed(w
     assert given == {"patches_replace": {"dit": {("double_block", 1): replaced}}}
 
 
+def test_a_block_that_is_called_without_options_is_told_those_of_the_pass(parts: Any) -> None:
+    """As a forward of another pack calls what stands before its blocks."""
+    layout = parts.layout.appended_context(4, 2, 1)
+    options = parts.layout.with_described_blocks({"of another": 1}, layout, 2)
+    seen: list[Any] = []
+    given = {"img": 1, "txt": 2, "vec": 3, "pe": 4}
+    options["patches_replace"]["dit"]["double_block", 1](given, {"original_block": seen.append})
+    told = seen[0].pop("transformer_options")
+    assert seen == [given] and told["of another"] == 1 and told["scene_memory_layout"] is layout
+    assert parts.layout.is_described(told) and not parts.layout.is_described(told)
+
+
 def test_the_record_names_frames_layers_and_steps(wan: Any, parts: Any) -> None:
     record = parts.record.RoutingRecord(FRAMES)
     levels = torch.tensor([1.0, 0.5, 0.0])

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -48,7 +49,12 @@ def attention(_: Any, q: Tensor, k: Tensor, v: Tensor, heads: int, *rest: Any, *
 
 
 def answered(
-    net: Any, wrapper: Wrapper, size: tuple[int, int, int, int], more: Conds | None = None, **conds: Any
+    net: Any,
+    wrapper: Wrapper,
+    size: tuple[int, int, int, int],
+    more: Conds | None = None,
+    clip: Tensor | None = None,
+    **conds: Any,
 ) -> Tensor:
     """What the network answers to a segment (channels in, frames, h, w) with a wrapper of ours around it."""
     import comfy.patcher_extension
@@ -63,7 +69,7 @@ def answered(
         return made
 
     executor = comfy.patcher_extension.WrapperExecutor.new_class_executor(forward, net, [wrapper], 0)
-    return executor.execute(x, time, text, None, None, options, **(more or {}), **conds)
+    return executor.execute(x, time, text, clip, None, options, **(more or {}), **conds)
 
 
 def context(
@@ -104,6 +110,64 @@ def test_context_frames(
         made = answered(net, append_context, (taken, FRAMES, *grid), seen)
         assert made.shape[:2] == (1, channels) and made.shape[-2:] == grid
         assert made.shape[2] >= FRAMES and made.device.type == CARD and made.dtype == KIND
+
+
+def test_phantom(comfy: Path) -> None:
+    """Behind the segment, at its time; and the same of the blank negative."""
+    from scene_memory.models.wan.context import append_context
+
+    grid = (60, 104)
+    with fake():
+        net = network("WanModel", 16, 16, SMALL)
+        seen = context(16, *grid, "same as the segment", "after the segment", count=4)
+        made = answered(net, append_context, (16, FRAMES, *grid), seen)
+        assert made.shape[-2:] == grid and made.device.type == CARD
+
+
+def test_image_to_video_of_wan_2_1_which_sees_the_start_through_clip_vision(comfy: Path) -> None:
+    from scene_memory.models.wan.context import append_context
+
+    grid = (60, 104)
+    with fake():
+        net = network("WanModel", 16, 36, LARGE, model_type="i2v")
+        seen = context(16, *grid, "noised like the segment", "before the segment")
+        clip = torch.empty(1, 257, 1280, device=CARD, dtype=KIND)
+        made = answered(net, append_context, (36, FRAMES, *grid), seen, clip)
+        assert made.shape[-2:] == grid and made.device.type == CARD and made.dtype == KIND
+
+
+@pytest.mark.parametrize("sizes", [SMALL, LARGE], ids=["1.3B", "14B"])
+def test_vace_with_three_references_and_a_known_picture(comfy: Path, sizes: dict[str, int]) -> None:
+    """What the adapter tells it, in the shape that the host hands on: 32 channels of pictures, 64 of mask."""
+    from scene_memory.models.wan.vace_control import vace_values
+
+    grid, kept, pictures = (60, 104), 3, 4 * FRAMES - 3
+
+    class Vae:
+        """Latents of the right size, on the processor as the host's VAE hands them on."""
+
+        @staticmethod
+        def encode(video: Tensor) -> Tensor:
+            assert video.shape == (pictures, 8 * grid[0], 8 * grid[1], 3)
+            return torch.empty(1, 16, FRAMES, *grid, device="cpu")
+
+    known = np.zeros((8 * grid[0], 8 * grid[1], 3), dtype=np.uint8)
+    with fake():
+        net = network("VaceWanModel", 16, 16, sizes, vace_layers=LAYERS, vace_in_dim=96)
+        references = torch.empty(1, 16, kept, *grid, device="cpu")
+        told = vace_values(Vae(), pictures, 8 * grid[1], 8 * grid[0], known, references)
+        (shown,), (mask,) = told["vace_frames"], told["vace_mask"]
+        assert shown.shape == (1, 32, kept + FRAMES, *grid) and mask.shape == (1, 64, kept + FRAMES, *grid)
+        control = torch.cat([shown, mask], dim=1).to(CARD, KIND)[:, None]
+        size = (16, kept + FRAMES, *grid)
+        made = answered(net, as_it_is, size, vace_context=control, vace_strength=told["vace_strength"])
+        assert made.shape == (1, *size) and made.device.type == CARD and made.dtype == KIND
+
+
+def as_it_is(executor: Any, *given: Any, **conds: Any) -> Tensor:
+    """VACE has no wrapper of ours."""
+    made: Tensor = executor(*given, **conds)
+    return made
 
 
 @pytest.mark.parametrize("taken", [32, 36], ids=["2.1", "2.2"])
