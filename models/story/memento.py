@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 from comfy.patcher_extension import WrappersMP
-from torch import Tensor
+from torch import Tensor, nn
 
 from ...film.model import Conditioning, Prepared
 from ...film.segment import Segment
@@ -18,7 +18,7 @@ from ..wan.timesteps import frame_noise
 from .options import MEMENTO
 from .start import grey
 from .storymem import StoryMemAdapter, in_front_of, known_of, remembered
-from .subject import WRAPPER_KEY, MementoPlan, conditions, join_memory, places_of
+from .subject import OVERRIDE, WRAPPER_KEY, MementoPlan, conditions, join_memory, places_of
 
 
 class MementoAdapter(StoryMemAdapter):
@@ -34,13 +34,14 @@ class MementoAdapter(StoryMemAdapter):
                 "Memento was trained on Wan 2.2 image to video A14B, but this is a Wan 2.1. Load the Wan 2.2 files, "
                 "or use method StoryMem."
             )
+        options, told = options_of(model), self.options
+        for one in (model, options.low_noise) if told.subject is not None else ():
+            if one is not None:
+                check_cross_attention(one)
         memory, numbers = remembered(segment)
         if memory is None:
             plain = replace(segment, context=None)
             return super()._ready(model, positive, negative, plain, vae)
-        options, told = options_of(model), self.options
-        for one in (model, options.low_noise) if told.subject is not None else ():
-            check_cross_attention(one)
         subject, known = told.subject is not None, known_of(segment)
         now = segment.first_frame + (0 if known is None else len(known))
         plan = MementoPlan(places_of(numbers, now, subject), subject)
@@ -64,18 +65,47 @@ class MementoAdapter(StoryMemAdapter):
 
 
 def check_cross_attention(model: Any) -> None:
-    """Refuses a subject beside another pack's cross attention (NAG): that shows every token all of the text, so that
-    the subject's own would reach the whole shot.
+    """Refuses a subject beside another pack's cross attention that does not ask for attention as the host does, with
+    ``transformer_options`` (NAG of KJNodes does since late 2025, before it did not): every token would be shown all of
+    the text, so that the subject's own would reach the whole shot.
 
     Raises:
         ValueError: names the patch.
     """
-    patched = [name for name in getattr(model, "object_patches", {}) if ".cross_attn" in name]
-    if patched:
-        raise ValueError(
-            f"Another node replaces {patched[0]} (as NAG does), which does not go with Memento's subject: its text "
-            "would reach the whole shot. Leave that node out, or leave 'subject' of Story Memory Options empty."
-        )
+    width = model.model.diffusion_model.dim
+    for name, patch in getattr(model, "object_patches", {}).items():
+        if ".cross_attn" in name and not (name.endswith(".cross_attn.forward") and asks_with_options(patch, width)):
+            raise ValueError(
+                f"Another node replaces {name} (as an older NAG does) and leaves out transformer_options, which does "
+                "not go with Memento's subject: its text would reach the whole shot. Update that pack, leave that node "
+                "out, or leave 'subject' of Story Memory Options empty."
+            )
+
+
+class BareAttention(nn.Module):
+    """A cross attention of one head that leaves everything as it is, to see what a patch does with one."""
+
+    num_heads = 1
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.q, self.k, self.v, self.o, self.norm_q, self.norm_k = (nn.Identity() for _ in range(6))
+
+
+def asks_with_options(patch: Any, width: int) -> bool:
+    """Whether a patch of a cross attention's forward hands ``transformer_options`` on to the host's attention."""
+    asked = []
+
+    def noted(attention: Any, q: Tensor, *given: Any, **named: Any) -> Tensor:
+        asked.append(q.shape)
+        return torch.zeros_like(q)
+
+    tokens, text = torch.zeros(1, 1, width), torch.zeros(1, 2, width)
+    try:
+        patch.__func__(BareAttention(), tokens, text, transformer_options={OVERRIDE: noted})
+    except Exception:
+        return False  # What else it needs is not known here.
+    return bool(asked)
 
 
 def with_memory(model: Any) -> Any:

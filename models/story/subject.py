@@ -14,7 +14,7 @@ import comfy.conds
 import torch
 from torch import Tensor
 
-from ..blocks import Arguments, rotary, untraced, with_block_arguments, with_first_call
+from ..blocks import Arguments, Options, rotary, untraced, with_block_arguments, with_first_call
 from ..wan.options import NOISED
 from ..wan.timesteps import noised
 from .positions import check_whole
@@ -46,8 +46,8 @@ def places_of(numbers: tuple[int, ...], now: int, subject: bool) -> tuple[float,
 def conditions(plan: MementoPlan, latents: Tensor, noise: Tensor, subject: Tensor | None) -> dict[str, Any]:
     """``model_conds`` that bring the remembered latents (1, 16, K, h, w) in model space, noise of that shape, and the
     text of the subject (1, L, width)."""
-    told = {MEMORY: comfy.conds.CONDList([latents, noise]), PLAN: comfy.conds.CONDConstant(plan)}
-    return told if subject is None else {**told, SUBJECT: comfy.conds.CONDList([subject])}
+    told = {MEMORY: comfy.conds.CONDList(cond=[latents, noise]), PLAN: comfy.conds.CONDConstant(cond=plan)}
+    return told if subject is None else {**told, SUBJECT: comfy.conds.CONDList(cond=[subject])}
 
 
 def join_memory(executor: Any, x: Tensor, timestep: Tensor, context: Tensor, clip: Any = None, concat: Any = None,
@@ -69,18 +69,23 @@ def join_memory(executor: Any, x: Tensor, timestep: Tensor, context: Tensor, cli
             frame = -(-height // network.patch_size[1]) * -(-width // network.patch_size[2])
             text = context.shape[1]
             context = torch.cat([context, subject[0].to(context)], dim=1)
-            split = untraced(split_attention(frame, count * frame, text, options.get(OVERRIDE)))
+            split = untraced(split_attention(frame, count * frame, text, subject[0].shape[1], options.get(OVERRIDE)))
             options = {**options, OVERRIDE: split}
-        options = with_block_arguments(options, [lambda given: _joined(given, embedding)] * len(network.blocks))
+        whole = options
+        options = with_block_arguments(whole, [lambda given: _joined(given, whole, embedding)] * len(network.blocks))
     result: Tensor = executor(x, timestep, context, clip, concat, options, **conds)
     return result
 
 
 def split_attention(
-    subject: int, memory: int, text: int, before: Callable[..., Tensor] | None
+    subject: int, memory: int, text: int, its: int, before: Callable[..., Tensor] | None
 ) -> Callable[..., Tensor]:
-    """An override of the host's attention, for so many tokens of the subject's picture, of memory and of the shot's
-    text. ``before`` is the override that was there: it computes each part."""
+    """An override of the host's attention, for so many tokens of the subject's picture, of memory, of the shot's text
+    and of the subject's. ``before`` is the override that was there: it computes each part.
+
+    Keys of another length after a block's self-attention are a text that another pack brings (the negative prompt of
+    NAG): all tokens see it alike.
+    """
 
     def override(backend: Callable[..., Tensor], q: Tensor, k: Tensor, v: Tensor, *rest: Any, **more: Any) -> Tensor:
         def attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
@@ -91,7 +96,7 @@ def split_attention(
             return attend(q, k, v)
         if mark.take():
             return split_self(attend, q, k, v, subject, memory)
-        return split_text(attend, q, k, v, subject, text)
+        return split_text(attend, q, k, v, subject, text) if k.shape[1] == text + its else attend(q, k, v)
 
     return override
 
@@ -111,6 +116,6 @@ def split_text(attend: Attention, q: Tensor, k: Tensor, v: Tensor, subject: int,
     return torch.cat([its, attend(q[:, subject:], k[:, :text], v[:, :text])], dim=1)
 
 
-def _joined(given: Arguments, embedding: Tensor) -> Arguments:
+def _joined(given: Arguments, options: Options, embedding: Tensor) -> Arguments:
     """Arguments of a block with these positions, and a mark for its self-attention."""
-    return {**with_first_call(given, CALL), "pe": embedding}
+    return {**with_first_call(given, CALL, options), "pe": embedding}

@@ -49,7 +49,7 @@ def elsewhere(models: Path, comfy: Path, tmp_path_factory: pytest.TempPathFactor
 NAMES = (
     "plain", "float16", "bfloat16", "float8_e4m3fn", "packed", "packed, LoRA", "LoRA", "shift", "routed attention",
     "attention of another pack", "attention of another pack, routed", "torch.compile", "torch.compile, LoRA, routed",
-    "guided attention", "feed-forward in chunks", "a layer exchanged", "all patches", "EasyCache",
+    "guided attention", "NAG", "feed-forward in chunks", "a layer exchanged", "all patches", "EasyCache",
 )  # fmt: skip
 
 

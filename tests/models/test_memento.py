@@ -94,9 +94,10 @@ def attention(q: Tensor, k: Tensor, v: Tensor, heads: int, seen: Tensor | None =
 
 
 def by_hand(
-    network: Any, x: Tensor, t: Tensor, text: Tensor, subject: Tensor | None, places: list[float], memory: int
+    network: Any, x: Tensor, t: Tensor, text: Tensor, subject: Tensor | None, places: list[float], memory: int,
+    nag: Any = None,
 ) -> Tensor:
-    """Memento's forward on the host's weights."""
+    """Memento's forward on the host's weights; with ``nag`` cross attention that is guided away from its text."""
     from comfy.ldm.wan.model import sinusoidal_embedding_1d
 
     height, width, heads = x.shape[-2] // 2, x.shape[-1] // 2, network.num_heads
@@ -131,6 +132,8 @@ def by_hand(
         if own is not None:
             its = attention(q, cross.norm_k(cross.k(own)), cross.v(own), heads)
             made = torch.where((kind == 0)[None, :, None], its, made)
+        if nag is not None:
+            made = nag.mixed(made, attention(q, cross.norm_k(cross.k(nag.text)), cross.v(nag.text), heads))
         tokens = tokens + cross.o(made)
         tokens = tokens + block.ffn(block.norm2(tokens) * (1 + parts[4]) + parts[3]) * parts[5]
     shift, scale = (network.head.modulation + e[:, None]).chunk(2, dim=1)
@@ -140,12 +143,24 @@ def by_hand(
     return made.reshape(x.shape[0], -1, *x.shape[2:])
 
 
-@pytest.mark.parametrize("subject", [False, True])
-def test_it_is_mementos_own_pass_through_the_network(wan: Any, subject: bool) -> None:
+def nag_patches() -> Any:
+    from scene_memory.dev.bench._trust.beside import PACKS, other_pack
+
+    return other_pack(PACKS, "patches")
+
+
+@pytest.mark.parametrize(("subject", "guided"), [(False, False), (True, False), (False, True), (True, True)])
+def test_it_is_mementos_own_pass_through_the_network(wan: Any, subject: bool, guided: bool) -> None:
+    """``guided``: beside NAG, whose negative prompt all tokens keep away from, the subject's from its own text on."""
     from scene_memory.models.story.options import story_of
     from scene_memory.models.wan.timesteps import frame_noise
 
-    model = as_memento(wan.model(HIGH), subject)
+    plain, nag = wan.model(HIGH), None
+    if guided:
+        text = torch.randn(1, 7, plain.model.diffusion_model.dim, generator=torch.Generator().manual_seed(4))
+        patches = nag_patches()
+        plain, nag = patches.with_nag(plain, text), patches.NormalizedGuidance(text)
+    model = as_memento(plain, subject)
     segment = begun(wan, model)
     ready = wan.prepared(model, segment)
     assert ready.in_front == 3 + subject and ready.latent.shape[2] == 3 + subject + MADE
@@ -159,9 +174,11 @@ def test_it_is_mementos_own_pass_through_the_network(wan: Any, subject: bool) ->
     places = [-512.0] * subject + places + [0.0, 1.0, 2.0]
     with torch.inference_mode():
         own = story_of(model).subject if subject else None
-        expected = by_hand(model.model.diffusion_model, x, t, text, own, places, 3)
+        expected = by_hand(model.model.diffusion_model, x, t, text, own, places, 3, nag)
+        apart = by_hand(model.model.diffusion_model, x, t, text, own, places, 3)
     assert back[0].shape == expected.shape
     assert (back[0] - expected).abs().max() < 1e-4 * expected.abs().max()
+    assert guided == bool((back[0] - apart).abs().max() > 1e-2 * expected.abs().max())
 
 
 def test_mask_and_pictures_beside_the_noise(wan: Any) -> None:
@@ -245,6 +262,26 @@ def test_the_attention_of_another_is_kept_for_each_part(comfy: Any) -> None:
     assert split_text(attend, q, k[:, :7], v[:, :7], 2, 5).shape == q.shape and asked == [(2, 2), (10, 5)]
 
 
+def test_a_block_that_is_called_without_options_still_splits_its_attention(wan: Any) -> None:
+    """As a forward of another pack calls what stands before its blocks."""
+    from scene_memory.models.story.subject import CALL, OVERRIDE, MementoPlan, conditions, join_memory
+
+    class Caught:
+        class_obj = wan.model(HIGH).model.diffusion_model
+
+        def __call__(self, x: Tensor, *rest: Any) -> Tensor:
+            self.options = rest[-1]
+            return x
+
+    told = conditions(MementoPlan((-512.0, -3.0), True), *torch.zeros(2, 1, 16, 1, 4, 4), torch.zeros(1, 5, 256))
+    executor, seen = Caught(), []
+    given = (torch.zeros(1, 36, 4, 4, 4), torch.full((1,), 700.0), torch.zeros(1, 8, 256), None, None)
+    more = {name: held.cond for name, held in told.items()}
+    join_memory(executor, *given, {"sigmas": torch.full((1,), 0.7)}, **more)
+    executor.options["patches_replace"]["dit"]["double_block", 0]({"img": 1}, {"original_block": seen.append})
+    assert {CALL, OVERRIDE, "sigmas"} <= set(seen[0]["transformer_options"])
+
+
 def test_wan_2_1_is_refused(wan: Any) -> None:
     model = as_memento(wan.model(I2V21))
     with pytest.raises(ValueError, match="Memento was trained on Wan 2.2"):
@@ -259,11 +296,17 @@ def test_context_windows_are_refused(comfy: Any) -> None:
         check_whole({"context_window": object()})
 
 
-def test_a_subject_beside_a_cross_attention_of_another_pack_is_refused(wan: Any) -> None:
-    """NAG replaces the forward of the cross attention and shows every token the whole text."""
-    plain = wan.model(HIGH)
-    nag = plain.clone()
-    nag.add_object_patch("diffusion_model.blocks.0.cross_attn.forward", lambda *given, **more: None)
-    with pytest.raises(ValueError, match=r"blocks\.0\.cross_attn.*NAG.*subject"):
-        wan.prepared(as_memento(nag), begun(wan, plain))
-    wan.prepared(as_memento(nag, subject=False), begun(wan, plain))
+def test_a_subject_beside_a_cross_attention_that_hands_nothing_on_is_refused_before_the_first_shot(wan: Any) -> None:
+    """An older NAG asks for attention without the options, and shows every token the whole text."""
+    plain, patches = wan.model(HIGH), nag_patches()
+    text = torch.zeros(1, 7, plain.model.diffusion_model.dim)
+    other = plain.clone()
+    other.add_object_patch("diffusion_model.blocks.0.cross_attn.forward", lambda *given, **more: None)
+    exchanged = plain.clone()
+    exchanged.add_object_patch("diffusion_model.blocks.1.cross_attn", torch.nn.Identity())
+    for model in (patches.with_nag(plain, text, told=False), other, exchanged):
+        for segment in (begun(wan, plain), wan.segment(plain, 9, 0)):
+            with pytest.raises(ValueError, match=r"blocks\.[01]\.cross_attn.*NAG.*subject.*Update that pack"):
+                wan.prepared(as_memento(model), segment)
+        wan.prepared(as_memento(model, subject=False), begun(wan, plain))
+    wan.prepared(as_memento(patches.with_nag(plain, text)), begun(wan, plain))

@@ -92,6 +92,7 @@ def rows(models: Path, packs: Path = PACKS) -> dict[str, Callable[[], Any]]:
         "torch.compile": lambda: compiled(plain()),
         "torch.compile, LoRA, routed": lambda: compiled(routed(with_lora(plain()))),
         "guided attention": lambda: patches.with_guidance(plain()),
+        "NAG": lambda: patches.with_nag(plain(), torch.linspace(-1.0, 1.0, 7 * 64).reshape(1, 7, 64)),
         "feed-forward in chunks": lambda: patches.with_chunks(plain()),
         "a layer exchanged": lambda: patches.with_layer(plain()),
         "all patches": lambda: patches.with_attention(patches.with_chunks(patches.with_guidance(with_lora(plain())))),

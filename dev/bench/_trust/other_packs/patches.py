@@ -75,3 +75,46 @@ def with_layer(model):
         "diffusion_model.blocks.1.ffn", Wrapped(model.get_model_object("diffusion_model.blocks.1.ffn"))
     )
     return patched
+
+
+class NormalizedGuidance:
+    """Normalized attention guidance (NAG): cross attention that keeps away from a negative text of its own, and asks
+    the host for each attention with the options that it was given, or (``told`` False) without."""
+
+    def __init__(self, text, scale=3.0, alpha=0.25, most=2.5, told=True):
+        self.text, self.scale, self.alpha, self.most, self.told = text, scale, alpha, most, told
+
+    def __get__(self, layer, kind=None):
+        import comfy.ldm.modules.attention as host
+
+        guide = self
+
+        def guided(layer, x, context, transformer_options=None, **more):
+            options = {"transformer_options": transformer_options} if guide.told else {}
+            q = layer.norm_q(layer.q(x))
+
+            def seen(text):
+                text = text.expand(len(q), -1, -1)
+                return host.optimized_attention(
+                    q, layer.norm_k(layer.k(text)), layer.v(text), heads=layer.num_heads, **options
+                )
+
+            return layer.o(guide.mixed(seen(context), seen(guide.text)))
+
+        return types.MethodType(guided, layer)
+
+    def mixed(self, wanted, avoided):
+        away = wanted * self.scale - avoided * (self.scale - 1)
+        ratio = away.norm(p=1, dim=-1, keepdim=True) / wanted.norm(p=1, dim=-1, keepdim=True)
+        away = away * (self.most / ratio).clamp(max=1.0)
+        return away * self.alpha + wanted * (1 - self.alpha)
+
+
+def with_nag(model, text, told=True):
+    """``text`` (1, L, width): the negative prompt as the network's blocks see it."""
+    patched = model.clone()
+    for number in range(len(model.model.diffusion_model.blocks)):
+        layer = model.get_model_object(f"diffusion_model.blocks.{number}.cross_attn")
+        patch = NormalizedGuidance(text, told=told).__get__(layer, type(layer))
+        patched.add_object_patch(f"diffusion_model.blocks.{number}.cross_attn.forward", patch)
+    return patched
