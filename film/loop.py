@@ -24,9 +24,10 @@ from ..memory.retrieval.retrieve import Retrieval
 from ..memory.retrieval.settings import RetrievalSettings
 from ..memory.state.depth import depth_to_keep
 from ..memory.state.state import MemoryState
+from ..models.host import call_table
 from ..models.host.latents import ContextLatents
 from ..models.host.sampling import sample, segment_seed
-from ..models.registry import adapter_for
+from ..models.registry import FAMILIES, adapter_for
 from .colour import anchored
 from .context import ContextReader
 from .continuity import continues
@@ -126,8 +127,10 @@ def generate_shot(
             be found again.
 
     Raises:
-        ValueError: the model, size, length or frame rate do not fit, in words that name the field.
+        ValueError: the model, size, length or frame rate do not fit, in words that name the field; or this ComfyUI.
     """
+    if words := call_table.misfit(__name__, besides=FAMILIES):
+        raise ValueError(words)
     adapter = adapter_for(plan.model)
     size = shot_size(state, plan, adapter)
     _check(state, plan)

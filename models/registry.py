@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..film.model import Adapter
-from .host.calls import LOOP
+from .host import call_table
 from .ltx import LtxAdapter
 from .minimax.adapter import MinimaxH3Adapter
 from .story.memento import MementoAdapter
@@ -26,22 +26,32 @@ ADAPTERS: tuple[type[Adapter], ...] = (
     LtxAdapter,
 )
 
+FAMILIES = frozenset(adapter.__module__ for adapter in ADAPTERS)
+"""Modules whose calls of the host count for the models of one adapter only."""
+
 
 def adapter_for(model: Any) -> Adapter:
     """The adapter that serves a MODEL.
 
     Raises:
-        ValueError: none does, or a node of the host that it calls is another; says what to do.
+        ValueError: none does, or a function of the host that it calls is another; says what to do.
     """
     for adapter in ADAPTERS:
         if adapter.serves(model):
-            for called in (*LOOP, *adapter.host_nodes):
-                called.check()
+            if words := misfit(adapter):
+                raise ValueError(words)
             return adapter.for_model(model)
     raise ValueError(
         f"Shot Generator cannot give memory to this model ({model_kind(model)}) yet. "
         "Load one that it serves: Wan 2.1 or 2.2 text to video or image to video, TI2V-5B, Fun Camera, VACE, MiniMax "
         "H3, LTX video, or the model of Load World Model."
+    )
+
+
+def misfit(adapter: type[Adapter]) -> str:
+    """What this ComfyUI has otherwise than an adapter calls it, in words; "" where all fits."""
+    return next(filter(None, (called.misfit for called in adapter.host_nodes)), "") or call_table.misfit(
+        adapter.__module__
     )
 
 

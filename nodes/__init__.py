@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from comfy_api.latest import ComfyExtension, io
 
-from . import folders
+from . import folders, host_check
 from .camera import editor_routes
 from .camera.camera_trajectory import CameraTrajectory
 from .camera.join_trajectories import JoinTrajectories
@@ -75,6 +75,7 @@ class SceneMemoryExtension(ComfyExtension):
     async def on_load(self) -> None:
         folders.register()
         editor_routes.register()
+        host_check.refuse_unfit(NODES)
 
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
         return NODES

@@ -47,10 +47,12 @@ _NOT_ON_WINDOWS = '<>:"|?*'
 def register() -> None:
     """Tell ComfyUI of the folder for world models that the user trained, models/scene_memory, and ask to be told of
     prompts: no list of files is made while one is taken in."""
-    folder_paths.add_model_folder_path(MODEL_FOLDER, str(Path(folder_paths.models_dir) / MODEL_FOLDER))
+    folder_paths.add_model_folder_path(
+        folder_name=MODEL_FOLDER, full_folder_path=str(Path(folder_paths.models_dir) / MODEL_FOLDER)
+    )
     server = getattr(PromptServer, "instance", None)
     if server is not None:
-        server.add_on_prompt_handler(_prompt_came)
+        server.add_on_prompt_handler(handler=_prompt_came)
 
 
 def _prompt_came(prompt: dict[str, Any]) -> dict[str, Any]:
@@ -65,7 +67,7 @@ def banks() -> Path:
 
 def world_models() -> list[str]:
     """Names of the world models that can be loaded."""
-    found = folder_paths.get_filename_list(MODEL_FOLDER)
+    found = folder_paths.get_filename_list(folder_name=MODEL_FOLDER)
     return [BUNDLED, *(name for name in found if name.endswith(".safetensors"))]
 
 
@@ -73,17 +75,18 @@ def world_model(name: str) -> Path:
     """The file of a world model from `world_models`."""
     if name == BUNDLED:
         return WEIGHTS
-    return Path(folder_paths.get_full_path_or_raise(MODEL_FOLDER, name))
+    return Path(folder_paths.get_full_path_or_raise(folder_name=MODEL_FOLDER, filename=name))
 
 
 def diffusion_models() -> list[str]:
     """Names of the files that Load Diffusion Model offers and that hold plain numbers."""
-    return [name for name in folder_paths.get_filename_list("diffusion_models") if name.endswith(".safetensors")]
+    found = folder_paths.get_filename_list(folder_name="diffusion_models")
+    return [name for name in found if name.endswith(".safetensors")]
 
 
 def diffusion_model(name: str) -> Path:
     """The file of a name from `diffusion_models`."""
-    return Path(folder_paths.get_full_path_or_raise("diffusion_models", name))
+    return Path(folder_paths.get_full_path_or_raise(folder_name="diffusion_models", filename=name))
 
 
 @dataclass(frozen=True)
@@ -215,7 +218,7 @@ def story_file(name: str) -> Path:
 def is_inside(path: Path) -> bool:
     """Whether a path, its links followed, lies in ComfyUI's input or output folder."""
     homes = (folder_paths.get_input_directory(), folder_paths.get_output_directory())
-    return any(folder_paths.is_within_directory(home, str(path)) for home in homes)
+    return any(folder_paths.is_within_directory(directory=home, target=str(path)) for home in homes)
 
 
 def fault_of(path: Path) -> str | None:
@@ -264,7 +267,12 @@ def save_place(prefix: str, width: int = 0, height: int = 0) -> tuple[str, str, 
 
     Raises ValueError where no file can have such a name.
     """
-    found = folder_paths.get_save_image_path(_checked(prefix), folder_paths.get_output_directory(), width, height)
+    found = folder_paths.get_save_image_path(
+        filename_prefix=_checked(prefix),
+        output_dir=folder_paths.get_output_directory(),
+        image_width=width,
+        image_height=height,
+    )
     return found[:4]
 
 
@@ -297,7 +305,7 @@ def _checked(prefix: str) -> str:
             "filename_prefix holds a letter that cannot be seen, such as a line break. Write it on one line."
         )
     output = folder_paths.get_output_directory()
-    if not folder_paths.is_within_directory(output, os.path.join(output, inside)):
+    if not folder_paths.is_within_directory(directory=output, target=os.path.join(output, inside)):
         raise ValueError(
             f"filename_prefix is {prefix[:100]!r}, which leads out of the output folder. Use a folder and a name "
             "inside it, such as video/my film."

@@ -29,10 +29,10 @@ def say(cls: type[io.ComfyNode], text: str) -> None:
     if server is None or cls.hidden is None or not cls.hidden.unique_id:
         return
     node = cls.hidden.unique_id
-    seen = get_progress_state().dynprompt.get_display_node_id(node)
+    seen = get_progress_state().dynprompt.get_display_node_id(node_id=node)
     if seen != node:
         text = f"{node.rpartition('.')[2].capitalize()}: {text}"
-    server.send_progress_text(shown(text), seen)
+    server.send_progress_text(text=shown(text), node_id=seen)
 
 
 def warn(cls: type[io.ComfyNode], text: str) -> None:
@@ -47,11 +47,11 @@ def byte_progress() -> Callable[[int, int], None]:
     It raises ComfyUI's own exception where the artist cancelled.
     """
     steps = 1000
-    bar = comfy.utils.ProgressBar(steps)
+    bar = comfy.utils.ProgressBar(total=steps)
 
     def on_bytes(done: int, total: int) -> None:
         comfy.model_management.throw_exception_if_processing_interrupted()
-        bar.update_absolute(round(steps * done / max(1, total)), steps)
+        bar.update_absolute(value=round(steps * done / max(1, total)), total=steps)
 
     return on_bytes
 

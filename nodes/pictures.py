@@ -53,7 +53,10 @@ def fitted(image: torch.Tensor, width: int, height: int, method: str) -> torch.T
     """IMAGE (F, H, W, C) scaled by one of the host's methods and centre-cropped to (F, height, width, C)."""
     if (image.shape[2], image.shape[1]) == (width, height):
         return image
-    return comfy.utils.common_upscale(image.movedim(-1, 1), width, height, method, "center").movedim(1, -1)
+    scaled = comfy.utils.common_upscale(
+        samples=image.movedim(-1, 1), width=width, height=height, upscale_method=method, crop="center"
+    )
+    return scaled.movedim(1, -1)
 
 
 def to_depth(image: torch.Tensor, kind: str, scale: float) -> NDArray[np.float32]:

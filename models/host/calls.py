@@ -1,33 +1,52 @@
-"""What the loop and the adapters call of ComfyUI: by keyword, and looked at before anything runs.
+"""What is called of ComfyUI: by keyword, and looked at before anything runs.
 
 ComfyUI reorders and adds inputs of its nodes and functions from one release to the next. A call by keyword is right as
 long as the names are there; where they are not, the shot is refused at its start, not after the minutes of its first
-segment.
+segment. ``call_table`` has the table of all calls.
 """
 
 from __future__ import annotations
 
 import importlib
 import inspect
+import re
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
+
+ANY = "_"
+_CALL = re.compile(r"([\w.]+):((?:\w+\.)*)(\w+)\((?:(.*?), /(?:, )?)?(.*)\)")
 
 
 @dataclass(frozen=True)
 class HostNode:
     """A function of a node, a class or (with ``node`` "") a module of the host: ``arguments`` are the names that it is
-    called with here."""
+    called with here, after ``places`` that are given by their order alone (ANY: whatever the host calls it)."""
 
     module: str
     node: str
     arguments: tuple[str, ...]
     function: str = "execute"
+    places: tuple[str, ...] = ()
+    of_object: bool = False
+    """Whether a plain function of the class is called on an object of it."""
+
+    @classmethod
+    def read(cls, text: str) -> HostNode:
+        """A call as Python writes signatures: "module:Class.function(place, /, name)".
+
+        Raises ValueError where a text is none.
+        """
+        if (found := _CALL.fullmatch(text)) is None:
+            raise ValueError(f"{text!r} is no call: expected module:Class.function(place, /, name).")
+        module, node, function, places, names = found.groups()
+        listed = [tuple(filter(None, (part or "").split(", "))) for part in (names, places)]
+        return cls(module, node.rstrip("."), listed[0], function, listed[1], of_object=True)
 
     def __call__(self, **given: Any) -> Any:
         """What the function returns; of an ``io.NodeOutput`` its values."""
         assert set(given) <= set(self.arguments), "what is looked at is what is called"
-        made = _function(self.module, self.node, self.function)(**given)
+        made = _found(self)[0](**given)
         return getattr(made, "args", made)
 
     @property
@@ -35,48 +54,49 @@ class HostNode:
         """Whether this ComfyUI has it and takes these names: for nodes of newer ones that can be done without."""
         return not _problem(self)
 
+    @property
+    def misfit(self) -> str:
+        """What does not fit and the cure, in words; "" where all does."""
+        problem = _problem(self)
+        if not problem:
+            return ""
+        named = [part for part in (self.node, self.function) if part and part != "execute"]
+        return (
+            f"This ComfyUI's {'.'.join(named)} is another than the one known here: {problem}. Update SceneMemory, or "
+            "go back to the ComfyUI that it worked with."
+        )
+
     def check(self) -> None:
         """Raises:
         ValueError: this ComfyUI has not got the function, or it does not take these names, or needs others.
         """
-        if problem := _problem(self):
-            raise ValueError(
-                f"This ComfyUI's {self.node or self.function} is another than the one known here: {problem}. Update "
-                "SceneMemory, or go back to the ComfyUI that it worked with."
-            )
+        if self.misfit:
+            raise ValueError(self.misfit)
 
 
-def _function(module: str, node: str, function: str) -> Any:
-    found = importlib.import_module(module)
-    return getattr(getattr(found, node) if node else found, function)
+def _found(called: HostNode) -> tuple[Any, int]:
+    """The function, and how many arguments it is given before ours: the object, where it is a method of one."""
+    owner = importlib.import_module(called.module)
+    for name in filter(None, called.node.split(".")):
+        owner = getattr(owner, name)
+    on_object = called.of_object and inspect.isclass(owner)
+    first = on_object and inspect.isfunction(inspect.getattr_static(owner, called.function))
+    return getattr(owner, called.function), int(first)
 
 
 @cache
 def _problem(called: HostNode) -> str:
     try:
-        signature = inspect.signature(_function(called.module, called.node, called.function))
+        function, first = _found(called)
+        signature = inspect.signature(function)
     except (ImportError, AttributeError) as error:
         return f"it is not there ({error})"
+    takes = list(signature.parameters)[first:]
+    said = f"{called.function} takes {', '.join(takes)}"
     try:
-        signature.bind(**dict.fromkeys(called.arguments))
+        signature.bind(*[None] * (first + len(called.places)), **dict.fromkeys(called.arguments))
     except TypeError as error:
-        return f"{called.function} takes {', '.join(signature.parameters)} ({error})"
+        return f"{said} ({error})"
+    if any(place not in (ANY, name) for place, name in zip(called.places, takes, strict=False)):
+        return f"{said} (expected {', '.join(called.places)} first)"
     return ""
-
-
-_NOISE = ("noise", "latent_image", "sampler", "sigmas", "denoise_mask", "callback", "disable_pbar", "seed")
-LOOP = (
-    HostNode("comfy.sample", "", ("latent_image", "seed"), "prepare_noise"),
-    HostNode("comfy.samplers", "CFGGuider", ("self", *_NOISE), "sample"),
-    HostNode("comfy.samplers", "CFGGuider", ("self", "positive", "negative"), "set_conds"),
-    HostNode("comfy.samplers", "CFGGuider", ("self", "conds"), "inner_set_conds"),
-    HostNode("node_helpers", "", ("conditioning", "values"), "conditioning_set_values"),
-)
-"""What every shot calls."""
-
-_PLACES = ("t", "h", "w", "t_start", "device", "dtype", "transformer_options")
-WAN = (
-    HostNode("comfy.ldm.wan.model", "WanModel", ("self", *_PLACES), "rope_encode"),
-    HostNode("comfy.model_patcher", "ModelPatcher", ("self", "wrapper_type", "key", "wrapper"), "add_wrapper_with_key"),
-)
-"""What every Wan with a memory calls."""

@@ -69,7 +69,7 @@ def _tell_model(into: Identity, patcher: ModelPatcher) -> None:
     into.add("latents", getattr(inner, "latent_format", None))
     into.add("computes in", getattr(inner, "manual_cast_dtype", None))
     into.add("optimizations", vars(getattr(inner, "model_config", None) or object).get("optimizations"))
-    _tell_sampling(into, patcher.get_model_object("model_sampling"))
+    _tell_sampling(into, patcher.get_model_object(name="model_sampling"))
     # The network alone: beside it the host leaves what another copy of this MODEL has patched in.
     _tell_network(into, patcher, "diffusion_model")
     attached = getattr(patcher, "attachments", {})

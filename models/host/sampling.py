@@ -75,12 +75,12 @@ def _sampled(
     done: int,
     on_step: StepCallback,
 ) -> Tensor:
-    guider = comfy.samplers.CFGGuider(model)
+    guider = comfy.samplers.CFGGuider(model_patcher=model)
     if prepared.negative is None:
         guider.inner_set_conds(conds={"positive": prepared.positive})
     else:
         guider.set_conds(positive=prepared.positive, negative=prepared.negative)
-    guider.set_cfg(cfg)
+    guider.set_cfg(cfg=cfg)
 
     def callback(step: int, x0: Tensor, x: Tensor, total: int) -> None:
         check_latent(pictures_of(x0), model_kind(model), prepared)

@@ -131,7 +131,7 @@ def watch(
         )
     _check_routed(sampling.model)
     model, low = prepared.model or sampling.model, prepared.low_noise
-    latent = comfy.sample.fix_empty_latent_channels(sampling.model, prepared.latent)
+    latent = comfy.sample.fix_empty_latent_channels(model=sampling.model, latent_image=prepared.latent)
     levels = tuple(float(level) for level in sampling.sigmas)
     record = RoutingRecord(latent.shape[2] if latent.ndim == 5 else 1, levels)
     watched = replace(

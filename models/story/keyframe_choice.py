@@ -91,7 +91,7 @@ def chosen_by_query(
     candidates = np.unique(np.concatenate([memory.pinned_frames(), uniform]))
     if len(candidates) <= keep:
         return candidates
-    comfy.model_management.load_models_gpu([owner])
+    comfy.model_management.load_models_gpu(models=[owner])
     network = owner.model.diffusion_model
     with torch.inference_mode():
         texts = [_text(owner, clip, words) for words in (prompt.strip(), story_caption(prompt.strip()))]

@@ -104,7 +104,7 @@ def query_in(weights: Mapping[str, Any], what: str) -> KeyframeQuery | None:
 def with_query(model: Any, query: KeyframeQuery) -> Any:
     """A copy of a MODEL that carries it."""
     marked = model.clone()
-    marked.set_attachments(ATTACHMENT, query)
+    marked.set_attachments(key=ATTACHMENT, attachment=query)
     return marked
 
 
@@ -112,7 +112,7 @@ def query_of(model: Any) -> tuple[Any, KeyframeQuery] | None:
     """The MODEL and the KeyframeQuery that it carries: of a pair that of the low noise half, as in the authors' code
     where both halves share one memory, else the other."""
     for one in (options_of(model).low_noise, model):
-        found = None if one is None else one.get_attachment(ATTACHMENT)
+        found = None if one is None else one.get_attachment(key=ATTACHMENT)
         if isinstance(found, KeyframeQuery):
             return one, found
     return None

@@ -43,11 +43,11 @@ class StoryOptions:
 def with_story(model: Any, options: StoryOptions) -> Any:
     """A copy of a MODEL that carries the options."""
     marked = model.clone()
-    marked.set_attachments(ATTACHMENT, options)
+    marked.set_attachments(key=ATTACHMENT, attachment=options)
     return marked
 
 
 def story_of(model: Any) -> StoryOptions | None:
     """The options that a MODEL carries; None if it is to be given a memory in the way of its family."""
-    found = model.get_attachment(ATTACHMENT)
+    found = model.get_attachment(key=ATTACHMENT)
     return found if isinstance(found, StoryOptions) else None

@@ -20,7 +20,7 @@ def spaced(count: int, spacing: int) -> tuple[float, ...]:
 
 def conditions(places: tuple[float, ...]) -> dict[str, Any]:
     """``model_conds`` that bring the places of the frames in front to the network."""
-    return {PLACES: comfy.conds.CONDConstant(places)}
+    return {PLACES: comfy.conds.CONDConstant(cond=places)}
 
 
 def place_front(executor: Any, x: Tensor, timestep: Tensor, context: Tensor, clip: Any = None, concat: Any = None,

@@ -13,7 +13,6 @@ from torch import Tensor
 from ...film.model import Adapter, Conditioning, Prepared
 from ...film.segment import ContextFrames, Segment
 from ..blocks import with_wrappers
-from ..host import calls as host_nodes
 from .camera_layers import ATTACHMENT as CAMERA_LAYERS
 from .camera_layers import CENTIMETRES, camera_conditions, camera_rows, with_camera_layers
 from .context import CONTEXT, WRAPPER_KEY, ContextCond, ContextPlan, append_context, conditions
@@ -43,7 +42,6 @@ class WanAdapter(Adapter):
     context_latents = True
     describes_tokens = True
     overlap = 1
-    host_nodes = host_nodes.WAN
 
     def __init__(self, family: WanFamily) -> None:
         self.family = family
@@ -82,7 +80,7 @@ class WanAdapter(Adapter):
             sampled = with_context(model)
         else:
             sampled = model
-        if (layers := model.get_attachment(CAMERA_LAYERS)) is not None:
+        if (layers := model.get_attachment(key=CAMERA_LAYERS)) is not None:
             sampled = with_camera_layers(sampled, layers)
             ours |= camera_layer_rows(segment, options.camera_scale)
         return Prepared(
@@ -131,7 +129,7 @@ def resolved(model: Any, family: WanFamily) -> WanOptions:
     segment a known picture means to image to video that the clip shall end on it (*WanFirstLastFrameToVideo*).
     """
     options = options_of(model)
-    if model.get_attachment(CAMERA_LAYERS) is not None:
+    if model.get_attachment(key=CAMERA_LAYERS) is not None:
         times, positions = SAME, AFTER
     else:
         times, positions = (CLEAN if family.clean_time else NOISED), BEFORE
@@ -146,7 +144,7 @@ def with_context(model: Any) -> Any:
     """A copy of a MODEL in which the context of the conditioning is appended, and reckoned with."""
     wrappers = {WrappersMP.DIFFUSION_MODEL: append_context, WrappersMP.PREPARE_SAMPLING: reckon_context}
     patched = with_wrappers(model, WRAPPER_KEY, wrappers)
-    patched.add_object_patch(FACTOR_CONDS, counted_conds(patched))
+    patched.add_object_patch(name=FACTOR_CONDS, obj=counted_conds(patched))
     return patched
 
 
@@ -214,7 +212,7 @@ def _blank(ours: dict[str, Any], options: WanOptions) -> dict[str, Any]:
     if CONTEXT not in ours or not options.blank_negative:
         return ours
     latents, *rest = ours[CONTEXT].cond
-    return {**ours, CONTEXT: ContextCond([torch.zeros_like(latents), *rest])}
+    return {**ours, CONTEXT: ContextCond(cond=[torch.zeros_like(latents), *rest])}
 
 
 def with_conditions(conditioning: Conditioning, values: dict[str, Any], model_conds: dict[str, Any]) -> Conditioning:

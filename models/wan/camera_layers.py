@@ -88,10 +88,10 @@ def with_camera_layers(model: Any, layers: CameraLayers) -> Any:
     if layers not in _managed:
         # Around the layers, so that what the host notes on what it manages is no part of what these are.
         _managed[layers] = comfy.model_patcher.CoreModelPatcher(
-            nn.Sequential(layers.layers), load_device=model.load_device, offload_device=model.offload_device
+            model=nn.Sequential(layers.layers), load_device=model.load_device, offload_device=model.offload_device
         )
     patched = with_wrappers(model, ATTACHMENT, {WrappersMP.DIFFUSION_MODEL: cameras_in_front(layers)})
-    patched.set_additional_models(ATTACHMENT, [_managed[layers]])
+    patched.set_additional_models(key=ATTACHMENT, models=[_managed[layers]])
     return patched
 
 
@@ -178,7 +178,7 @@ def camera_rows(
 def camera_conditions(own: NDArray[np.float64], context: NDArray[np.float64]) -> dict[str, Any]:
     """``model_conds`` that bring the cameras (12 numbers) of latent frames being made and of context frames."""
     rows = [torch.from_numpy(part).float()[None] for part in (own, context) if len(part)]
-    return {CAMERAS: comfy.conds.CONDList(rows)}
+    return {CAMERAS: comfy.conds.CONDList(cond=rows)}
 
 
 def cameras_in_front(layers: CameraLayers) -> Callable[..., Tensor]:

@@ -46,7 +46,7 @@ class ContextCond(comfy.conds.CONDList):  # type: ignore[misc]
 def conditions(plan: ContextPlan, latents: Tensor, noise: Tensor, cameras: Tensor | None) -> dict[str, Any]:
     """``model_conds`` that bring a segment's context to the network."""
     parts = [latents, noise] if cameras is None else [latents, noise, cameras]
-    return {CONTEXT: ContextCond(parts), PLAN: comfy.conds.CONDConstant(plan)}
+    return {CONTEXT: ContextCond(cond=parts), PLAN: comfy.conds.CONDConstant(cond=plan)}
 
 
 def append_context(

@@ -41,5 +41,5 @@ def frames_worth(context: ContextCond, network: Any, own: int) -> int:
 
 def counted_conds(model: Any) -> tuple[str, ...]:
     """What the host shall count beside the latent when it decides how much to compute at a time."""
-    before = tuple(model.get_model_object(FACTOR_CONDS))
+    before = tuple(model.get_model_object(name=FACTOR_CONDS))
     return before if CONTEXT in before else (*before, CONTEXT)

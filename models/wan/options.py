@@ -60,11 +60,11 @@ class WanOptions:
 def with_options(model: Any, options: WanOptions) -> Any:
     """A copy of a MODEL that carries the options."""
     marked = model.clone()
-    marked.set_attachments(ATTACHMENT, options)
+    marked.set_attachments(key=ATTACHMENT, attachment=options)
     return marked
 
 
 def options_of(model: Any) -> WanOptions:
     """The options that a MODEL carries, or those that follow the family."""
-    found = model.get_attachment(ATTACHMENT)
+    found = model.get_attachment(key=ATTACHMENT)
     return found if isinstance(found, WanOptions) else WanOptions()

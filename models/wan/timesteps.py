@@ -37,7 +37,7 @@ def takes_frame_times(network: Any) -> bool:
 def modulation(network: Any, times: Tensor, like: Tensor) -> Tensor:
     """What the blocks are told of the time (B, frames, 6, dim), for networks that compute it for one time only."""
     count = times.shape[1]
-    embedded = sinusoidal_embedding_1d(network.freq_dim, times.flatten()).to(like.dtype)
+    embedded = sinusoidal_embedding_1d(dim=network.freq_dim, position=times.flatten()).to(like.dtype)
     embedded = network.time_embedding(embedded).unflatten(0, (-1, count))
     result: Tensor = network.time_projection(embedded).unflatten(2, (6, network.dim))
     return result

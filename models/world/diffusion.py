@@ -61,9 +61,11 @@ class WorldDiffusion(WorldNet):
     ) -> Tensor:
         options = transformer_options or {}
         executor = comfy.patcher_extension.WrapperExecutor.new_class_executor(
-            self._velocity,
-            self,
-            comfy.patcher_extension.get_all_wrappers(comfy.patcher_extension.WrappersMP.DIFFUSION_MODEL, options),
+            original=self._velocity,
+            class_obj=self,
+            wrappers=comfy.patcher_extension.get_all_wrappers(
+                wrapper_type=comfy.patcher_extension.WrappersMP.DIFFUSION_MODEL, transformer_options=options
+            ),
         )
         return executor.execute(x, timestep, context, control, options, **conditions)
 
@@ -100,7 +102,12 @@ class WorldModel(comfy.model_base.BaseModel):
     """The host's side of the model: turns a segment's plan into cameras and the context's keys and values."""
 
     def __init__(self, config: comfy.supported_models_base.BASE, device: torch.device | None = None) -> None:
-        super().__init__(config, model_type=comfy.model_base.ModelType.FLOW, device=device, unet_model=WorldDiffusion)
+        super().__init__(
+            model_config=config,
+            model_type=comfy.model_base.ModelType.FLOW,
+            device=device,
+            unet_model=WorldDiffusion,
+        )
         self.memory_usage_factor_conds = ("scene_context",)
 
     def extra_conds(self, **kwargs: Any) -> dict[str, Any]:
@@ -118,12 +125,12 @@ class WorldModel(comfy.model_base.BaseModel):
             raise ValueError(
                 f"The camera path has {len(segment)} frames, the latent {noise.shape[2]}. Make them the same length."
             )
-        out["scene_segment"] = comfy.conds.CONDConstant(segment)
+        out["scene_segment"] = comfy.conds.CONDConstant(cond=segment)
         if segment.context is not None and len(segment.context):
             remembered = self._remember(segment.context, segment.trajectory, noise, kwargs["device"])
-            out["scene_context"] = comfy.conds.CONDList([part for layer in remembered.kept for part in layer])
+            out["scene_context"] = comfy.conds.CONDList(cond=[part for layer in remembered.kept for part in layer])
             if remembered.woven is not None:
-                out["scene_woven"] = comfy.conds.CONDRegular(remembered.woven)
+                out["scene_woven"] = comfy.conds.CONDRegular(cond=remembered.woven)
         return out
 
     def extra_conds_shapes(self, **kwargs: Any) -> dict[str, list[int]]:

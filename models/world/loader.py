@@ -33,8 +33,8 @@ def load_world_model(path: Path = WEIGHTS) -> tuple[ModelPatcher, WorldCLIP, Wor
         WeightsError: the file is missing, damaged or of another model.
     """
     weights, options = read_weights(path)
-    config = WorldConfig(options)
-    config.set_inference_dtype(torch.float32, None)
+    config = WorldConfig(unet_config=options)
+    config.set_inference_dtype(dtype=torch.float32, manual_cast_dtype=None)
     model = config.get_model({}, device=comfy.model_management.unet_offload_device())
     network = {name.removeprefix("network."): value for name, value in weights.items() if name.startswith("network.")}
     text = {name.removeprefix("text."): value for name, value in weights.items() if name.startswith("text.")}
@@ -52,7 +52,7 @@ def load_world_model(path: Path = WEIGHTS) -> tuple[ModelPatcher, WorldCLIP, Wor
     # 10,000 page faults a segment become less than 100. Nothing is written to it, so it takes no memory.
     torch.empty(LARGEST_KEPT, dtype=torch.uint8)
     patcher = ModelPatcher(
-        model,
+        model=model,
         load_device=comfy.model_management.get_torch_device(),
         offload_device=comfy.model_management.unet_offload_device(),
     )

@@ -46,4 +46,4 @@ class PreviewTrajectory(io.ComfyNode):
         if memory is not None and memory.frames > 0:
             seen = memory.cameras(spread(memory.frames, MOST_SEEN))
         picture = to_image(np.ascontiguousarray(trajectory_picture(trajectory, seen))[None])
-        return io.NodeOutput(picture, figures(trajectory), ui=ui.PreviewImage(picture, cls=cls))
+        return io.NodeOutput(picture, figures(trajectory), ui=ui.PreviewImage(image=picture, cls=cls))

@@ -151,7 +151,7 @@ class FovRetriever(io.ComfyNode):
             far_share=far_share,
         )
         picture = to_image(_preview(settings, preview_frame, memory, trajectory, model)[None])
-        return io.NodeOutput(settings, picture, ui=ui.PreviewImage(picture, cls=cls))
+        return io.NodeOutput(settings, picture, ui=ui.PreviewImage(image=picture, cls=cls))
 
 
 def _preview(

@@ -98,7 +98,7 @@ class MemoryEditor(io.ComfyNode):
             result = memory.bank.edit(memory, edit) if memory.bank else memory.with_edit(edit)
         say(cls, _said(action, named, newer))
         picture = to_image(edit_picture(memory, action, named, newer)[None])
-        return io.NodeOutput(result, picture, ui=ui.PreviewImage(picture, cls=cls))
+        return io.NodeOutput(result, picture, ui=ui.PreviewImage(image=picture, cls=cls))
 
 
 def _edit(action: str, runs: Runs, newer: Runs, strength: float) -> Edit:

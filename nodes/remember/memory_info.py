@@ -52,4 +52,4 @@ class MemoryInfo(io.ComfyNode):
         disk = memory.bank.size_bytes() if memory.bank else None
         picture = to_image(bank_picture(memory, disk, thumbnails)[None])
         text = summary_text(summarise(memory), disk, earlier_memories(memory), report(memory))
-        return io.NodeOutput(picture, text, memory.frames, memory.duration, ui=ui.PreviewImage(picture, cls=cls))
+        return io.NodeOutput(picture, text, memory.frames, memory.duration, ui=ui.PreviewImage(image=picture, cls=cls))

@@ -110,11 +110,11 @@ class MemoryToVideo(io.ComfyNode):
         made_of = (memory.bank.path if memory.bank else None, memory.id, folder, name, scale, fps, quality)
         if (there := _WRITTEN.find(made_of)) is not None:
             return cls._output(there, subfolder)
-        bar = comfy.utils.ProgressBar(memory.frames)
+        bar = comfy.utils.ProgressBar(total=memory.frames)
 
         def on_frame(done: int, total: int) -> None:
             comfy.model_management.throw_exception_if_processing_interrupted()
-            bar.update_absolute(done, total)
+            bar.update_absolute(value=done, total=total)
 
         damaged: list[int] = []
         with unfinished(Path(folder)) as part:
@@ -137,8 +137,8 @@ class MemoryToVideo(io.ComfyNode):
 
     @classmethod
     def _output(cls, path: Path, subfolder: str) -> io.NodeOutput:
-        saved = ui.SavedResult(path.name, subfolder, io.FolderType.output)
-        return io.NodeOutput(InputImpl.VideoFromFile(str(path)), ui=ui.PreviewVideo([saved]))
+        saved = ui.SavedResult(filename=path.name, subfolder=subfolder, type=io.FolderType.output)
+        return io.NodeOutput(InputImpl.VideoFromFile(file=str(path)), ui=ui.PreviewVideo(values=[saved]))
 
     @classmethod
     def _metadata(cls) -> dict[str, Any]:

@@ -100,19 +100,19 @@ class MocRouting(io.ComfyNode):
                 "MoC Routing Picture needs either 'memory' or 'latent'. Connect the memory of a Shot Generator, "
                 "or the latent that a stock sampler starts from."
             )
-        bar = comfy.utils.ProgressBar(max(1, sigmas.numel() - 1))
+        bar = comfy.utils.ProgressBar(total=max(1, sigmas.numel() - 1))
         sampling = Sampling(model, positive, negative, sampler, sigmas)
         again: SegmentAgain | None = None
         if memory is not None:
             again = find_segment(memory, frame)
-            record, made = watch_segment(memory, again, sampling, vae, on_step=lambda step: bar.update(1))
+            record, made = watch_segment(memory, again, sampling, vae, on_step=lambda step: bar.update(value=1))
         else:
             assert latent is not None
             prepared = Prepared(positive, negative, latent["samples"], latent.get("noise_mask"))
-            record, made = watch(sampling, prepared, seed=seed, cfg=cfg, on_step=lambda step: bar.update(1))
+            record, made = watch(sampling, prepared, seed=seed, cfg=cfg, on_step=lambda step: bar.update(value=1))
         picture, layers, report = _shown(record, memory, again)
         result = {**(latent or {}), "samples": made}
-        return io.NodeOutput(picture, layers, report, result, ui=ui.PreviewImage(picture, cls=cls))
+        return io.NodeOutput(picture, layers, report, result, ui=ui.PreviewImage(image=picture, cls=cls))
 
 
 def _shown(

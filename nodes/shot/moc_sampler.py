@@ -149,5 +149,7 @@ class MocSampler(io.ComfyNode):
             report = f"This model ({model_kind(model)}) cannot be routed yet: it stays as it is."
         else:
             report = routing_report(options)
-        sigmas = comfy.samplers.calculate_sigmas(model.get_model_object("model_sampling"), scheduler, steps)
-        return io.NodeOutput(routed, comfy.samplers.sampler_object(sampler_name), sigmas.cpu(), report)
+        sigmas = comfy.samplers.calculate_sigmas(
+            model_sampling=model.get_model_object(name="model_sampling"), scheduler_name=scheduler, steps=steps
+        )
+        return io.NodeOutput(routed, comfy.samplers.sampler_object(name=sampler_name), sigmas.cpu(), report)

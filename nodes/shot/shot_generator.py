@@ -157,16 +157,16 @@ class ShotGenerator(io.ComfyNode):
         steps = max(1, sigmas.numel() - 1)
         segments = len(segment_lengths(memory, plan))
         total, text = steps * segments, ShotText.of(plan, segments)
-        bar = comfy.utils.ProgressBar(total)
-        previewer = latent_preview.get_previewer(model.load_device, model.model.latent_format)
+        bar = comfy.utils.ProgressBar(total=total)
+        previewer = latent_preview.get_previewer(device=model.load_device, latent_format=model.model.latent_format)
 
         def on_step(segment: int, step: int, x0: torch.Tensor) -> None:
             picture = previewer.decode_latent_to_preview_image("JPEG", x0) if previewer else None
-            bar.update_absolute(segment * steps + step + 1, total, picture)
+            bar.update_absolute(value=segment * steps + step + 1, total=total, preview=picture)
 
         def on_pictures(segment: int, pictures: NDArray[np.uint8]) -> None:
             newest = ("JPEG", preview_picture(pictures[-1]), PREVIEW_SIZE)
-            bar.update_absolute((segment + 1) * steps, total, newest)
+            bar.update_absolute(value=(segment + 1) * steps, total=total, preview=newest)
 
         def on_warning(words: str) -> None:
             text.warning = words

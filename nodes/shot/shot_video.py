@@ -36,7 +36,7 @@ class ShotVideo(Input.Video):
                 scale = max(1, LEAST_WIDTH // self._memory.size[1])
                 write_video(self._memory, path, first=self._first, scale=scale)
                 self._path = path
-        return InputImpl.VideoFromFile(str(self._path))
+        return InputImpl.VideoFromFile(file=str(self._path))
 
     def get_components(self) -> Any:
         return self._file().get_components()

@@ -148,5 +148,5 @@ class WanMemoryOptions(io.ComfyNode):
         marked = with_options(model, options)
         if camera_layers != NO_FILE:
             layers = read_camera_layers(folders.diffusion_model(camera_layers), model)
-            marked.set_attachments(ATTACHMENT, layers)
+            marked.set_attachments(key=ATTACHMENT, attachment=layers)
         return io.NodeOutput(marked)

@@ -15,7 +15,11 @@ from ...memory.story.script import Story
 from ...models.registry import adapter_for
 from ...models.story.keyframe_choice import LIKENESS, QUERY, RULES, rule_for
 from ..inputs import fixed_seed, guidance, side
+from ..remember.fov_retriever import FovRetriever
+from ..shot.shot_generator import ShotGenerator
 from ..types import CATEGORY, SceneMemory, SceneStory
+from .story_camera import StoryCamera
+from .story_keyframes import StoryKeyframes
 
 PER_SHOT = 3
 FPS = 16.0
@@ -24,6 +28,9 @@ AGAIN = 1_000_003
 
 
 class StoryFilm(io.ComfyNode):
+    makes = (StoryCamera, ShotGenerator, FovRetriever, StoryKeyframes)
+    """Nodes of ours that it puts into the graph: ComfyUI does not ask them whether a prompt can run."""
+
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(
@@ -156,7 +163,7 @@ class StoryFilm(io.ComfyNode):
     ) -> io.NodeOutput:
         bank_of([], keep, fixed)
         keyframes = rule_for(keyframes, model)
-        wires = cls.hidden.dynprompt.get_node(cls.hidden.unique_id)["inputs"]
+        wires = cls.hidden.dynprompt.get_node(node_id=cls.hidden.unique_id)["inputs"]
         graph, again = GraphBuilder(), takes_of(takes)
         given = {name: wires[name] for name in ("model", "vae", "sampler", "sigmas", "negative") if name in wires}
         chosen = {"keep": keep, "fixed": fixed, "per_shot": PER_SHOT, "likeness": THRESHOLD}
@@ -173,11 +180,13 @@ class StoryFilm(io.ComfyNode):
             return {**chosen, "prompt": shots[coming].prompt} if keyframes == QUERY else chosen
 
         if memory.frames and not len(memory.pinned_frames()):
-            last = graph.node("SceneMemoryStoryKeyframes", id="keyframes 0", memory=last, **asked(0)).out(0)
+            last = graph.node(class_type="SceneMemoryStoryKeyframes", id="keyframes 0", memory=last, **asked(0)).out(
+                index=0
+            )
         for number, shot in enumerate(shots, 1):
-            text = graph.node("CLIPTextEncode", id=f"text {number}", clip=wires["clip"], text=shot.prompt)
+            text = graph.node(class_type="CLIPTextEncode", id=f"text {number}", clip=wires["clip"], text=shot.prompt)
             camera = graph.node(
-                "SceneMemoryStoryCamera",
+                class_type="SceneMemoryStoryCamera",
                 id=f"camera {number}",
                 memory=last,
                 cut=shot.cut,
@@ -186,12 +195,12 @@ class StoryFilm(io.ComfyNode):
             )
             first = number == 1 and not memory.frames
             made = graph.node(
-                "SceneMemoryShotGenerator",
+                class_type="SceneMemoryShotGenerator",
                 id=f"shot {number}",
                 **{**given, **(_first_shot(wires) if first else {})},
-                positive=text.out(0),
+                positive=text.out(index=0),
                 memory=last,
-                trajectory=camera.out(0),
+                trajectory=camera.out(index=0),
                 retriever=retriever,
                 seed=seed + number - 1 + AGAIN * again.get(number, 0),
                 cfg=cfg_on_cuts if cfg_on_cuts and shot.cut and not first else cfg,
@@ -199,10 +208,12 @@ class StoryFilm(io.ComfyNode):
                 width=width if number == 1 else 0,
                 height=height if number == 1 else 0,
             )
-            last = made.out(0)
+            last = made.out(index=0)
             if number < len(shots):
-                keys = graph.node("SceneMemoryStoryKeyframes", id=f"keyframes {number}", memory=last, **asked(number))
-                last = keys.out(0)
+                keys = graph.node(
+                    class_type="SceneMemoryStoryKeyframes", id=f"keyframes {number}", memory=last, **asked(number)
+                )
+                last = keys.out(index=0)
         return io.NodeOutput(last, expand=graph.finalize())
 
 
@@ -232,7 +243,7 @@ def takes_of(text: str) -> dict[int, int]:
 def _retriever(graph: GraphBuilder, k: int) -> list[Any]:
     usual = RetrievalSettings()
     retriever = graph.node(
-        "SceneMemoryFovRetriever",
+        class_type="SceneMemoryFovRetriever",
         id="retriever",
         k=k,
         strategy="pinned",
@@ -244,7 +255,7 @@ def _retriever(graph: GraphBuilder, k: int) -> list[Any]:
         far_share=usual.far_share,
         preview_frame=0,
     )
-    out: list[Any] = retriever.out(0)
+    out: list[Any] = retriever.out(index=0)
     return out
 
 

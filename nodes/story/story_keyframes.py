@@ -127,7 +127,7 @@ class StoryKeyframes(io.ComfyNode):
         state = _changed(state, "pin", bank[~np.isin(bank, pinned)])
         say(cls, f"{found} new keyframes, {len(bank)} in all")
         pictures = to_image(memory.read_frames(bank, nearest=True))
-        return io.NodeOutput(state, pictures, ui=ui.PreviewImage(pictures, cls=cls))
+        return io.NodeOutput(state, pictures, ui=ui.PreviewImage(image=pictures, cls=cls))
 
 
 def _changed(memory: MemoryState, kind: str, frames: NDArray[np.int64]) -> MemoryState:

@@ -52,12 +52,14 @@ class LoadStoryLora(io.ComfyNode):
     @classmethod
     def execute(cls, model: Any, lora: str, strength: float) -> io.NodeOutput:
         """Raises ValueError if the file cannot be read or nothing in it fits the model."""
-        path = Path(folder_paths.get_full_path_or_raise("loras", lora))
+        path = Path(folder_paths.get_full_path_or_raise(folder_name="loras", filename=lora))
         if path.suffix not in SUFFIXES:
             raise ValueError(f"lora is {lora}: {' and '.join(SUFFIXES)} files are read. Download one of these forms.")
         held = _held(path)
         (weights, told), query = for_host(held, path.name), query_in(held, path.name)
-        patched, _ = comfy.sd.load_lora_for_models(model, None, weights, strength, 0.0)
+        patched, _ = comfy.sd.load_lora_for_models(
+            model=model, clip=None, lora=weights, strength_model=strength, strength_clip=0.0
+        )
         if _patches(patched) == _patches(model):
             raise ValueError(
                 f"Nothing in {path.name} fits this model. Use it on Wan 2.2 A14B: text or image to video as it says."
@@ -70,7 +72,7 @@ class LoadStoryLora(io.ComfyNode):
 def _held(path: Path) -> dict[str, Any]:
     """What is in the file. A .pth is read as plain numbers: what it would run is refused by PyTorch."""
     try:
-        held: dict[str, Any] = comfy.utils.load_torch_file(str(path), safe_load=True)
+        held: dict[str, Any] = comfy.utils.load_torch_file(ckpt=str(path), safe_load=True)
     except Exception as error:
         raise ValueError(f"{path.name} cannot be read: {error}. Download it anew, as .safetensors.") from error
     return held
@@ -83,5 +85,5 @@ def _patches(model: Any) -> int:
 
 def lora_files() -> list[str]:
     """LoRA files that hold plain numbers, folders with / on every system: a workflow finds them on another one too."""
-    names = folder_paths.get_filename_list("loras")
+    names = folder_paths.get_filename_list(folder_name="loras")
     return [Path(name).as_posix() for name in names if name.endswith(SUFFIXES)]
