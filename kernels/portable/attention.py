@@ -81,9 +81,9 @@ def attend_chosen(
     layout: MocLayout, settings: MocSettings, scale: float, rows: int, out: Tensor, lse: Tensor, q: Tensor, k: Tensor,
     v: Tensor, chosen: Tensor,
 ) -> None:
-    """``attend`` into ``out`` and ``lse``, shaped as what it gives, for all heads or for a part of them.
+    """``attend`` into ``out`` (B, H, Lq, D) and ``lse`` (B, H, Lq), for all heads or for a part of them.
 
-    ``rows`` is ``batch_rows`` of all.
+    ``rows`` is ``batch_rows`` of all heads; the other tensors are as for ``attend``.
     """
     _dense(out, lse, q, k, v, layout, settings, scale)
     # Without dense scores there is nothing to compare the routed ones with.

@@ -124,7 +124,7 @@ class Rows:
     step: int
 
     def select(self, tokens: Tensor) -> Tensor:
-        """The rows of ``tokens`` (...) int64: (..., D)."""
+        """The rows of ``tokens`` (g, m) int64: (g, m, D)."""
         return self.flat.index_select(0, (tokens * self.step + self.first).flatten()).view(*tokens.shape, -1)
 
     def chunks(self, batch: Batch) -> Tensor:

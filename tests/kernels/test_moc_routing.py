@@ -8,7 +8,15 @@ import pytest
 import torch
 from torch import Tensor
 
-from scene_memory.kernels import MocLayout, MocSettings, moc_attention, moc_mask, pairs_kept, pairs_measured
+from scene_memory.kernels import (
+    MocLayout,
+    MocSettings,
+    moc_attention,
+    moc_mask,
+    pairs_kept,
+    pairs_measured,
+    routing_mask,
+)
 from scene_memory.kernels.portable.attention import attend
 from scene_memory.kernels.routing import NOTHING, route
 
@@ -21,19 +29,33 @@ def generator(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-@pytest.mark.parametrize(
-    "settings",
-    [
-        MocSettings(2, query_block=7),
-        MocSettings(2, query_block=1000),
-        MocSettings(3, outer_shots=1),
-        MocSettings(3, outer_shots=2, query_block=5),
-        MocSettings(4, drop_off=0.9),
-        MocSettings(2, drop_in=3.0),
-        MocSettings(3, outer_shots=2, drop_off=1.0, drop_in=2.0),
-    ],
-    ids=str,
-)
+OPTIONS = [
+    MocSettings(2, query_block=7),
+    MocSettings(2, query_block=1000),
+    MocSettings(3, outer_shots=1),
+    MocSettings(3, outer_shots=2, query_block=5),
+    MocSettings(4, drop_off=0.9),
+    MocSettings(2, drop_in=3.0),
+    MocSettings(3, outer_shots=2, drop_off=1.0, drop_in=2.0),
+    MocSettings(3, query_block=4, outer_shots=3, drop_off=1.0, drop_in=2.0),
+]
+
+
+@pytest.mark.parametrize("settings", OPTIONS, ids=str)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+def test_the_router_chooses_what_the_reference_chooses(
+    settings: MocSettings, dtype: torch.dtype, tensors: MakeTensors
+) -> None:
+    idle = []
+    for seed in range(4):
+        q, k, _ = tensors(FILM, batch=2, heads=3, dtype=dtype, seed=seed)
+        made = routing_mask(q, k, FILM, settings, generator(seed))
+        assert torch.equal(made, moc_mask(q, k, FILM, settings, generator(seed)))
+        idle.append(torch.equal(made, moc_mask(q, k, FILM, MocSettings(settings.top_k))))
+    assert not all(idle)
+
+
+@pytest.mark.parametrize("settings", OPTIONS, ids=str)
 @pytest.mark.parametrize("implementation", ["portable", "triton"])
 def test_every_option_gives_what_the_reference_gives_forward_and_backward(
     settings: MocSettings, implementation: str, tensors: MakeTensors

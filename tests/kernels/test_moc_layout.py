@@ -1,4 +1,4 @@
-"""Chunks of another size, and the guess whether routing pays."""
+"""Which chunks a shot has and may choose among, and chunks of another size."""
 
 from __future__ import annotations
 
@@ -6,11 +6,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scene_memory.kernels import MocLayout, MocSettings, expectation, rechunked
+from scene_memory.kernels import MocLayout, rechunked
 
 
-def film(tokens: int, frames: int = 128, shots: int = 8) -> MocLayout:
-    return MocLayout.sequence([tokens // frames] * frames, [n * shots // frames for n in range(frames)])
+def test_anchors_are_neither_chunks_of_a_shot_nor_before_one() -> None:
+    layout = MocLayout.sequence([4, 4, 4, 4, 4], [0, 2, 1, 0, 2], text=3)
+    assert layout.newest_shot == 2
+    assert [layout.chunks_of(shot) for shot in (0, 1, 2)] == [(1, 4), (3,), (2, 5)]
+    assert [layout.chunks_before(shot) for shot in (0, 1, 2)] == [(), (1, 4), (1, 3, 4)]
+    anchored = MocLayout((0, 3, 8, 12), (0, 0, 1), (False, True, False), (0, 4), (1,))
+    assert anchored.chunks_before(1) == (0,) and anchored.chunks_of(0) == (0,)
 
 
 def test_frames_are_joined_and_cut_to_about_the_size_asked_for() -> None:
@@ -50,27 +55,4 @@ def test_chunks_never_cross_a_shot_and_nothing_is_lost(
 
 def test_a_negative_chunk_size_is_refused() -> None:
     with pytest.raises(ValueError, match="chunk size is -1"):
-        rechunked(film(1024), -1)
-
-
-def test_routing_is_expected_to_pay_for_long_films_only() -> None:
-    lengths = (512, 2048, 8192, 32768)
-    alone, four = (
-        [expectation(rechunked(film(tokens)), MocSettings(), 4, threads=threads).speed_up for tokens in lengths]
-        for threads in (1, 4)
-    )
-    assert alone == sorted(alone)
-    assert alone[0] < 1 and alone[2] > 2 and alone[3] > 4
-    # What one thread bears alone weighs more where dense attention has many.
-    assert all(many < one for many, one in zip(four, alone, strict=True)) and four[3] > 2
-
-
-def test_routing_never_pays_where_nothing_is_left_out() -> None:
-    one_shot = MocLayout.sequence([400] * 8, [0] * 8)
-    assert not expectation(one_shot, MocSettings(), 4).pays
-    assert expectation(one_shot, MocSettings(), 4).ideal == 1
-
-
-def test_a_device_that_was_never_measured_is_judged_carefully() -> None:
-    known, unknown = (expectation(film(32768), MocSettings(), 4, device) for device in ("cpu", "mps"))
-    assert unknown.speed_up < known.speed_up
+        rechunked(MocLayout.cross(0, [8], 8), -1)
