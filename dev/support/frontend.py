@@ -44,11 +44,16 @@ class Frontend:
         self.mode = mode
         self.errors: list[str] = []
         self.all_errors: list[str] = []
-        server.client.settings({"Comfy.VueNodes.Enabled": mode == "nodes2", **SETTINGS})
         self.page: Page = browser.new_page(viewport={"width": 1920, "height": 1080})
         self.page.on("console", self._console)
         self.page.on("pageerror", self._page_error)
-        self.page.goto(server.url, wait_until="domcontentloaded", timeout=START_MS)
+        self._server = server
+        self.open()
+
+    def open(self) -> None:
+        """Loads the page, a second time if something was left in it, and waits until it is ready."""
+        self._server.client.settings({"Comfy.VueNodes.Enabled": self.mode == "nodes2", **SETTINGS})
+        self.page.goto(self._server.url, wait_until="domcontentloaded", timeout=START_MS)
         self.page.wait_for_function(
             "window.app?.graph && window.app.canvas && Object.keys(LiteGraph.registered_node_types).length > 100",
             timeout=START_MS,
@@ -60,6 +65,13 @@ class Frontend:
         self.page.evaluate("async (graph) => { await app.loadGraphData(graph) }", dict(workflow))
         self.page.evaluate("async () => { await app.extensionManager.command.execute('Comfy.Canvas.FitView') }")
         self.settle()
+
+    def new_workflow(self) -> None:
+        """Opens an empty workflow in a tab of its own.
+
+        After `app.graph.clear()` the page gives a new node the values of one that had its number before.
+        """
+        self.page.evaluate("async () => { await app.extensionManager.command.execute('Comfy.NewBlankWorkflow') }")
 
     def settle(self, milliseconds: int = 800) -> None:
         """Lets the page draw and its watchers run."""

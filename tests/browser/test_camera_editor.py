@@ -48,7 +48,7 @@ LIVE = "() => [__live.listeners, __live.timers.size, __live.frames.size, __live.
 def added(frontend: Frontend, values: dict[str, object] | None = None) -> EditorHand:
     """The editor of a new node, alone on the canvas of a page that shows all of it."""
     frontend.page.set_viewport_size({"width": 1500, "height": 1500})
-    frontend.page.evaluate("() => app.graph.clear()")
+    frontend.new_workflow()
     hand = EditorHand.added(frontend, values)
     hand.look()
     return hand
@@ -58,9 +58,7 @@ def rounded(hand: EditorHand, *names: str) -> list[tuple[float, ...]]:
     return [tuple(round(float(one.get(name, 0)), 2) for name in names) for one in hand.keyframes()]
 
 
-@pytest.mark.parametrize("mode", MODES)
-def test_a_path_is_drawn_by_mouse_and_keys_and_taken_back_step_by_step(open_frontend: Open, mode: Mode) -> None:
-    frontend = open_frontend(mode)
+def test_a_path_is_drawn_by_mouse_and_keys_and_taken_back_step_by_step(frontend: Frontend) -> None:
     hand = added(frontend, {"fps": 8})
     hand.button("▸ Path")
     hand.wait_for("editor.keyframes.length === 3")
@@ -99,9 +97,7 @@ def test_a_path_is_drawn_by_mouse_and_keys_and_taken_back_step_by_step(open_fron
     assert frontend.errors == []
 
 
-@pytest.mark.parametrize("mode", MODES)
-def test_a_keyframe_is_turned_round_and_round_by_its_handle(open_frontend: Open, mode: Mode) -> None:
-    frontend = open_frontend(mode)
+def test_a_keyframe_is_turned_round_and_round_by_its_handle(frontend: Frontend) -> None:
     hand = added(frontend)
     hand.button("▸ Path")
     hand.button("New path")
@@ -109,13 +105,11 @@ def test_a_keyframe_is_turned_round_and_round_by_its_handle(open_frontend: Open,
     hand.turn(1, 450)
     assert rounded(hand, "yaw")[1] == (450,)
     frontend.settle()
-    frontend.screenshot(f"editor turned-{mode}")
+    frontend.screenshot(f"editor turned-{frontend.mode}")
     assert frontend.errors == []
 
 
-@pytest.mark.parametrize("mode", MODES)
-def test_a_drawn_path_survives_saving_and_loading_a_copy_and_a_resize(open_frontend: Open, mode: Mode) -> None:
-    frontend = open_frontend(mode)
+def test_a_drawn_path_survives_saving_and_loading_a_copy_and_a_resize(frontend: Frontend) -> None:
     hand = added(frontend)
     hand.button("▸ Path")
     hand.button("New path")
@@ -124,7 +118,7 @@ def test_a_drawn_path_survives_saving_and_loading_a_copy_and_a_resize(open_front
     saved = frontend.to_workflow()
     (node,) = saved["nodes"]
     assert drawn in node["widgets_values"] and len(node["widgets_values"]) == 12, "the stock widgets and nothing else"
-    frontend.page.evaluate("() => app.graph.clear()")
+    frontend.new_workflow()
     frontend.load(saved)
     again = EditorHand.of_node(frontend, node["id"])
     assert again.value("keyframes") == drawn and len(again.shown()) == 2
@@ -153,13 +147,11 @@ def test_a_drawn_path_survives_saving_and_loading_a_copy_and_a_resize(open_front
     assert after["width"] > before["width"] + 150 and after["height"] > before["height"] + 100
     other.move(2, 0.4, 0.2)
     assert rounded(other, "right", "forward")[2] == (0.4, 0.2), "the mouse still meets what is drawn"
-    frontend.screenshot(f"editor copies-{mode}")
+    frontend.screenshot(f"editor copies-{frontend.mode}")
     assert frontend.errors == []
 
 
-@pytest.mark.parametrize("mode", MODES)
-def test_it_works_inside_a_subgraph(open_frontend: Open, mode: Mode) -> None:
-    frontend = open_frontend(mode)
+def test_it_works_inside_a_subgraph(frontend: Frontend) -> None:
     hand = added(frontend)
     hand.button("▸ Path")
     hand.button("New path")
@@ -185,9 +177,9 @@ def test_it_works_inside_a_subgraph(open_frontend: Open, mode: Mode) -> None:
     now = inside.value("keyframes")
     (prompt,) = [made for made in frontend.to_prompt().values() if "keyframes" in made["inputs"]]
     assert prompt["inputs"]["keyframes"] == now
-    frontend.screenshot(f"editor in a subgraph-{mode}")
+    frontend.screenshot(f"editor in a subgraph-{frontend.mode}")
     saved = frontend.to_workflow()
-    frontend.page.evaluate("() => app.graph.clear()")
+    frontend.new_workflow()
     frontend.load(saved)
     (prompt,) = [made for made in frontend.to_prompt().values() if "keyframes" in made["inputs"]]
     assert prompt["inputs"]["keyframes"] == now

@@ -11,7 +11,7 @@ import pytest
 from dev.paths import PACK_FOLDER
 from dev.support.editor_hand import EditorHand
 from dev.support.editor_walk import INTO_SUBGRAPH, PROMOTE, SET, WIRE
-from dev.support.frontend import MODES, Frontend, Mode
+from dev.support.frontend import Frontend, Mode
 from scene_memory.memory.cameras.keyframes import MAX_FRAME, MAX_KEYFRAMES, MAX_TEXT, parse_keyframes
 
 Open = Callable[[Mode], Frontend]
@@ -37,7 +37,7 @@ NO_JSON = "keyframes is no drawn path: "
 def drawing(frontend: Frontend) -> EditorHand:
     """The editor of a new node, alone on the canvas, with two keyframes drawn behind the start."""
     frontend.page.set_viewport_size({"width": 1500, "height": 1300})
-    frontend.page.evaluate("() => app.graph.clear()")
+    frontend.new_workflow()
     hand = EditorHand.added(frontend, {"fps": 8})
     hand.look()
     hand.button("▸ Path")
@@ -54,9 +54,7 @@ def runs(frontend: Frontend) -> dict[str, object]:
     return dict(found)
 
 
-@pytest.mark.parametrize("mode", MODES)
-def test_the_editor_on_the_screen_is_that_of_the_node_that_undo_has_made(open_frontend: Open, mode: Mode) -> None:
-    frontend = open_frontend(mode)
+def test_the_editor_on_the_screen_is_that_of_the_node_that_undo_has_made(frontend: Frontend) -> None:
     hand = drawing(frontend)
     frontend.page.evaluate(
         """() => {
@@ -92,9 +90,7 @@ def test_the_editor_on_the_screen_is_that_of_the_node_that_undo_has_made(open_fr
     assert frontend.errors == []
 
 
-@pytest.mark.parametrize("mode", MODES)
-def test_what_is_set_outside_is_shown_as_it_runs_and_not_drawn_over(open_frontend: Open, mode: Mode) -> None:
-    frontend = open_frontend(mode)
+def test_what_is_set_outside_is_shown_as_it_runs_and_not_drawn_over(frontend: Frontend) -> None:
     hand = drawing(frontend)
     drawn = hand.value("keyframes")
     holder = hand.node.evaluate(INTO_SUBGRAPH)
@@ -109,7 +105,7 @@ def test_what_is_set_outside_is_shown_as_it_runs_and_not_drawn_over(open_fronten
     hand.double_click(0.5, -1)
     hand.press("a")
     assert hand.value("keyframes") == drawn == runs(frontend)["keyframes"] and runs(frontend)["move"] == "orbit"
-    frontend.screenshot(f"editor promoted-{mode}")
+    frontend.screenshot(f"editor promoted-{frontend.mode}")
     frontend.page.evaluate(PROMOTE, [holder, "move", "drawn"])
     hand.wait_for("editor.editable")
     assert [one["frame"] for one in hand.shown()] == [0, 20, 40], "it is played in the frames set outside"
@@ -123,9 +119,7 @@ def test_what_is_set_outside_is_shown_as_it_runs_and_not_drawn_over(open_fronten
     assert frontend.errors == []
 
 
-@pytest.mark.parametrize("mode", MODES)
-def test_the_wheel_escape_and_the_last_frame_do_what_an_artist_expects(open_frontend: Open, mode: Mode) -> None:
-    frontend = open_frontend(mode)
+def test_the_wheel_escape_and_the_last_frame_do_what_an_artist_expects(frontend: Frontend) -> None:
     hand = drawing(frontend)
     page = frontend.page
     page.mouse.move(*hand.point(0, 0))
@@ -156,16 +150,14 @@ def test_the_wheel_escape_and_the_last_frame_do_what_an_artist_expects(open_fron
     assert frontend.errors == []
 
 
-@pytest.mark.parametrize("mode", MODES)
-def test_a_path_that_cannot_be_read_is_kept_until_a_new_one_is_asked_for(open_frontend: Open, mode: Mode) -> None:
-    frontend = open_frontend(mode)
+def test_a_path_that_cannot_be_read_is_kept_until_a_new_one_is_asked_for(frontend: Frontend) -> None:
     hand = drawing(frontend)
     newer = '{"version": 2, "keyframes": [{"frame": 0}, {"frame": 24, "aim": [0, 1]}]}'
-    frontend.page.evaluate("() => app.graph.clear()")
+    frontend.new_workflow()
     hand = EditorHand.added(frontend, {"move": "drawn", "keyframes": newer})
     hand.look()
     assert hand.shown() == [] and "has the version 2: this SceneMemory reads 1" in hand.hint()
-    frontend.screenshot(f"editor unreadable-{mode}")
+    frontend.screenshot(f"editor unreadable-{frontend.mode}")
     hand.double_click(1, 1)
     hand.press("a", "Insert", "Delete", "e", "s")
     hand.drag(hand.point(0, 0), hand.point(1, 1))
@@ -178,9 +170,7 @@ def test_a_path_that_cannot_be_read_is_kept_until_a_new_one_is_asked_for(open_fr
     assert frontend.errors == []
 
 
-@pytest.mark.parametrize("mode", MODES)
-def test_of_two_nodes_in_one_place_the_upper_is_used_and_then_the_lower(open_frontend: Open, mode: Mode) -> None:
-    frontend = open_frontend(mode)
+def test_of_two_nodes_in_one_place_the_upper_is_used_and_then_the_lower(frontend: Frontend) -> None:
     lower = drawing(frontend)
     lower.button("▾ Path")
     upper = EditorHand(frontend, lower.node.evaluate_handle(PASTE_ON_IT))
