@@ -15,7 +15,7 @@ from torch import Tensor
 from ..film.model import Adapter, Conditioning, Prepared
 from ..film.segment import Segment
 from .host.calls import HostNode
-from .wan.start import as_image
+from .inputs import as_image, check_no_frames, check_text, check_vae
 
 STRIDE = 8
 """Pictures to one latent frame, and frames between one guide and the next."""
@@ -60,21 +60,26 @@ class LtxAdapter(Adapter):
 
     @staticmethod
     def serves(model: Any) -> bool:
+        """Whether a MODEL is LTX video's, told by the name of its network."""
         network = getattr(model.model, "diffusion_model", None)
         return (type(network).__module__, type(network).__name__) == ("comfy.ldm.lightricks.model", "LTXVModel")
 
     def prepare(
         self, model: Any, positive: Conditioning, negative: Conditioning | None, segment: Segment, vae: Any = None
     ) -> Prepared:
+        """A segment's conditioning and latent; remembered frames are guides in the frames ``behind`` it.
+
+        Raises ValueError for a VAE or a prompt of another model, and a prompt with guides of its own.
+        """
         _check(model, vae, positive, negative)
         latent, mask = _start(segment, vae)
         context = segment.context.latents if segment.context is not None else None
         count = 0 if context is None else context.shape[2]
         other = positive if negative is None else negative
-        for place in range(count):
+        for index in range(count):
             assert context is not None
-            guide = context[:, :, place : place + 1]
-            positive, other, latent, mask = _guided(positive, other, latent, mask, guide, (place - count) * STRIDE, vae)
+            guide = context[:, :, index : index + 1]
+            positive, other, latent, mask = _guided(positive, other, latent, mask, guide, (index - count) * STRIDE, vae)
         return Prepared(
             positive=positive,
             negative=None if negative is None else other,
@@ -115,20 +120,7 @@ def _guided(
 
 
 def _check(model: Any, vae: Any, *kinds: Conditioning | None) -> None:
-    found = getattr(vae, "latent_channels", None)
-    if found != CHANNELS or getattr(vae, "downscale_index_formula", None) is None:
-        raise ValueError(
-            f"The VAE has latents of {found} channels, LTX video takes {CHANNELS}. Load the VAE that goes with it."
-        )
-    width = model.model.diffusion_model.caption_channels
-    others = {text.shape[-1] for kind in kinds for text, _ in kind or []} - {width}
-    if others:
-        raise ValueError(
-            f"The prompt was encoded {min(others)} numbers wide, the model takes {width}: the text encoder is of "
-            "another family. Load t5xxl_fp16.safetensors with the type ltxv in Load CLIP."
-        )
-    if any("keyframe_idxs" in values for kind in kinds for _, values in kind or []):
-        raise ValueError(
-            "The prompt carries guides of LTXV Add Guide, which stand where remembered frames go. "
-            "Connect LTXV Conditioning to Shot Generator directly."
-        )
+    scaled = getattr(vae, "downscale_index_formula", None) is not None
+    check_vae(vae, LtxAdapter.name, CHANNELS, "Load the VAE that goes with it.", fits=scaled)
+    check_text(kinds, model.model.diffusion_model.caption_channels, "t5xxl_fp16.safetensors with the type ltxv")
+    check_no_frames(kinds, "keyframe_idxs", "guides of LTXV Add Guide", "LTXV Conditioning")

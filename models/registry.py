@@ -10,8 +10,7 @@ from .ltx import LtxAdapter
 from .minimax.adapter import MinimaxH3Adapter
 from .story.memento import MementoAdapter
 from .story.storymem import StoryMemAdapter
-from .wan.adapter import WanAdapter
-from .wan.fun_camera import WanCameraAdapter
+from .wan.adapter import WanAdapter, WanCameraAdapter
 from .wan.vace import WanVaceAdapter
 from .world.adapter import WorldAdapter
 

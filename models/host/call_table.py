@@ -53,7 +53,7 @@ CALLS: dict[str, tuple[str, ...]] = {
         "comfy.samplers:CFGGuider.set_cfg(cfg)",
         "comfy.samplers:CFGGuider.set_conds(positive, negative)",
     ),
-    "models.minimax.estimate": ("comfy.sampler_helpers:_prepare_sampling(model, noise_shape, conds, /)",),
+    "models.minimax.adapter": ("comfy.sampler_helpers:_prepare_sampling(model, noise_shape, conds, /)",),
     "models.minimax.prompt": (
         "comfy.sd:CLIP.encode_from_tokens_scheduled(_, /)",
         "comfy.sd:CLIP.tokenize(_, /)",
@@ -81,27 +81,26 @@ CALLS: dict[str, tuple[str, ...]] = {
         "comfy.model_patcher:ModelPatcher.get_attachment(key)",
         "comfy.model_patcher:ModelPatcher.set_attachments(key, attachment)",
     ),
-    "models.story.memento": ("comfy.model_base:BaseModel.process_latent_in(_, /)",),
+    "models.story.memento": (
+        "comfy.conds:CONDConstant(cond)",
+        "comfy.conds:CONDList(cond)",
+        _FORWARD,
+        "comfy.model_base:BaseModel.process_latent_in(_, /)",
+        "comfy.sd:VAE.encode(_, /)",
+    ),
     "models.story.options": (
         "comfy.model_patcher:ModelPatcher.clone()",
         "comfy.model_patcher:ModelPatcher.get_attachment(key)",
         "comfy.model_patcher:ModelPatcher.set_attachments(key, attachment)",
     ),
-    "models.story.positions": (
+    "models.story.storymem": (
         "comfy.conds:CONDConstant(cond)",
-        _FORWARD,
-    ),
-    "models.story.start": ("comfy.sd:VAE.encode(_, /)",),
-    "models.story.subject": (
-        "comfy.conds:CONDConstant(cond)",
-        "comfy.conds:CONDList(cond)",
         _FORWARD,
     ),
     "models.wan.adapter": (
         "comfy.clip_vision:ClipVisionModel.encode_image(_, /)",
         "comfy.conds:CONDList(cond)",
         "comfy.model_base:BaseModel.process_latent_in(_, /)",
-        "comfy.model_patcher:ModelPatcher.add_object_patch(name, obj)",
         "comfy.model_patcher:ModelPatcher.clone()",
         "comfy.model_patcher:ModelPatcher.get_attachment(key)",
         "node_helpers:conditioning_set_values(conditioning, values)",
@@ -118,8 +117,8 @@ CALLS: dict[str, tuple[str, ...]] = {
         "comfy.conds:CONDConstant(cond)",
         "comfy.conds:CONDList(cond)",
         _FORWARD,
-    ),
-    "models.wan.estimate": (
+        "comfy.ldm.wan.model:sinusoidal_embedding_1d(dim, position)",
+        "comfy.model_patcher:ModelPatcher.add_object_patch(name, obj)",
         "comfy.model_patcher:ModelPatcher.get_model_object(name)",
         "comfy.sampler_helpers:_prepare_sampling(model, noise_shape, conds, /)",
     ),
@@ -128,25 +127,14 @@ CALLS: dict[str, tuple[str, ...]] = {
         "comfy.model_patcher:ModelPatcher.get_attachment(key)",
         "comfy.model_patcher:ModelPatcher.set_attachments(key, attachment)",
     ),
-    "models.wan.start": (
+    "models.wan.vace": (
         "comfy.latent_formats:LatentFormat.process_out(_, /)",
         "comfy.latent_formats:Wan21()",
-        "comfy.latent_formats:Wan22()",
-        "comfy.model_management:intermediate_device()",
-        "comfy.sd:VAE.encode(_, /)",
-        "comfy.sd:VAE.spacial_compression_encode()",
-    ),
-    "models.wan.timesteps": ("comfy.ldm.wan.model:sinusoidal_embedding_1d(dim, position)",),
-    "models.wan.vace_control": (
-        "comfy.latent_formats:LatentFormat.process_out(_, /)",
-        "comfy.latent_formats:Wan21()",
-        "comfy.sd:VAE.encode(_, /)",
     ),
     "models.world.adapter": (
         "comfy.model_management:intermediate_device()",
         "node_helpers:conditioning_set_values(conditioning, values)",
     ),
-    "models.world.clip": ("comfy.model_management:intermediate_device()",),
     "models.world.diffusion": (
         "comfy.conds:CONDConstant(cond)",
         "comfy.conds:CONDList(cond)",
@@ -160,12 +148,12 @@ CALLS: dict[str, tuple[str, ...]] = {
     ),
     "models.world.loader": (
         "comfy.model_management:get_torch_device()",
+        "comfy.model_management:intermediate_device()",
         "comfy.model_management:unet_offload_device()",
         "comfy.model_patcher:ModelPatcher(model, load_device, offload_device)",
         "comfy.supported_models_base:BASE(unet_config)",
         "comfy.supported_models_base:BASE.set_inference_dtype(dtype, manual_cast_dtype)",
     ),
-    "models.world.vae": ("comfy.model_management:intermediate_device()",),
     "nodes.camera.camera_trajectory": ("comfy_api.latest:io.NodeOutput(ui)",),
     "nodes.camera.preview_trajectory": (
         "comfy_api.latest:io.NodeOutput(ui)",

@@ -7,7 +7,7 @@ from typing import Any
 
 import node_helpers
 
-Conditioning = list[list[Any]]
+from ...film.model import Conditioning
 
 PROMPT_KEY = "scene_memory_h3_prompt"
 TAGS_KEY = "minimax_token_tags"
@@ -50,9 +50,7 @@ def encoded(prompt: H3Prompt) -> Conditioning:
             "This CLIP is not the text encoder of MiniMax H3. Load its Qwen3-VL file in Load CLIP with the type "
             "'minimax', or use CLIP Text Encode for another model."
         )
-    carried: Conditioning = node_helpers.conditioning_set_values(
-        conditioning=plain, values={PROMPT_KEY: prompt}
-    )
+    carried: Conditioning = node_helpers.conditioning_set_values(conditioning=plain, values={PROMPT_KEY: prompt})
     return carried
 
 

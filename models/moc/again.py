@@ -101,7 +101,9 @@ def watch_segment(
     """Make a segment of a memory again, with the seed and guidance noted there, and write down what it looked into.
 
     With the model, prompt, sampler and sigmas of then it is the same sampling: the segment is the loop's own. The
-    latent comes with it, before any colour anchor, which is for decoded pictures.
+    latent (1, C, T, h, w) comes with it, before any colour anchor, which is for decoded pictures.
+
+    Raises ValueError for a model that is not routed, a missing VAE, and a picture that was dropped from the bank.
     """
     assert state.size is not None
     adapter = adapter_for(sampling.model)
@@ -120,7 +122,8 @@ def watch_segment(
 def watch(
     sampling: Sampling, prepared: Prepared, *, seed: int, cfg: float, on_step: OnStep | None = None
 ) -> tuple[RoutingRecord, torch.Tensor]:
-    """Sample a prepared pass, and write down what routed attention looked into.
+    """Sample a prepared pass, and write down what routed attention looked into; with it comes the latent, in the shape
+    of the one that was prepared, (1, C, T, h, w) of a video.
 
     Raises ValueError for a model that is not routed, and for guidance without a negative prompt.
     """

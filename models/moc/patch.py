@@ -78,7 +78,8 @@ class AttentionCall(NamedTuple):
 
 
 def routing_override(options: RoutingOptions, before: Callable[..., Tensor] | None) -> Callable[..., Tensor]:
-    """The function that the host calls instead of its attention backend."""
+    """The function that the host calls instead of its attention backend, for queries, keys and values (B, L, H x D),
+    or (B, H, L, D) with ``skip_reshape``; its answer is in the backend's shape."""
 
     def override(backend: Callable[..., Tensor], *args: Any, **kwargs: Any) -> Tensor:
         transformer_options = kwargs.get("transformer_options") or {}

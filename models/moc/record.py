@@ -14,7 +14,7 @@ from torch import Tensor
 from ...kernels import MocLayout, MocSettings, chunk_shares, pairs_kept, route
 
 RECORD_KEY = "scene_memory_record"
-"""Where, in transformer_options, a ``RoutingRecord`` waits for what the patch of ``moc_patch`` does."""
+"""Where, in transformer_options, a ``RoutingRecord`` waits for what the patch of ``moc/patch`` does."""
 
 Shares = NDArray[np.float64]
 
@@ -53,7 +53,10 @@ class RoutingRecord:
         k: Tensor,
         routed: bool,
     ) -> None:
-        """Notes one call of attention: what it chose or, where it stayed dense, what it would have chosen."""
+        """Notes one call of attention: what it chose or, where it stayed dense, what it would have chosen.
+
+        ``published`` is the adapter's layout, ``layout`` the one that is routed; queries and keys are (B, H, L, D).
+        """
         pairs = pairs_kept(layout, settings)
         self.kept += pairs.kept if routed else pairs.total
         self.total += pairs.total
@@ -61,10 +64,10 @@ class RoutingRecord:
         chosen = route(q, k, layout, settings)
         shares = chunk_shares(chosen, layout, settings, spans).double().numpy() @ _overlap(layout, published)
         step = step_now(transformer_options, self.levels)
-        place = (int(transformer_options.get("block_index", 0)), -1 if step is None else step)
-        seen = self.seen.get(place)
+        key = (int(transformer_options.get("block_index", 0)), -1 if step is None else step)
+        seen = self.seen.get(key)
         if seen is None or seen.shares.shape != shares.shape:
-            seen = self.seen[place] = Seen(np.zeros_like(shares))
+            seen = self.seen[key] = Seen(np.zeros_like(shares))
         seen.shares += shares
         seen.calls += 1
         seen.routed += routed
@@ -95,15 +98,15 @@ class RoutingRecord:
 
 
 def step_now(transformer_options: dict[str, Any], levels: Sequence[float] = ()) -> int | None:
-    """The number of the sampling step, from the noise level now and those of all steps; None if one is not told.
+    """The number of the sampling step, from the noise level now and those of all steps; None if one is not known.
 
     levels: those of all steps, where they are known better than by the host (a second model has the rest of them only).
     """
-    now, told = transformer_options.get("sigmas"), transformer_options.get("sample_sigmas")
-    if now is None or (not levels and told is None):
+    now, levels_of_host = transformer_options.get("sigmas"), transformer_options.get("sample_sigmas")
+    if now is None or (not levels and levels_of_host is None):
         return None
     level = float(now.flatten()[0]) * (1 + 1e-5)
-    return sum(other > level for other in (levels or told.flatten().tolist()))
+    return sum(other > level for other in (levels or levels_of_host.flatten().tolist()))
 
 
 @lru_cache(maxsize=64)

@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..wan.options import options_of
-from .lora import TRAINED
+from .options import TRAINED
 
 ATTACHMENT = "scene_memory_keyframe_query"
 PART = "keyframe_query."
@@ -41,13 +41,13 @@ class KeyframeQuery:
         return STORY in self.weights
 
     def scores(
-        self, latents: Tensor, places: Sequence[int], shot: Tensor, story: Tensor | None, heads: int
+        self, latents: Tensor, times: Sequence[int], shot: Tensor, story: Tensor | None, heads: int
     ) -> tuple[Tensor, Tensor | None]:
         """Scores (F,) of candidates by the shot's queries, and by the story's.
 
         Args:
             latents: (1, 16, F, h, w), each frame encoded alone, as the network sees latents.
-            places: (F,) latent frames from the next shot's first to each candidate, -512 to 511.
+            times: (F,) latent frames from the next shot's first to each candidate, -512 to 511.
             shot, story: (1, L, width) the next shot's whole prompt, and what it says of the story, after the network's
                 own text embedding. Without a story text the story's queries read the shot's.
         """
@@ -61,10 +61,10 @@ class KeyframeQuery:
         if self.has_story:
             asking.append((w[STORY], shot if story is None else story.to(**like)))
         asked = torch.cat([rows[None] + _read(w, TEXT, rows[None], text, heads) for rows, text in asking], dim=1)
-        angles = _angles(places, *grid[1:], asked.shape[-1] // heads).to(latents.device)
+        angles = _angles(times, *grid[1:], asked.shape[-1] // heads).to(latents.device)
         asked = asked + _read(w, VISUAL, asked, tokens, heads, angles)
         query = _heads(F.linear(asked, w[f"{VISUAL}.q.weight"], w[f"{VISUAL}.q.bias"]), heads)
-        key = _turned(_heads(F.linear(tokens, w[f"{VISUAL}.k.weight"], w[f"{VISUAL}.k.bias"]), heads), angles)
+        key = _rotated(_heads(F.linear(tokens, w[f"{VISUAL}.k.weight"], w[f"{VISUAL}.k.bias"]), heads), angles)
         found = (query @ key.transpose(-1, -2) / math.sqrt(query.shape[-1])).mean(dim=(0, 1))
         frames = found.unflatten(1, (grid[0], -1)).mean(dim=-1)
         own = len(w[QUERIES])
@@ -119,21 +119,24 @@ def query_of(model: Any) -> tuple[Any, KeyframeQuery] | None:
 
 
 def choose(shot: Tensor, story: Tensor | None, keep: int, fixed: int = 0) -> list[int]:
-    """Which of F candidates, oldest first, stay: ``fixed`` oldest, the best by the shot's queries, and of the others
-    the best two by the story's; ``keep`` in all, ascending. While there are no more than ``keep``, all stay."""
+    """Which of F candidates, oldest first, stay, by the scores (F,) of the shot's queries and of the story's.
+
+    ``fixed`` oldest, the best by the shot's queries, and of the others the best two by the story's; ``keep`` in all,
+    ascending. While there are no more than ``keep``, all stay.
+    """
     count = len(shot)
     if count <= keep:
         return list(range(count))
-    told = min(STORY_FRAMES, keep - 1) if story is not None else 0
-    best = sorted(range(count), key=lambda place: (place >= fixed, -float(shot[place])))[: keep - told]
+    of_story = min(STORY_FRAMES, keep - 1) if story is not None else 0
+    best = sorted(range(count), key=lambda index: (index >= fixed, -float(shot[index])))[: keep - of_story]
     if story is not None:
-        left = [place for place in range(count) if place not in best]
-        best += sorted(left, key=lambda place: -float(story[place]))[:told]
+        left = [index for index in range(count) if index not in best]
+        best += sorted(left, key=lambda index: -float(story[index]))[:of_story]
     return sorted(best)
 
 
 def _read(w: Mapping[str, Tensor], part: str, asking: Tensor, seen: Tensor, heads: int, angles: Any = None) -> Tensor:
-    """Cross-attention with norms over all heads; ``angles`` turn the keys alone."""
+    """Cross-attention with norms over all heads; ``angles`` rotate the keys alone."""
     q, k, v = (
         F.linear(x, w[f"{part}.{layer}.weight"], w[f"{part}.{layer}.bias"])
         for layer, x in (("q", asking), ("k", seen), ("v", seen))
@@ -143,7 +146,7 @@ def _read(w: Mapping[str, Tensor], part: str, asking: Tensor, seen: Tensor, head
         for norm, x in (("norm_q", q), ("norm_k", k))
     )
     if angles is not None:
-        key = _turned(key, angles)
+        key = _rotated(key, angles)
     read = F.scaled_dot_product_attention(query, key, _heads(v, heads)).transpose(1, 2).flatten(2)
     return F.linear(read, w[f"{part}.o.weight"], w[f"{part}.o.bias"])
 
@@ -152,22 +155,22 @@ def _heads(x: Tensor, heads: int) -> Tensor:
     return x.unflatten(-1, (heads, -1)).transpose(1, 2)
 
 
-def _angles(places: Sequence[int], rows: int, columns: int, size: int) -> Tensor:
+def _angles(times: Sequence[int], rows: int, columns: int, size: int) -> Tensor:
     """RoPE's angles (F * rows * columns, size / 2): by time, row and column, as Wan shares a head's numbers out."""
     axis = 2 * (size // 6)
     parts = []
     for at, share, shape in (
-        ([max(FARTHEST, min(NEWEST, place)) for place in places], size - 2 * axis, (-1, 1, 1)),
+        ([max(FARTHEST, min(NEWEST, time)) for time in times], size - 2 * axis, (-1, 1, 1)),
         (range(rows), axis, (1, -1, 1)),
         (range(columns), axis, (1, 1, -1)),
     ):
         speeds = THETA ** (-torch.arange(0, share, 2, dtype=torch.float64) / share)
         turns = torch.outer(torch.tensor(list(at), dtype=torch.float64), speeds)
-        parts.append(turns.view(*shape, turns.shape[-1]).expand(len(places), rows, columns, -1))
+        parts.append(turns.view(*shape, turns.shape[-1]).expand(len(times), rows, columns, -1))
     return torch.cat(parts, dim=-1).flatten(0, 2).float()
 
 
-def _turned(key: Tensor, angles: Tensor) -> Tensor:
+def _rotated(key: Tensor, angles: Tensor) -> Tensor:
     even, odd = key.unflatten(-1, (-1, 2)).unbind(-1)
     cos, sin = angles.cos(), angles.sin()
     return torch.stack([even * cos - odd * sin, even * sin + odd * cos], dim=-1).flatten(-2)

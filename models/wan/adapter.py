@@ -1,4 +1,4 @@
-"""Adapter of the Wan family: remembered frames are appended to the sequence, clean, and cut off again."""
+"""Adapters of the Wan family: remembered frames are appended to the sequence, clean, and cut off again."""
 
 from __future__ import annotations
 
@@ -6,25 +6,21 @@ from dataclasses import replace
 from typing import Any
 
 import node_helpers
+import numpy as np
 import torch
-from comfy.patcher_extension import WrappersMP
 from torch import Tensor
 
 from ...film.model import Adapter, Conditioning, Prepared
-from ...film.segment import ContextFrames, Segment
-from ..blocks import with_wrappers
+from ...film.segment import Segment
+from ...memory.cameras.trajectory import Trajectory
+from ..inputs import as_image, check_no_frames, check_text, check_vae
 from .camera_layers import ATTACHMENT as CAMERA_LAYERS
 from .camera_layers import CENTIMETRES, camera_conditions, camera_rows, with_camera_layers
-from .context import CONTEXT, WRAPPER_KEY, ContextCond, ContextPlan, append_context, conditions
-from .estimate import FACTOR_CONDS, counted_conds, reckon_context
-from .family import NO_START, WanFamily, family_of
-from .options import AFTER, AUTO, BEFORE, CLEAN, NOISED, SAME, WanOptions, options_of
-from .positions import ContextPositions
-from .start import as_image, start_of
+from .context import CONTEXT, ContextCond, ContextPlan, conditions, with_context
+from .family import CAMERA_TO_VIDEO, IMAGE_TO_VIDEO, KEPT_LATENT, NO_START, WanFamily, family_of, start_of
+from .options import AFTER, AUTO, BEFORE, CLEAN, NOISED, SAME, STRIDE, ContextPositions, WanOptions, options_of
+from .plucker import wan_camera_embedding
 from .timesteps import frame_noise
-
-STRIDE = 4
-"""Pictures to one latent frame."""
 
 
 class WanAdapter(Adapter):
@@ -42,6 +38,7 @@ class WanAdapter(Adapter):
     context_latents = True
     describes_tokens = True
     overlap = 1
+    host_nodes = (IMAGE_TO_VIDEO, KEPT_LATENT)
 
     def __init__(self, family: WanFamily) -> None:
         self.family = family
@@ -54,11 +51,13 @@ class WanAdapter(Adapter):
 
     @staticmethod
     def serves(model: Any) -> bool:
+        """Whether a MODEL is a Wan without control of its own: text to video, image to video or TI2V-5B."""
         family = family_of(model)
         return family is not None and not family.camera and not family.vace
 
     @classmethod
     def for_model(cls, model: Any) -> WanAdapter:
+        """The adapter of a MODEL's family."""
         family = family_of(model)
         assert family is not None, "asked only for what it serves"
         return cls(family)
@@ -66,26 +65,40 @@ class WanAdapter(Adapter):
     def prepare(
         self, model: Any, positive: Conditioning, negative: Conditioning | None, segment: Segment, vae: Any = None
     ) -> Prepared:
+        """A segment's conditioning and latent, of a size that ``segment`` says and the host's node makes.
+
+        Raises ValueError for a pair of two families, a VAE or a prompt of another model, and a prompt in which another
+        node put frames into the sequence.
+        """
         options = options_of(model)
-        check_pair(self, options, negative)
-        check_vae(self, vae)
-        check_conditioning(model, positive, negative)
-        start = start_of(self.family, vae, len(segment), segment.width, segment.height, segment.begins_with)
-        shared = {**start.values, **self._seen(options, segment), **self._more_values(model, segment)}
-        ours: dict[str, Any] = {}
-        low = options.low_noise
+        check_pair(self.family, options, negative)
+        file = "wan2.2_vae.safetensors" if self.family.channels == 48 else "wan_2.1_vae.safetensors"
+        check_vae(vae, self.name, self.family.channels, f"Load {file} in Load VAE.")
+        kinds, encoder = (positive, negative), "umt5_xxl_fp8_e4m3fn_scaled.safetensors with the type wan"
+        check_text(kinds, model.model.diffusion_model.text_dim, encoder)
+        check_no_frames(kinds, "context_latents", "in-context latents of another node", "CLIP Text Encode")
+        return self._conditioned(model, options, positive, negative, segment, vae)
+
+    def _conditioned(
+        self, model: Any, options: WanOptions, positive: Conditioning, negative: Conditioning | None, segment: Segment,
+        vae: Any,
+    ) -> Prepared:  # fmt: skip
+        """What ``prepare`` gives of what was looked at."""
+        first = None if segment.begins_with is None else as_image(segment.begins_with)
+        start = start_of(self.family, vae, len(segment), segment.width, segment.height, first)
+        values = {**start.values, **self._clip_vision(options, segment), **self._more_values(model, segment)}
+        carried: dict[str, Any] = {}
+        sampled, low = model, options.low_noise
         if segment.context is not None and len(segment.context):
-            ours = self._context(model, resolved(model, self.family), segment)
+            carried = self._context(model, resolved(model, self.family), segment)
             low = None if low is None else with_context(routed_like(low, model))
             sampled = with_context(model)
-        else:
-            sampled = model
         if (layers := model.get_attachment(key=CAMERA_LAYERS)) is not None:
             sampled = with_camera_layers(sampled, layers)
-            ours |= camera_layer_rows(segment, options.camera_scale)
+            carried |= camera_layer_rows(segment, options.camera_scale)
         return Prepared(
-            positive=with_conditions(positive, shared, ours),
-            negative=None if negative is None else with_conditions(negative, shared, _blank(ours, options)),
+            positive=with_conditions(positive, values, carried),
+            negative=None if negative is None else with_conditions(negative, values, _blank(carried, options)),
             latent=start.latent,
             mask=start.mask,
             model=sampled,
@@ -101,7 +114,7 @@ class WanAdapter(Adapter):
         """Cameras of the context frames, for models that see cameras."""
         return None
 
-    def _seen(self, options: WanOptions, segment: Segment) -> dict[str, Any]:
+    def _clip_vision(self, options: WanOptions, segment: Segment) -> dict[str, Any]:
         if options.clip_vision is None or segment.begins_with is None or not self.family.clip_vision:
             return {}
         return {"clip_vision_output": options.clip_vision.encode_image(as_image(segment.begins_with))}
@@ -109,20 +122,48 @@ class WanAdapter(Adapter):
     def _context(self, model: Any, options: WanOptions, segment: Segment) -> dict[str, Any]:
         context = segment.context
         assert context is not None and context.latents is not None
-        plan = ContextPlan(ContextPositions(*self._places(options, segment, context)), options.times)
+        ago = tuple((segment.first_frame - float(frame)) / STRIDE for frame in context.numbers)
+        plan = ContextPlan(ContextPositions(options.positions, ago), options.times)
         latents = model.model.process_latent_in(context.latents)
         noise = frame_noise(latents, context.numbers)
         return conditions(plan, latents, noise, self._context_cameras(model, segment))
 
-    def _places(self, options: WanOptions, segment: Segment, context: ContextFrames) -> tuple[str, tuple[float, ...]]:
-        ago = tuple((segment.first_frame - float(frame)) / STRIDE for frame in context.numbers)
-        return options.positions, ago
+
+class WanCameraAdapter(WanAdapter):
+    """Fun Camera 2.1 and 2.2: the camera path of the segment drives the model, with or without memory.
+
+    Cameras are rays from the segment's first camera; context frames bring their own, seen from the same.
+    """
+
+    host_nodes = (CAMERA_TO_VIDEO,)
+
+    @staticmethod
+    def serves(model: Any) -> bool:
+        """Whether a MODEL is a Wan Fun Camera."""
+        family = family_of(model)
+        return family is not None and family.camera
+
+    def _more_values(self, model: Any, segment: Segment) -> dict[str, Any]:
+        path = segment.trajectory.scaled(options_of(model).camera_scale)
+        return {"camera_conditions": wan_camera_embedding(path, segment.width, segment.height)}
+
+    def _context_cameras(self, model: Any, segment: Segment) -> Tensor | None:
+        """Rays (1, 24, K, H, W): each context frame stands for all the frames of its latent frame."""
+        context, path = segment.context, segment.trajectory
+        assert context is not None
+        seen = Trajectory(
+            np.concatenate([path.poses[:1], np.repeat(context.poses, STRIDE, axis=0)]),
+            np.concatenate([path.intrinsics[:1], np.repeat(context.intrinsics, STRIDE, axis=0)]),
+            path.fps,
+        )
+        seen = seen.scaled(options_of(model).camera_scale)
+        return wan_camera_embedding(seen, segment.width, segment.height)[:, :, 1:]
 
 
 def resolved(model: Any, family: WanFamily) -> WanOptions:
     """The options of a MODEL, AUTO replaced by what its family has seen in training.
 
-    Echo-Memory (told by its camera layers) has clean frames at the segment's time behind it; TI2V-5B has known
+    Echo-Memory (known by its camera layers) has clean frames at the segment's time behind it; TI2V-5B has known
     frames at time 0. No other public weights were taught context frames: they get what is nearest to a longer video
     of their training: earlier frames in front of the segment, with the noise of the moment, the clean picture
     beside them where the model has channels for it, as StoryMem and Memento have it on image to video. Behind the
@@ -140,14 +181,6 @@ def resolved(model: Any, family: WanFamily) -> WanOptions:
     )
 
 
-def with_context(model: Any) -> Any:
-    """A copy of a MODEL in which the context of the conditioning is appended, and reckoned with."""
-    wrappers = {WrappersMP.DIFFUSION_MODEL: append_context, WrappersMP.PREPARE_SAMPLING: reckon_context}
-    patched = with_wrappers(model, WRAPPER_KEY, wrappers)
-    patched.add_object_patch(name=FACTOR_CONDS, obj=counted_conds(patched))
-    return patched
-
-
 def routed_like(low: Any, high: Any) -> Any:
     """The low noise MODEL, routed as the high noise one is where it has no routing of its own."""
     key = "optimized_attention_override"
@@ -159,8 +192,11 @@ def routed_like(low: Any, high: Any) -> Any:
     return routed
 
 
-def check_pair(adapter: WanAdapter, options: WanOptions, negative: Conditioning | None) -> None:
-    """Refuses a second MODEL of another family, and a cfg of its own without anything to steer away from."""
+def check_pair(family: WanFamily, options: WanOptions, negative: Conditioning | None) -> None:
+    """Refuses a second MODEL of another family, and a cfg of its own without anything to steer away from.
+
+    Raises ValueError for either.
+    """
     if options.low_noise is None:
         return
     if options.low_noise_cfg not in (0.0, 1.0) and negative is None:
@@ -169,50 +205,20 @@ def check_pair(adapter: WanAdapter, options: WanOptions, negative: Conditioning 
             "from. Connect a CLIP Text Encode there, or use low_noise_cfg 1."
         )
     other = family_of(options.low_noise)
-    if other != adapter.family:
+    if other != family:
         kind = other.name if other is not None else type(options.low_noise.model).__name__
         raise ValueError(
-            f"low_noise_model is {kind}, the model is {adapter.family.name}: a pair must be of one family. "
+            f"low_noise_model is {kind}, the model is {family.name}: a pair must be of one family. "
             "Load the low noise file that goes with the high noise file."
         )
 
 
-def check_vae(adapter: WanAdapter, vae: Any) -> None:
-    """Refuses the VAE of another model."""
-    found = getattr(vae, "latent_channels", None)
-    if found != adapter.family.channels:
-        file = "wan2.2_vae.safetensors" if adapter.family.channels == 48 else "wan_2.1_vae.safetensors"
-        raise ValueError(
-            f"The VAE has latents of {found} channels, {adapter.name} takes {adapter.family.channels}. "
-            f"Load {file} in Load VAE."
-        )
-
-
-def check_conditioning(model: Any, *kinds: Conditioning | None) -> None:
-    """Refuses prompts of another family's text encoder, and those that put other frames into the sequence, whose place
-    is not known here."""
-    width = model.model.diffusion_model.text_dim
-    for kind in kinds:
-        found = {text.shape[-1] for text, _ in kind or []}
-        if found - {width}:
-            raise ValueError(
-                f"The prompt was encoded {min(found - {width})} numbers wide, the model takes {width}: the text "
-                "encoder is of another family. Load umt5_xxl_fp8_e4m3fn_scaled.safetensors with the type wan in Load "
-                "CLIP."
-            )
-        if any("context_latents" in values for _, values in kind or []):
-            raise ValueError(
-                "The prompt carries in-context latents of another node, which stand where remembered frames go. "
-                "Connect CLIP Text Encode to Shot Generator directly."
-            )
-
-
-def _blank(ours: dict[str, Any], options: WanOptions) -> dict[str, Any]:
+def _blank(carried: dict[str, Any], options: WanOptions) -> dict[str, Any]:
     """The context of the negative prompt: the same, or zeros in its place."""
-    if CONTEXT not in ours or not options.blank_negative:
-        return ours
-    latents, *rest = ours[CONTEXT].cond
-    return {**ours, CONTEXT: ContextCond(cond=[torch.zeros_like(latents), *rest])}
+    if CONTEXT not in carried or not options.blank_negative:
+        return carried
+    latents, *rest = carried[CONTEXT].cond
+    return {**carried, CONTEXT: ContextCond(cond=[torch.zeros_like(latents), *rest])}
 
 
 def with_conditions(conditioning: Conditioning, values: dict[str, Any], model_conds: dict[str, Any]) -> Conditioning:
@@ -221,6 +227,11 @@ def with_conditions(conditioning: Conditioning, values: dict[str, Any], model_co
     if not model_conds:
         return changed
     return [[text, {**kept, "model_conds": {**kept.get("model_conds", {}), **model_conds}}] for text, kept in changed]
+
+
+def with_empty_front(latent: Tensor, count: int) -> Tensor:
+    """An empty latent (1, C, T, h, w) that is ``count`` frames longer."""
+    return torch.cat([torch.zeros_like(latent[:, :, :1]).expand(-1, -1, count, -1, -1), latent], dim=2)
 
 
 def camera_layer_rows(segment: Segment, scale: float) -> dict[str, Any]:

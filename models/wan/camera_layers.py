@@ -1,7 +1,7 @@
 """Echo-Memory's camera layers: what its Context-as-Memory weights have beside Wan 2.1's, and the host leaves out.
 
-In front of each block every token is told the camera of its frame, 12 numbers through one linear layer, and then, where
-the weights have it, attends along time to the same place in all other frames, without positions.
+In front of each block every token gets the camera of its frame, 12 numbers through one linear layer, and then, where
+the weights have it, attends along time to the same token of all other frames, without positions.
 """
 
 from __future__ import annotations
@@ -60,13 +60,13 @@ class CameraLayer(nn.Module):
         self.load_state_dict(weights, strict=True)
 
     def forward(self, x: Tensor, cameras: Tensor) -> Tensor:
-        """Tokens (B, F x n, dim) told of the cameras (B, F, 12)."""
+        """Tokens (B, F x n, dim) that know the cameras (B, F, 12) of their frames."""
         frames = cameras.shape[1]
-        told = x.unflatten(1, (frames, -1)) + self.action_mlp["proj"](cameras.to(x))[:, :, None]
+        aware = x.unflatten(1, (frames, -1)) + self.action_mlp["proj"](cameras.to(x))[:, :, None]
         if self.self_attn_with_action is None:
-            return told.flatten(1, 2)
+            return aware.flatten(1, 2)
         part = self.self_attn_with_action
-        along = told.transpose(1, 2).flatten(0, 1)
+        along = aware.transpose(1, 2).flatten(0, 1)
         q, k = part["norm_q"](part["q"](along)), part["norm_k"](part["k"](along))
         seen = part["o"](optimized_attention(q, k, part["v"](along), heads=self.heads))
         return x + seen.unflatten(0, (len(x), -1)).transpose(1, 2).flatten(1, 2)
@@ -176,13 +176,17 @@ def camera_rows(
 
 
 def camera_conditions(own: NDArray[np.float64], context: NDArray[np.float64]) -> dict[str, Any]:
-    """``model_conds`` that bring the cameras (12 numbers) of latent frames being made and of context frames."""
+    """``model_conds`` that bring the cameras of latent frames being made (T, 12) and of context frames (K, 12)."""
     rows = [torch.from_numpy(part).float()[None] for part in (own, context) if len(part)]
     return {CAMERAS: comfy.conds.CONDList(cond=rows)}
 
 
 def cameras_in_front(layers: CameraLayers) -> Callable[..., Tensor]:
-    """The wrapper (host's WrappersMP.DIFFUSION_MODEL) that runs the layers in front of the blocks."""
+    """The wrapper (host's WrappersMP.DIFFUSION_MODEL) that runs the layers in front of the blocks, for ``x``
+    (B, C, T, h, w) and the cameras (1, T, 12) and (1, K, 12) under CAMERAS.
+
+    It raises ValueError where there are cameras for another number of latent frames.
+    """
 
     def wrapper(executor: Any, x: Tensor, t: Tensor, text: Tensor, clip: Any = None, concat: Any = None,
                 transformer_options: dict[str, Any] | None = None, **conds: Any) -> Tensor:  # fmt: skip

@@ -1,12 +1,15 @@
-"""Which model of the Wan family a MODEL is, by looking at it."""
+"""Which model of the Wan family a MODEL is, by looking at it, and how each begins with a known picture."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import comfy.model_base as host
 from comfy.ldm.wan.model import CameraWanModel, VaceWanModel, WanModel
+from torch import Tensor
+
+from ..host.calls import HostNode
 
 NO_START, CONCAT_START, LATENT_START, CAMERA_START = "none", "concat", "latent", "camera"
 
@@ -56,3 +59,37 @@ def family_of(model: Any) -> WanFamily | None:
     if type(network) is VaceWanModel and made == (16, 16):
         return WanFamily("Wan VACE", 16, NO_START, vace=True)
     return None
+
+
+_FILE, SIZE = "comfy_extras.nodes_wan", ("width", "height", "length", "batch_size")
+_BEGUN = ("positive", "negative", "vae", *SIZE, "start_image")
+IMAGE_TO_VIDEO = HostNode(_FILE, "WanImageToVideo", _BEGUN)
+CAMERA_TO_VIDEO = HostNode(_FILE, "WanCameraImageToVideo", _BEGUN)
+KEPT_LATENT = HostNode(_FILE, "Wan22ImageToVideoLatent", ("vae", *SIZE, "start_image"))
+
+
+@dataclass(frozen=True)
+class Start:
+    """The latent (1, C, T, h, w) to begin from, its mask (1, 1, T, h, w) that is 1 where it is to be made, and
+    conditioning values for positive and negative."""
+
+    latent: Tensor
+    mask: Tensor | None = None
+    values: dict[str, Any] = field(default_factory=dict)
+
+
+def start_of(family: WanFamily, vae: Any, frames: int, width: int, height: int, first: Tensor | None) -> Start:
+    """What a segment of ``frames`` pictures begins with, by the host's own node for the family.
+
+    Args:
+        first: the host's IMAGE (n, H, W, 3) of the first pictures that are known, or None. A model that cannot take
+            any is given none.
+    """
+    given = {"vae": vae, "width": width, "height": height, "length": frames, "batch_size": 1,
+             "start_image": None if family.start == NO_START else first}  # fmt: skip
+    if family.start == LATENT_START:
+        (kept,) = KEPT_LATENT(**given)
+        return Start(kept["samples"], kept.get("noise_mask"))
+    node = CAMERA_TO_VIDEO if family.start == CAMERA_START else IMAGE_TO_VIDEO
+    positive, _, latent = node(positive=[["", {}]], negative=[], **given)
+    return Start(latent["samples"], values=positive[0][1])

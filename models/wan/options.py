@@ -1,4 +1,7 @@
-"""How a Wan is given its memory: what the artist says, carried by the MODEL as an attachment."""
+"""How a Wan is given its memory: what the artist says, carried by the MODEL, and what follows for RoPE positions.
+
+Nothing of ComfyUI is imported here.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,9 @@ POSITIONS = (AUTO, BEFORE, AFTER, TRUE)
 
 ATTACHMENT = "scene_memory_wan"
 
+STRIDE = 4
+"""Pictures to one latent frame of Wan's VAEs; the first latent frame is one picture."""
+
 
 @dataclass(frozen=True)
 class WanOptions:
@@ -20,7 +26,7 @@ class WanOptions:
 
     times: time at which context frames enter. CLEAN is time 0 for clean latents, SAME the segment's own time for clean
     latents, NOISED the segment's own time for latents with the noise of that time.
-    positions: places in time (RoPE) of the context frames.
+    positions: where the context frames stand in time (RoPE).
     blank_negative: the negative prompt sees blank frames in place of the context, as Phantom's does.
     low_noise, boundary: a second MODEL that goes on where the noise level has fallen below the boundary (0..1).
     switch_step: instead, the step with which the second MODEL begins, counted from 0; 0 goes by the boundary.
@@ -68,3 +74,28 @@ def options_of(model: Any) -> WanOptions:
     """The options that a MODEL carries, or those that follow the family."""
     found = model.get_attachment(key=ATTACHMENT)
     return found if isinstance(found, WanOptions) else WanOptions()
+
+
+@dataclass(frozen=True)
+class ContextPositions:
+    """RoPE positions in time of context frames, oldest first, in latent frames; the first frame being made is at 0.
+
+    ``kind`` BEFORE: -K..-1. AFTER: the newest right behind the T frames being made, older ones further on, as
+    Echo-Memory and Phantom append theirs. TRUE: ``ago`` latent frames before the segment, as long ago as they are.
+    """
+
+    kind: str
+    ago: tuple[float, ...]
+
+    def __len__(self) -> int:
+        return len(self.ago)
+
+    def at(self, own: int) -> list[float]:
+        """Positions (K,) beside ``own`` frames being made."""
+        count = len(self)
+        if self.kind == AFTER:
+            return [float(own + count - 1 - index) for index in range(count)]
+        if self.kind == TRUE:
+            return [-ago for ago in self.ago]
+        assert self.kind == BEFORE
+        return [float(index - count) for index in range(count)]

@@ -12,9 +12,10 @@ from torch import Tensor
 
 from ...memory.cameras.camera import FloatArray
 from ...memory.cameras.trajectory import Trajectory
+from .options import STRIDE
 
-FRAMES, SIDE = 4, 16
-"""A latent frame stands for 4 frames, the first for 1; the model works on squares of 16 pixels."""
+SIDE = 16
+"""The model works on squares of 16 pixels."""
 
 
 def wan_camera_embedding(path: Trajectory, width: int, height: int, *, square_pixels: bool = True) -> Tensor:
@@ -29,21 +30,21 @@ def wan_camera_embedding(path: Trajectory, width: int, height: int, *, square_pi
     for name, side in (("width", width), ("height", height)):
         if side < SIDE or side % SIDE:
             raise ValueError(f"{name} is {side}: Wan needs a multiple of {SIDE}. Use 832 x 480.")
-    if len(path) % FRAMES != 1:
-        near = len(path) // FRAMES * FRAMES + 1
+    if len(path) % STRIDE != 1:
+        near = len(path) // STRIDE * STRIDE + 1
         raise ValueError(
-            f"The camera path has {len(path)} frames: Wan needs 4 n + 1. Re-time it to {near} or {near + FRAMES}."
+            f"The camera path has {len(path)} frames: Wan needs 4 n + 1. Re-time it to {near} or {near + STRIDE}."
         )
     lenses = cropped(path.intrinsics, width / height) if square_pixels else path.intrinsics
     pixels = torch.as_tensor((lenses * np.array([width, height, width, height])).astype(np.float32))
     poses = torch.as_tensor(path.relative().poses.astype(np.float32))
-    result = torch.empty((1, 6 * FRAMES, len(path) // FRAMES + 1, height, width))
+    result = torch.empty((1, 6 * STRIDE, len(path) // STRIDE + 1, height, width))
     for frame in range(len(path)):
         rays = pluecker_rays(poses[frame : frame + 1], pixels[frame : frame + 1], width, height)[0]
         if frame == 0:
-            result[0, :, 0] = rays.repeat_interleave(FRAMES, dim=0)
+            result[0, :, 0] = rays.repeat_interleave(STRIDE, dim=0)
         else:
-            result[0, (frame - 1) % FRAMES :: FRAMES, (frame + FRAMES - 1) // FRAMES] = rays
+            result[0, (frame - 1) % STRIDE :: STRIDE, (frame + STRIDE - 1) // STRIDE] = rays
     return result
 
 

@@ -1,18 +1,20 @@
-"""At which time remembered frames enter, and with how much noise."""
+"""What remembered frames are to the network: their timesteps, their noise and their channels.
+
+Nothing of ComfyUI is imported here.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
 import torch
-from comfy.ldm.wan.model import WanModel, sinusoidal_embedding_1d
 from torch import Tensor
 
 from .options import CLEAN, NOISED
 
 
 def per_frame(timestep: Tensor, own: int) -> Tensor:
-    """Timesteps (B, own) of the frames being made; where there is one for all of them, it is repeated."""
+    """Timesteps (B, own) of the frames being made; where there is one (B,) for all of them, it is repeated."""
     return timestep[:, None].expand(-1, own) if timestep.ndim == 1 else timestep
 
 
@@ -29,20 +31,6 @@ def with_context_times(timestep: Tensor, own: int, context: int, times: str) -> 
     return torch.cat([made, level.expand(-1, context)], dim=1)
 
 
-def takes_frame_times(network: Any) -> bool:
-    """Whether the network's own forward takes a timestep for each frame. Fun Camera and VACE take one for all."""
-    return type(network).forward_orig is WanModel.forward_orig
-
-
-def modulation(network: Any, times: Tensor, like: Tensor) -> Tensor:
-    """What the blocks are told of the time (B, frames, 6, dim), for networks that compute it for one time only."""
-    count = times.shape[1]
-    embedded = sinusoidal_embedding_1d(dim=network.freq_dim, position=times.flatten()).to(like.dtype)
-    embedded = network.time_embedding(embedded).unflatten(0, (-1, count))
-    result: Tensor = network.time_projection(embedded).unflatten(2, (6, network.dim))
-    return result
-
-
 def frame_noise(latents: Tensor, numbers: tuple[int, ...]) -> Tensor:
     """Noise of the shape of context latents (1, C, K, h, w): a frame of the film has the same wherever it comes."""
     one = (*latents.shape[:2], *latents.shape[3:])
@@ -51,8 +39,33 @@ def frame_noise(latents: Tensor, numbers: tuple[int, ...]) -> Tensor:
 
 
 def noised(latents: Tensor, noise: Tensor, times: str, options: dict[str, Any]) -> Tensor:
-    """Context latents as the network shall see them at this step."""
+    """Context latents (1, C, K, h, w) as the network shall see them at this step, whose noise level ``options`` holds
+    under "sigmas"; ``noise`` is of the same shape."""
     if times != NOISED:
         return latents
     level = options["sigmas"].to(latents).flatten()[0]
     return level * noise + (1 - level) * latents
+
+
+def as_input(shown: Tensor, known: Tensor, channels: int) -> Tensor:
+    """Context frames (B, channels, K, h, w) as a network with so many input channels takes them.
+
+    Args:
+        shown: latents (B, C, K, h, w) in the place of the noise.
+        known: the clean latents, in the place of the known picture where there is one: after a mask of 4 channels that
+            is 1 (image to video, Fun Camera 2.2), or alone (Fun Camera 2.1).
+
+    Raises:
+        ValueError: the network's channels are none of these.
+    """
+    extra = channels - shown.shape[1]
+    if extra == 0:
+        return shown
+    if extra == known.shape[1]:
+        return torch.cat([shown, known], dim=1)
+    if extra == known.shape[1] + 4:
+        return torch.cat([shown, torch.ones_like(known[:, :4]), known], dim=1)
+    raise ValueError(
+        f"The model takes {channels} channels and its latents have {shown.shape[1]}: there is no known place for "
+        "remembered frames. Use a text to video, image to video or Fun Camera model."
+    )

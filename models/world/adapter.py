@@ -30,11 +30,13 @@ class WorldAdapter(Adapter):
 
     @staticmethod
     def serves(model: Any) -> bool:
+        """Whether a MODEL is that of Load World Model."""
         return isinstance(getattr(model.model, "diffusion_model", None), WorldDiffusion)
 
     def prepare(
         self, model: Any, positive: Conditioning, negative: Conditioning | None, segment: Segment, vae: Any = None
     ) -> Prepared:
+        """Conditioning that carries the segment as it is, and an empty latent (1, 3, F, H, W)."""
         carried = {CONDITION_KEY: segment}
         latent = torch.zeros(
             [1, 3, len(segment), segment.height, segment.width], device=comfy.model_management.intermediate_device()

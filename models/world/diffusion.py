@@ -36,7 +36,8 @@ class WorldPixels(comfy.latent_formats.LatentFormat):
 
 
 def host_attention(q: Tensor, k: Tensor, v: Tensor, heads: int, transformer_options: dict[str, Any]) -> Tensor:
-    """Attention through the hook that routes it: by the backend that the user chose, on a processor by PyTorch.
+    """Attention (B, L, H x D) of q, k, v (B, H, L, D) through the hook that routes it: by the backend that the user
+    chose, on a processor by PyTorch.
 
     The host's own choice on a processor works in pieces to spare memory; PyTorch's spares it too, and is faster.
     """
@@ -111,6 +112,11 @@ class WorldModel(comfy.model_base.BaseModel):
         self.memory_usage_factor_conds = ("scene_context",)
 
     def extra_conds(self, **kwargs: Any) -> dict[str, Any]:
+        """The segment, and what its context gives, as conditions of the network.
+
+        Raises ValueError for a latent that is no picture of this model, a prompt of another text encoder, and a camera
+        path of another length than the latent.
+        """
         out = super().extra_conds(**kwargs)
         noise: Tensor = kwargs["noise"]
         _check_picture(noise)
@@ -170,6 +176,8 @@ class WorldConfig(comfy.supported_models_base.BASE):
     supported_inference_dtypes = [torch.float32]
 
     def get_model(self, state_dict: dict[str, Tensor], prefix: str = "", device: Any = None) -> WorldModel:
+        """The model without its weights: the loader puts these in, and ``state_dict`` (tensors of any shape) is not
+        looked at."""
         return WorldModel(self, device=device)
 
     def inpaint_model(self) -> bool:
@@ -177,7 +185,8 @@ class WorldConfig(comfy.supported_models_base.BASE):
 
 
 def look_around(noise: Tensor) -> Segment:
-    """Cameras for a stock sampler, which knows of none: a slow turn to the right from the origin."""
+    """Cameras for a stock sampler, which knows of none, for noise (B, 3, F, H, W): a slow pan to the right from the
+    origin."""
     frames, height, width = noise.shape[2:]
     turn = LOOK_AROUND_DEGREES_A_FRAME * max(0, frames - 1)
     path = make_preset(

@@ -1,8 +1,9 @@
-"""Read the world model's weights file into a MODEL, a VAE and a CLIP."""
+"""Read the world model's weights file into a MODEL, a CLIP and a VAE, and what these last two are to stock nodes."""
 
 from __future__ import annotations
 
 import json
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -10,16 +11,21 @@ import comfy.model_management
 import torch
 from comfy.model_patcher import ModelPatcher
 from safetensors import SafetensorError, safe_open
+from torch import Tensor
 
-from ...world.network import TextEncoder
-from .clip import WorldCLIP
+from ...world.network import PATCH, TextEncoder
+from ...world.vocabulary import tokenize, unknown_words
 from .diffusion import WorldConfig
-from .vae import WorldVAE
+
+log = logging.getLogger(__name__)
 
 WEIGHTS = Path(__file__).parents[2] / "world" / "weights" / "world.safetensors"
 FORMAT = "scene-memory-world-1"
+_CURE = "Install the pack again, or train the weights with world/training/train.py."
 LARGEST_KEPT = (32 << 20) - (64 << 10)
 """The largest block, in bytes, from which the C library on Linux learns how much freed memory to keep for the next."""
+
+Tokens = dict[str, list[list[tuple[int, float]]]]
 
 
 class WeightsError(ValueError):
@@ -59,8 +65,13 @@ def load_world_model(path: Path = WEIGHTS) -> tuple[ModelPatcher, WorldCLIP, Wor
     return patcher, WorldCLIP(encoder.eval().requires_grad_(False)), WorldVAE()
 
 
-def read_weights(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
-    """Float32 tensors of a world model's file, checked for its format name, and the network's options in it."""
+def read_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Weights of a world model's file in float32, by their names, each in the shape that it was saved in, and the
+    network's options in it.
+
+    Raises:
+        WeightsError: the file is missing, damaged or of another format.
+    """
     if not path.is_file():
         raise WeightsError(f"The world model's weights are missing: there is no {path.name} in {path.parent}. {_CURE}")
     try:
@@ -75,4 +86,72 @@ def read_weights(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
         raise WeightsError(f"{path.name} is damaged: {error}. {_CURE}") from error
 
 
-_CURE = "Install the pack again, or train the weights with world/training/train.py."
+class WorldCLIP:
+    """Tokenizes and encodes captions of little worlds; works with the stock CLIP Text Encode."""
+
+    def __init__(self, encoder: TextEncoder) -> None:
+        self.encoder = encoder
+
+    def clone(self) -> WorldCLIP:
+        return WorldCLIP(self.encoder)
+
+    def tokenize(self, text: str, return_word_ids: bool = False, **_: Any) -> Tokens:
+        """Token numbers with weight 1, in the shape that stock nodes pass around."""
+        if unknown := unknown_words(text):
+            log.info("The world model does not know these words and leaves them out: %s.", ", ".join(unknown))
+        return {"world": [[(token, 1.0) for token in tokenize(text)]]}
+
+    @torch.inference_mode(False)
+    @torch.no_grad()
+    def encode_from_tokens(self, tokens: Tokens, return_pooled: bool = False, return_dict: bool = False) -> Any:
+        numbers = torch.tensor([[token for token, _ in row] for row in tokens["world"]], dtype=torch.long)
+        encoded = self.encoder(numbers).to(comfy.model_management.intermediate_device())
+        if return_dict:
+            return {"cond": encoded, "pooled_output": None}
+        return (encoded, None) if return_pooled else encoded
+
+    def encode_from_tokens_scheduled(self, tokens: Tokens, **_: Any) -> list[list[Any]]:
+        return [[self.encode_from_tokens(tokens), {}]]
+
+
+class WorldVAE:
+    """What stock nodes ask of a VAE: latents are pixels, so coding only moves axes and range."""
+
+    latent_channels = 3
+    latent_dim = 3
+    output_channels = 3
+    downscale_ratio = 1
+    upscale_ratio = 1
+
+    def encode(self, pixels: Tensor) -> Tensor:
+        """(F, H, W, C) or (B, F, H, W, C) in [0, 1] to (B, 3, F, H, W) in [-1, 1], cropped to multiples of PATCH."""
+        if pixels.ndim == 4:
+            pixels = pixels[None]
+        height, width = (side // PATCH * PATCH for side in pixels.shape[2:4])
+        top, left = (pixels.shape[2] - height) // 2, (pixels.shape[3] - width) // 2
+        kept = pixels[:, :, top : top + height, left : left + width, :3]
+        return kept.movedim(-1, 1).to(comfy.model_management.intermediate_device()) * 2 - 1
+
+    def decode(self, samples: Tensor, vae_options: dict[str, Any] | None = None) -> Tensor:
+        """(B, 3, F, H, W) in [-1, 1] to (B, F, H, W, 3) in [0, 1]."""
+        if samples.ndim == 4:
+            samples = samples.unsqueeze(2)
+        pictures = samples.movedim(1, -1).to(comfy.model_management.intermediate_device())
+        return ((pictures + 1) / 2).clamp(0, 1)
+
+    def encode_tiled(self, pixels: Tensor, **_: Any) -> Tensor:
+        """As ``encode``, (F, H, W, C) to (1, 3, F, H, W): there is nothing to be done in tiles."""
+        return self.encode(pixels)
+
+    def decode_tiled(self, samples: Tensor, **_: Any) -> Tensor:
+        """As ``decode``, (B, 3, F, H, W) to (B, F, H, W, 3)."""
+        return self.decode(samples)
+
+    def spacial_compression_encode(self) -> int:
+        return 1
+
+    def spacial_compression_decode(self) -> int:
+        return 1
+
+    def temporal_compression_decode(self) -> int:
+        return 1

@@ -7,7 +7,8 @@ from comfy_api.latest import io
 
 from ...memory.cameras.trajectory import Trajectory
 from ...memory.pictures.picture_of_trajectory import figures
-from ...models.wan.plucker import FRAMES, SIDE, wan_camera_embedding
+from ...models.wan.options import STRIDE
+from ...models.wan.plucker import SIDE, wan_camera_embedding
 from ..messages import say
 from ..types import CATEGORY, SceneTrajectory
 from . import path_inputs
@@ -49,7 +50,7 @@ class TrajectoryToWanCamera(io.ComfyNode):
                     default=81,
                     min=1,
                     max=16381,
-                    step=FRAMES,
+                    step=STRIDE,
                     tooltip="Frames of the video, 4 n + 1. Recommended: 81.",
                 ),
                 io.Combo.Input(
@@ -104,7 +105,7 @@ class TrajectoryToWanCamera(io.ComfyNode):
             if there < length:
                 raise ValueError(
                     f"length is {length}, and the camera path of {len(trajectory)} frames has {there} from first_frame "
-                    f"{first_frame} on. Use a length of {max(1, (there - 1) // FRAMES * FRAMES + 1)}, an earlier "
+                    f"{first_frame} on. Use a length of {max(1, (there - 1) // STRIDE * STRIDE + 1)}, an earlier "
                     f"first_frame, or take {WHOLE!r}."
                 )
             path = trajectory[first_frame : first_frame + length]

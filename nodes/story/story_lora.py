@@ -11,7 +11,7 @@ import folder_paths
 from comfy_api.latest import io
 
 from ...models.story.keyframe_query import query_in, with_query
-from ...models.story.lora import for_host
+from ...models.story.options import for_host
 from ..messages import say
 from ..types import CATEGORY
 

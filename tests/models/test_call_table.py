@@ -41,8 +41,8 @@ RECEIVERS: dict[str, set[str]] = {
 }  # fmt: skip
 """Names that other objects have, too: only of these receivers are they the host's. All others are, of any."""
 
-EXECUTORS = {"estimate": "comfy.sampler_helpers:_prepare_sampling", "": "comfy.ldm.wan.model:WanModel._forward"}
-"""What a wrapper's ``executor`` is in the end, by the name of the module."""
+EXECUTORS = {"reckon": "comfy.sampler_helpers:_prepare_sampling", "": "comfy.ldm.wan.model:WanModel._forward"}
+"""What a wrapper's ``executor`` is in the end, by the first word of its name."""
 
 LEFT_OUT = (
     # Schemas of nodes, made when ComfyUI loads the pack, which says at once what does not fit; and what nodes return,
@@ -150,12 +150,12 @@ def calls_in(path: Path, known: dict[str, str], kinds: Kinds, part: ast.AST | No
     tree = ast.parse(path.read_text(encoding="utf-8"))
     names, handed_on = host_names(tree), literal_keys(tree)
 
-    def target_of(call: ast.Call, base: str) -> str:
+    def target_of(call: ast.Call, base: str, function: str) -> str:
         found = dotted(call.func)
         if found and found[0] in names:
             return placed((*names[found[0]], *found[1:]))
         if found == ["executor"]:
-            return EXECUTORS.get(path.stem, EXECUTORS[""])
+            return EXECUTORS.get(function.split("_")[0], EXECUTORS[""])
         if len(found) == 1:
             return kinds.get(found[0], "")
         if not isinstance(call.func, ast.Attribute):
@@ -167,14 +167,16 @@ def calls_in(path: Path, known: dict[str, str], kinds: Kinds, part: ast.AST | No
             return ""
         return f"{known[name]}.{name}"
 
-    def walk(node: ast.AST, base: str) -> Iterator[str]:
+    def walk(node: ast.AST, base: str, function: str = "") -> Iterator[str]:
         if isinstance(node, ast.ClassDef):
             base = host_base(node, names)
-        if isinstance(node, ast.Call) and (target := target_of(node, base)):
+        if isinstance(node, ast.FunctionDef):
+            function = node.name
+        if isinstance(node, ast.Call) and (target := target_of(node, base, function)):
             if target in OPEN or not target.startswith(LEFT_OUT):
                 yield told(target, node, handed_on)
         for below in ast.iter_child_nodes(node):
-            yield from walk(below, base)
+            yield from walk(below, base, function)
 
     yield from walk(part or tree, "")
 

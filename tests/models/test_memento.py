@@ -194,11 +194,11 @@ def test_mask_and_pictures_beside_the_noise(wan: Any) -> None:
 
 
 def test_places_are_as_long_ago_as_the_frames_are(comfy: Any) -> None:
-    from scene_memory.models.story.subject import places_of
+    from scene_memory.models.story.memento import positions_of
 
-    assert places_of((0, 5, 80), 81, False) == (-20.0, -19.0, -1.0), "the last would stand on the shot's first frame"
-    assert places_of((0, 3999), 4000, True) == (-512.0, -512.0, -1.0)
-    assert places_of((), 81, False) == ()
+    assert positions_of((0, 5, 80), 81, False) == (-20.0, -19.0, -1.0), "the last would stand on the shot's first frame"
+    assert positions_of((0, 3999), 4000, True) == (-512.0, -512.0, -1.0)
+    assert positions_of((), 81, False) == ()
 
 
 def test_without_memory_the_bits_of_the_family(wan: Any) -> None:
@@ -246,7 +246,7 @@ def test_a_pair_remembers_in_both(wan: Any) -> None:
 
 
 def test_the_attention_of_another_is_kept_for_each_part(comfy: Any) -> None:
-    from scene_memory.models.story.subject import split_self, split_text
+    from scene_memory.models.story.memento import split_self, split_text
 
     random = torch.Generator().manual_seed(3)
     q, k, v = (torch.randn(2, 12, 8, generator=random) for _ in range(3))
@@ -264,7 +264,7 @@ def test_the_attention_of_another_is_kept_for_each_part(comfy: Any) -> None:
 
 def test_a_block_that_is_called_without_options_still_splits_its_attention(wan: Any) -> None:
     """As a forward of another pack calls what stands before its blocks."""
-    from scene_memory.models.story.subject import CALL, OVERRIDE, MementoPlan, conditions, join_memory
+    from scene_memory.models.story.memento import CALL, OVERRIDE, MementoPlan, conditions, join_memory
 
     class Caught:
         class_obj = wan.model(HIGH).model.diffusion_model
@@ -289,7 +289,7 @@ def test_wan_2_1_is_refused(wan: Any) -> None:
 
 
 def test_context_windows_are_refused(comfy: Any) -> None:
-    from scene_memory.models.story.positions import check_whole
+    from scene_memory.models.story.storymem import check_whole
 
     check_whole({})
     with pytest.raises(ValueError, match="Context windows cut"):

@@ -165,7 +165,7 @@ def test_a_frame_that_was_taken_where_the_segment_ends_is_its_last_keyframe(h3: 
 
 def test_a_camera_that_ends_where_it_began_has_no_last_keyframe() -> None:
     from scene_memory.memory.cameras.trajectory import Trajectory
-    from scene_memory.models.minimax.keyframes import frame_at_the_end
+    from scene_memory.models.minimax.adapter import frame_at_the_end
 
     part = segment((2, 42), begins=True)
     path = part.trajectory
@@ -209,7 +209,7 @@ def test_segments_with_references_are_sampled_by_the_model_for_references(h3: H3
 def test_the_host_makes_room_for_the_pictures(h3: H3Kit) -> None:
     import comfy.sampler_helpers
 
-    from scene_memory.models.minimax.estimate import reckon_pictures
+    from scene_memory.models.minimax.adapter import reckon_pictures
 
     ready = h3.prepared(segment((2, 9)), h3.prompt())
     (text, values), *_ = ready.positive
@@ -273,7 +273,7 @@ def passing(frames: int = 90, at: tuple[int, ...] = (0, 25, 45, 60)) -> Any:
 
 
 def test_remembered_frames_that_the_path_passes_apart_from_each_other_and_from_its_ends() -> None:
-    from scene_memory.models.minimax.keyframes import frames_on_the_way
+    from scene_memory.models.minimax.adapter import frames_on_the_way
 
     assert frames_on_the_way(passing()) == [(1, 25), (2, 45)], "60 lies too near to 45"
     assert frames_on_the_way(passing(at=(5, 80))) == [], "too near to the ends"

@@ -26,7 +26,7 @@ def test_the_weights_are_those_that_peft_makes(wan: Any) -> None:
     import comfy.model_management
     import comfy.sd
 
-    from scene_memory.models.story.lora import for_host
+    from scene_memory.models.story.options import for_host
 
     model = wan.model(HIGH)
     lora = as_peft(model)
@@ -49,7 +49,7 @@ def test_the_weights_are_those_that_peft_makes(wan: Any) -> None:
 def test_every_form_that_the_authors_loader_takes_is_the_same_lora(
     wan: Any, half: str, front: str, behind: str, form: str
 ) -> None:
-    from scene_memory.models.story.lora import for_host
+    from scene_memory.models.story.options import for_host
 
     lora = as_peft(wan.model(HIGH))
     expected, told = for_host(lora, "file")
@@ -65,7 +65,7 @@ def test_every_form_that_the_authors_loader_takes_is_the_same_lora(
 
 
 def test_a_converted_file_without_alpha_is_scaled_as_it_was_trained_and_says_so(wan: Any) -> None:
-    from scene_memory.models.story.lora import for_host
+    from scene_memory.models.story.options import for_host
 
     lora = as_peft(wan.model(HIGH))
     converted = {name.replace("base_model.model.", "diffusion_model."): held for name, held in lora.items()}
@@ -79,7 +79,7 @@ def test_a_converted_file_without_alpha_is_scaled_as_it_was_trained_and_says_so(
 
 
 def test_a_file_with_both_halves_is_refused(wan: Any) -> None:
-    from scene_memory.models.story.lora import for_host
+    from scene_memory.models.story.options import for_host
 
     lora = as_peft(wan.model(HIGH))
     both = {half + name: weight for half in ("low_noise_model.", "high_noise_model.") for name, weight in lora.items()}
@@ -96,7 +96,7 @@ def test_the_stock_loader_alone_finds_nothing_in_such_a_file(wan: Any) -> None:
 
 
 def test_other_files(comfy: Any) -> None:
-    from scene_memory.models.story.lora import for_host
+    from scene_memory.models.story.options import for_host
 
     layer = "diffusion_model.blocks.0.ffn.0"
     whole = {f"{layer}.lora_A.weight": torch.zeros(4, 8), f"{layer}.lora_B.weight": torch.zeros(8, 4)}

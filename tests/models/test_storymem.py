@@ -138,7 +138,7 @@ def test_places_in_time(wan: Any, spacing: int) -> None:
 
 
 def test_spacing_matters_and_memory_in_another_order_with_its_places_gives_the_same(wan: Any) -> None:
-    from scene_memory.models.story import positions as places
+    from scene_memory.models.story import storymem
 
     model = as_story(wan.model(HIGH), spacing=5)
     segment = going_on(wan, model)
@@ -163,8 +163,8 @@ def test_spacing_matters_and_memory_in_another_order_with_its_places_gives_the_s
     shuffled = replace(segment, context=replace(context, latents=context.latents[:, :, order]))
     other = wan.prepared(model, shuffled)
     text, values = other.positive[0]
-    places_in_order = tuple(places.spaced(3, 5)[place] for place in order)
-    conds = {**values["model_conds"], **places.conditions(places_in_order)}
+    places_in_order = tuple(storymem.spaced(3, 5)[place] for place in order)
+    conds = {**values["model_conds"], **storymem.conditions(places_in_order)}
     moved = replace(other, positive=[[text, {**values, "model_conds": conds}]])
     noise_in_order = torch.cat([noise[:, :, :3][:, :, order], noise[:, :, 3:]], dim=2)
     first = sampled(ready, noise)

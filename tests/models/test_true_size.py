@@ -11,7 +11,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -78,7 +77,7 @@ def context(
     """What the adapters bring of 20 remembered frames: a segment of 21 latent frames looks back at them."""
     from scene_memory.models.wan.context import CONTEXT as SEEN
     from scene_memory.models.wan.context import PLAN, ContextPlan
-    from scene_memory.models.wan.positions import ContextPositions
+    from scene_memory.models.wan.options import ContextPositions
 
     # As they come from the bank: on the processor, in float32.
     parts = [torch.empty(1, channels, count, height, width, device="cpu") for _ in range(2)]
@@ -139,7 +138,10 @@ def test_image_to_video_of_wan_2_1_which_sees_the_start_through_clip_vision(comf
 @pytest.mark.parametrize("sizes", [SMALL, LARGE], ids=["1.3B", "14B"])
 def test_vace_with_three_references_and_a_known_picture(comfy: Path, sizes: dict[str, int]) -> None:
     """What the adapter tells it, in the shape that the host hands on: 32 channels of pictures, 64 of mask."""
-    from scene_memory.models.wan.vace_control import vace_values
+    # Before tensors are without numbers: what the host makes as it is imported has some.
+    import comfy_extras.nodes_wan  # noqa: F401
+
+    from scene_memory.models.wan.vace import vace_values
 
     grid, kept, pictures = (60, 104), 3, 4 * FRAMES - 3
 
@@ -151,11 +153,11 @@ def test_vace_with_three_references_and_a_known_picture(comfy: Path, sizes: dict
             assert video.shape == (pictures, 8 * grid[0], 8 * grid[1], 3)
             return torch.empty(1, 16, FRAMES, *grid, device="cpu")
 
-    known = np.zeros((8 * grid[0], 8 * grid[1], 3), dtype=np.uint8)
+    known = torch.zeros(1, 8 * grid[0], 8 * grid[1], 3)
     with fake():
         net = network("VaceWanModel", 16, 16, sizes, vace_layers=LAYERS, vace_in_dim=96)
         references = torch.empty(1, 16, kept, *grid, device="cpu")
-        told = vace_values(Vae(), pictures, 8 * grid[1], 8 * grid[0], known, references)
+        told, _ = vace_values(Vae(), pictures, 8 * grid[1], 8 * grid[0], known, references)
         (shown,), (mask,) = told["vace_frames"], told["vace_mask"]
         assert shown.shape == (1, 32, kept + FRAMES, *grid) and mask.shape == (1, 64, kept + FRAMES, *grid)
         control = torch.cat([shown, mask], dim=1).to(CARD, KIND)[:, None]
@@ -212,12 +214,12 @@ def test_echo_memory_s_camera_layers_beside_their_context(comfy: Path, monkeypat
 
 @pytest.mark.parametrize("subject", [False, True])
 def test_memento(comfy: Path, subject: bool) -> None:
-    from scene_memory.models.story.subject import MementoPlan, conditions, join_memory, places_of
+    from scene_memory.models.story.memento import MementoPlan, conditions, join_memory, positions_of
 
     grid, kept = (60, 104), 8
     with fake():
         net = network("WanModel", 16, 36, LARGE)
-        plan = MementoPlan(places_of(tuple(range(0, 8 * kept, 8)), 81, subject), subject)
+        plan = MementoPlan(positions_of(tuple(range(0, 8 * kept, 8)), 81, subject), subject)
         latents = [torch.empty(1, 16, kept, *grid) for _ in range(2)]
         text = torch.empty(1, 60, TEXT) if subject else None
         told = {name: held.cond for name, held in conditions(plan, *latents, text).items()}
@@ -226,13 +228,13 @@ def test_memento(comfy: Path, subject: bool) -> None:
 
 
 def test_storymem(comfy: Path) -> None:
-    from scene_memory.models.story.positions import conditions, place_front, spaced
+    from scene_memory.models.story.storymem import conditions, position_front, spaced
 
     grid, kept = (60, 104), 8
     with fake():
         net = network("WanModel", 16, 36, LARGE)
         told = {name: held.cond for name, held in conditions(spaced(kept, 5)).items()}
-        made = answered(net, place_front, (36, FRAMES + kept, *grid), told)
+        made = answered(net, position_front, (36, FRAMES + kept, *grid), told)
         assert made.shape == (1, 16, FRAMES + kept, *grid) and made.device.type == CARD
 
 

@@ -201,7 +201,7 @@ def test_places_far_back_are_told_apart_in_half_precision(wan: Any) -> None:
     ],
 )
 def test_where_frames_stand(comfy: Any, kind: str, places: list[float]) -> None:
-    from scene_memory.models.wan.positions import ContextPositions
+    from scene_memory.models.wan.options import ContextPositions
 
     assert ContextPositions(kind, (9.0, 2.5, 1.0)).at(5) == places
 
@@ -217,7 +217,7 @@ def test_the_host_reckons_as_much_memory_as_for_a_segment_longer_by_the_context(
     def measure(given: Any, noise_shape: Any, conds: Any, **more: Any) -> Any:
         asked.append(comfy.sampler_helpers.estimate_memory(given, noise_shape, conds))
 
-    from scene_memory.models.wan.estimate import FACTOR_CONDS, reckon_context
+    from scene_memory.models.wan.context import FACTOR_CONDS, reckon_context
 
     shape = list(ready.latent.shape)
     conds = {"positive": comfy.sampler_helpers.convert_cond(ready.positive)}

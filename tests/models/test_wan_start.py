@@ -43,15 +43,14 @@ def same(ours: dict[str, Any], theirs: dict[str, Any]) -> None:
 def test_image_to_video_and_fun_camera(wan: Any, picture: np.ndarray, name: str) -> None:
     import comfy_extras.nodes_wan as stock
 
-    from scene_memory.models.wan.family import family_of
-    from scene_memory.models.wan.start import start_of
+    from scene_memory.models.wan.family import family_of, start_of
 
     model = wan.model(name)
     vae, family = wan.vae(model), family_of(model)
     positive, _, latent = getattr(stock, FAMILIES[name]).execute(
         wan.positive, wan.negative, vae, **SIZE, start_image=image(picture)
     )
-    ours = start_of(family, vae, FRAMES, SIDE, SIDE, picture)
+    ours = start_of(family, vae, FRAMES, SIDE, SIDE, image(picture))
     same(ours.values, positive[0][1])
     assert torch.equal(ours.latent, latent["samples"]) and ours.mask is None
     assert start_of(family, vae, FRAMES, SIDE, SIDE, None).values == {}
@@ -61,14 +60,13 @@ def test_image_to_video_and_fun_camera(wan: Any, picture: np.ndarray, name: str)
 def test_ti2v_5b(wan: Any, picture: np.ndarray) -> None:
     from comfy_extras.nodes_wan import Wan22ImageToVideoLatent
 
-    from scene_memory.models.wan.family import family_of
-    from scene_memory.models.wan.start import start_of
+    from scene_memory.models.wan.family import family_of, start_of
 
     model = wan.model("wan2.2_ti2v_5B_fp16.safetensors")
     vae, family = wan.vae(model), family_of(model)
     for first in (picture, None):
         (theirs,) = Wan22ImageToVideoLatent.execute(vae, **SIZE, start_image=None if first is None else image(first))
-        ours = start_of(family, vae, FRAMES, SIDE, SIDE, first)
+        ours = start_of(family, vae, FRAMES, SIDE, SIDE, None if first is None else image(first))
         assert torch.equal(ours.latent, theirs["samples"]) and ours.values == {}
         assert (ours.mask is None) if first is None else torch.equal(ours.mask, theirs["noise_mask"])
 
@@ -78,7 +76,7 @@ def test_ti2v_5b(wan: Any, picture: np.ndarray) -> None:
 def test_vace(wan: Any, picture: np.ndarray, first: bool, reference: bool) -> None:
     from comfy_extras.nodes_wan import WanVaceToVideo
 
-    from scene_memory.models.wan.vace_control import vace_values
+    from scene_memory.models.wan.vace import vace_values
 
     vae = wan.vae(wan.model("wan2.1_vace_1.3B_fp16.safetensors"))
     given: dict[str, Any] = {}
@@ -89,7 +87,9 @@ def test_vace(wan: Any, picture: np.ndarray, first: bool, reference: bool) -> No
         given["reference_image"] = image(other)
     positive, _, latent, trim = WanVaceToVideo.execute(wan.positive, wan.negative, vae, **SIZE, strength=1.0, **given)
     references = vae.encode(image(other)) if reference else None
-    same(vace_values(vae, FRAMES, SIDE, SIDE, picture if first else None, references), positive[0][1])
+    values, empty = vace_values(vae, FRAMES, SIDE, SIDE, image(picture) if first else None, references)
+    same(values, positive[0][1])
+    assert torch.equal(empty, latent["samples"])
     assert trim == int(reference) and latent["samples"].shape[2] == 3 + trim
 
 
