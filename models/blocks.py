@@ -102,14 +102,10 @@ def untraced(override: Override) -> Override:
     global _outside
     if _outside is None:
         # Not when this file is imported: it takes torch more than a second.
-        _outside = torch.compiler.disable(_call)
+        _outside = torch.compiler.disable(lambda function, args, kwargs: function(*args, **kwargs))
 
     def called(*args: Any, **kwargs: Any) -> Any:
         assert _outside is not None
         return _outside(override, args, kwargs)
 
     return called
-
-
-def _call(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    return function(*args, **kwargs)

@@ -168,11 +168,11 @@ def camera_rows(
     Unreal's axes, in the plane, about the vertical only: [x, y, 0, rotation by the yaw row by row].
     """
     seen = rigid_inverse(first) @ poses
-    turned = _TO_UNREAL @ seen[:, :3, :3] @ _TO_UNREAL.T
-    moved = scale * seen[:, :3, 3] @ _TO_UNREAL.T
-    yaw = np.arctan2(turned[:, 1, 0], turned[:, 0, 0])
+    rotation = _TO_UNREAL @ seen[:, :3, :3] @ _TO_UNREAL.T
+    translation = scale * seen[:, :3, 3] @ _TO_UNREAL.T
+    yaw = np.arctan2(rotation[:, 1, 0], rotation[:, 0, 0])
     c, s, zero, one = np.cos(yaw), np.sin(yaw), np.zeros(len(yaw)), np.ones(len(yaw))
-    return np.stack([moved[:, 0], moved[:, 1], zero, c, -s, zero, s, c, zero, zero, zero, one], axis=1)
+    return np.stack([translation[:, 0], translation[:, 1], zero, c, -s, zero, s, c, zero, zero, zero, one], axis=1)
 
 
 def camera_conditions(own: NDArray[np.float64], context: NDArray[np.float64]) -> dict[str, Any]:

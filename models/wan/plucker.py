@@ -18,28 +18,28 @@ SIDE = 16
 """The model works on squares of 16 pixels."""
 
 
-def wan_camera_embedding(path: Trajectory, width: int, height: int, *, square_pixels: bool = True) -> Tensor:
-    """Rays (1, 24, T, height, width) float32 of a path of F = 4 T - 3 frames, seen from its first camera.
+def wan_camera_embedding(trajectory: Trajectory, width: int, height: int, *, square_pixels: bool = True) -> Tensor:
+    """Rays (1, 24, T, height, width) float32 of a trajectory of F = 4 T - 3 frames, seen from its first camera.
 
     Channel 4 p + s holds Pluecker number p (origin x direction, then direction) of frame 4 t - 3 + s of latent frame t;
-    latent frame 0 holds frame 0 four times. ``square_pixels`` takes the path's lens for that of a camera with square
-    pixels, cropped about its centre to the picture; otherwise its intrinsics are taken as they are.
+    latent frame 0 holds frame 0 four times. ``square_pixels`` takes the trajectory's intrinsics for those of a camera
+    with square pixels, cropped about its centre to the picture; otherwise they are taken as they are.
 
     Raises ``ValueError`` for a size or a number of frames that the models cannot take.
     """
     for name, side in (("width", width), ("height", height)):
         if side < SIDE or side % SIDE:
             raise ValueError(f"{name} is {side}: Wan needs a multiple of {SIDE}. Use 832 x 480.")
-    if len(path) % STRIDE != 1:
-        near = len(path) // STRIDE * STRIDE + 1
+    if len(trajectory) % STRIDE != 1:
+        near = len(trajectory) // STRIDE * STRIDE + 1
         raise ValueError(
-            f"The camera path has {len(path)} frames: Wan needs 4 n + 1. Re-time it to {near} or {near + STRIDE}."
+            f"The camera path has {len(trajectory)} frames: Wan needs 4 n + 1. Re-time it to {near} or {near + STRIDE}."
         )
-    lenses = cropped(path.intrinsics, width / height) if square_pixels else path.intrinsics
-    pixels = torch.as_tensor((lenses * np.array([width, height, width, height])).astype(np.float32))
-    poses = torch.as_tensor(path.relative().poses.astype(np.float32))
-    result = torch.empty((1, 6 * STRIDE, len(path) // STRIDE + 1, height, width))
-    for frame in range(len(path)):
+    intrinsics = cropped(trajectory.intrinsics, width / height) if square_pixels else trajectory.intrinsics
+    pixels = torch.as_tensor((intrinsics * np.array([width, height, width, height])).astype(np.float32))
+    poses = torch.as_tensor(trajectory.relative().poses.astype(np.float32))
+    result = torch.empty((1, 6 * STRIDE, len(trajectory) // STRIDE + 1, height, width))
+    for frame in range(len(trajectory)):
         rays = pluecker_rays(poses[frame : frame + 1], pixels[frame : frame + 1], width, height)[0]
         if frame == 0:
             result[0, :, 0] = rays.repeat_interleave(STRIDE, dim=0)
@@ -58,11 +58,11 @@ def pluecker_rays(poses: Tensor, pixels: Tensor, width: int, height: int) -> Ten
     fx, fy, cx, cy = (part[:, :, None] for part in pixels.chunk(4, dim=1))
     across = ((x - cx) / fx).expand(-1, height, -1)
     down = ((y[:, None] - cy) / fy).expand(-1, -1, width)
-    ways = torch.stack((across, down, torch.ones_like(across)), dim=-1).flatten(1, 2)
-    ways = ways / ways.norm(dim=-1, keepdim=True)
-    ways = ways @ poses[:, :3, :3].transpose(-1, -2)
-    moments = torch.linalg.cross(poses[:, None, :3, 3].expand_as(ways), ways, dim=-1)
-    return torch.cat([moments, ways], dim=-1).reshape(-1, height, width, 6).movedim(-1, 1)
+    directions = torch.stack((across, down, torch.ones_like(across)), dim=-1).flatten(1, 2)
+    directions = directions / directions.norm(dim=-1, keepdim=True)
+    directions = directions @ poses[:, :3, :3].transpose(-1, -2)
+    moments = torch.linalg.cross(poses[:, None, :3, 3].expand_as(directions), directions, dim=-1)
+    return torch.cat([moments, directions], dim=-1).reshape(-1, height, width, 6).movedim(-1, 1)
 
 
 def cropped(intrinsics: FloatArray, aspect: float) -> FloatArray:
