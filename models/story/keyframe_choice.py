@@ -13,9 +13,9 @@ from torch import Tensor
 from ...memory.state.state import MemoryState
 from ...memory.story.keyframes import choose_keyframes, evenly, picture_features, unlike
 from ...memory.story.script import story_caption
+from ..inputs import as_image
 from ..registry import model_kind
-from ..wan.adapter import STRIDE
-from ..wan.start import as_image
+from ..wan.options import STRIDE
 from .keyframe_query import choose, query_of
 
 LIKENESS, QUERY = "likeness (StoryMem)", "KeyframeQuery (Memento)"
@@ -64,7 +64,7 @@ def _features(memory: MemoryState, frames: NDArray[np.int64], clip_vision: Any) 
         if clip_vision is None:
             rows.append(picture_features(pictures))
         else:
-            seen = clip_vision.encode_image(torch.from_numpy(pictures).float() / 255)["image_embeds"]
+            seen = clip_vision.encode_image(as_image(pictures))["image_embeds"]
             rows.append(seen.float().cpu().numpy().astype(np.float64))
     return np.concatenate(rows)
 
@@ -102,8 +102,8 @@ def chosen_by_query(
             ],
             dim=2,
         ).to(texts[0].device)
-        places = [int(frame) // STRIDE - memory.frames // STRIDE for frame in candidates]
-        scores = query.scores(latents, places, *texts, network.num_heads)
+        times = [int(frame) // STRIDE - memory.frames // STRIDE for frame in candidates]
+        scores = query.scores(latents, times, *texts, network.num_heads)
         return candidates[choose(*scores, keep, fixed)]
 
 
