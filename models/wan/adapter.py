@@ -74,9 +74,7 @@ class WanAdapter(Adapter):
         check_pair(self.family, options, negative)
         file = "wan2.2_vae.safetensors" if self.family.channels == 48 else "wan_2.1_vae.safetensors"
         check_vae(vae, self.name, self.family.channels, f"Load {file} in Load VAE.")
-        kinds, encoder = (positive, negative), "umt5_xxl_fp8_e4m3fn_scaled.safetensors with the type wan"
-        check_text(kinds, model.model.diffusion_model.text_dim, encoder)
-        check_no_frames(kinds, "context_latents", "in-context latents of another node", "CLIP Text Encode")
+        check_conditioning(model, positive, negative)
         return self._conditioned(model, options, positive, negative, segment, vae)
 
     def _conditioned(
@@ -211,6 +209,15 @@ def check_pair(family: WanFamily, options: WanOptions, negative: Conditioning | 
             f"low_noise_model is {kind}, the model is {family.name}: a pair must be of one family. "
             "Load the low noise file that goes with the high noise file."
         )
+
+
+def check_conditioning(model: Any, *kinds: Conditioning | None) -> None:
+    """Refuses prompts of another family's text encoder, and those that put other frames into the sequence.
+
+    Raises ValueError for either.
+    """
+    check_text(kinds, model.model.diffusion_model.text_dim, "umt5_xxl_fp8_e4m3fn_scaled.safetensors with the type wan")
+    check_no_frames(kinds, "context_latents", "in-context latents of another node", "CLIP Text Encode")
 
 
 def _blank(carried: dict[str, Any], options: WanOptions) -> dict[str, Any]:
