@@ -151,7 +151,8 @@ def with_memory(model: Any) -> Any:
 
 def join_memory(executor: Any, x: Tensor, timestep: Tensor, context: Tensor, clip: Any = None, concat: Any = None,
                 transformer_options: dict[str, Any] | None = None, **conds: Any) -> Tensor:  # fmt: skip
-    """The wrapper (host's WrappersMP.DIFFUSION_MODEL): the network's answer to ``x`` (B, C, [subject | K] + T, h, w).
+    """The wrapper (host's WrappersMP.DIFFUSION_MODEL): the network's answer to ``x`` (B, C, N, h, w), N frames
+    [subject | memory | shot].
 
     Without a memory it hands everything on as it came. Refuses context windows.
     """
