@@ -27,6 +27,11 @@ Set COMFYUI_PATH to the folder of your own ComfyUI to use that instead; nothing 
 """
 
 
+TWO = ("-n", "2", "--dist", "loadfile")
+"""All tests go in two processes, each with servers of its own and one thread: most of them keep one core busy. With any
+argument, as in `python dev.py test -n 0`, it is pytest's own way."""
+
+
 def main(argv: Sequence[str]) -> int:
     arguments, rest = parser().parse_known_args(argv)
     if rest and arguments.command not in ("test", "train", "train-wan", "bench", "house"):
@@ -79,7 +84,7 @@ def test(arguments: argparse.Namespace, rest: list[str]) -> int:
             except SetupError as error:
                 # The browser tests fail with the same words; the others still have something to say.
                 say(str(error))
-    return run_module(environment, "pytest", rest)
+    return run_module(environment, "pytest", rest) if rest else run_module(environment, "pytest", TWO, threads="1")
 
 
 def wants_browser(arguments: Sequence[str]) -> bool:
@@ -132,10 +137,15 @@ def train_wan(arguments: argparse.Namespace, rest: list[str]) -> int:
     return run_module(prepare(pipeline=True), "dev.run", ["pipeline.training.train", *rest])
 
 
-def run_module(environment: Environment, module: str, arguments: Sequence[str]) -> int:
-    """`python -m module` in the prepared environment; it finds ComfyUI by COMFYUI_PATH."""
+def run_module(environment: Environment, module: str, arguments: Sequence[str], threads: str = "") -> int:
+    """`python -m module` in the prepared environment; it finds ComfyUI by COMFYUI_PATH.
+
+    `threads` is how many torch takes; empty leaves it to torch, or to who has set OMP_NUM_THREADS.
+    """
     command = [str(environment.python), "-m", module, *arguments]
     variables = {**os.environ, "COMFYUI_PATH": str(environment.comfyui), "PYTHONUTF8": "1"}
+    if threads:
+        variables.setdefault("OMP_NUM_THREADS", threads)
     sys.stdout.flush()
     process = subprocess.Popen(command, cwd=ROOT, env=variables)
     # A SIGTERM reaches only us: handed on, it ends the child, and the servers that the child started.

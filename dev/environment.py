@@ -24,7 +24,7 @@ STAMP = VENV / "scene_memory.json"
 LOG = VENV / "setup.log"
 RUN_MODULES = ("torch", "torchaudio", "aiohttp", "av", "comfyui_frontend_package", "cv2")
 PIPELINE_MODULES = ("diffusers", "transformers")
-TEST_MODULES = ("pytest", "hypothesis", "mypy", "ruff", "playwright", *PIPELINE_MODULES)
+TEST_MODULES = ("pytest", "xdist", "hypothesis", "mypy", "ruff", "playwright", *PIPELINE_MODULES)
 
 
 @dataclass(frozen=True)

@@ -10,11 +10,12 @@ import socket
 import subprocess
 import sys
 import tarfile
+from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
 import pytest
 
-from dev import environment, host
+from dev import cli, environment, host
 from dev.checks import free_port, require_disk, require_port
 from dev.cli import wants_browser
 from dev.console import Progress, SetupError, bar
@@ -245,6 +246,21 @@ def test_a_browser_that_does_not_start_is_passed_over(tmp_path: Path) -> None:
 )
 def test_a_browser_is_looked_for_when_browser_tests_may_run(arguments: list[str], wanted: bool) -> None:
     assert wants_browser(arguments) is wanted
+
+
+def test_all_tests_go_in_two_processes_and_some_as_pytest_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[list[str], str]] = []
+
+    def run(environment: object, module: str, arguments: Sequence[str], threads: str = "") -> int:
+        assert module == "pytest"
+        asked.append((list(arguments), threads))
+        return 0
+
+    monkeypatch.setattr(cli, "prepare", lambda **_: None)
+    monkeypatch.setattr(cli, "run_module", run)
+    monkeypatch.setattr(cli, "wants_browser", lambda arguments: False)
+    assert [cli.main(["test", *rest]) for rest in ([], ["tests/nodes"], ["-m", "slow"])] == [0, 0, 0]
+    assert asked == [(["-n", "2", "--dist", "loadfile"], "1"), (["tests/nodes"], ""), (["-m", "slow"], "")]
 
 
 def test_progress_is_told_at_its_end(capsys: pytest.CaptureFixture[str]) -> None:

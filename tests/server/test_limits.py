@@ -42,7 +42,10 @@ def test_a_limit_that_is_set_on_a_finished_film_costs_pictures_only_and_every_re
     whole, size = bank.load(), bank.size_bytes()
     segments = {path.name for path in bank.segments_path.iterdir()}
     prompt = readers(kit, limited(kit, "set later", int(0.6 * size)))
-    for _ in range(2):
+    for restarted in (False, True):
+        if restarted:
+            server.kill()
+            server.start()
         begun = len(server.log_text())
         run = server.client.queue(prompt)
         assert run.ok, run.error
@@ -52,8 +55,6 @@ def test_a_limit_that_is_set_on_a_finished_film_costs_pictures_only_and_every_re
         assert {path.name for path in bank.segments_path.iterdir()} == segments and state.frames == whole.frames
         assert 0.4 * state.frames < kept.sum() < 0.75 * state.frames
         assert len(run.outputs["shown"]["images"]) == kept.sum()
-        server.kill()
-        server.start()
     again = server.client.queue(kit.film("set later", frames=FRAMES))
     assert again.ok and bank.load() == state
 
