@@ -70,11 +70,11 @@ def picture_after_a_run(frontend: Frontend, path: Path) -> None:
     hand.set_field("pitch", -12)
     hand.node.evaluate("(node, size) => node.setSize(size)", list(SIZE))
     frontend.settle(1500)
-    frontend.page.evaluate("root => root.cameraEditor.goTo(30)", hand.root)
+    frontend.page.evaluate("root => root.cameraEditor.goTo(12)", hand.root)
     places = hand.root.evaluate(
         "root => { const m = root.cameraEditor.seen.memory; return [[...m.right], [...m.forward]] }"
     )
-    frontend.page.mouse.move(*hand.point(places[0][60], places[1][60]))
+    frontend.page.mouse.move(*hand.point(places[0][20], places[1][20]))
     frontend.settle(1500)
     shot = Image.open(io.BytesIO(frontend.page.screenshot(clip=around(hand)))).convert("RGB")
     shot.save(path, quality=88)
@@ -85,6 +85,8 @@ def around(hand: EditorHand) -> FloatRect:
     """The part of the page with the node."""
     x, y, width, height = hand.node.evaluate(
         """node => {
+          const shown = document.querySelector(`[data-node-id="${node.id}"]`)?.getBoundingClientRect()
+          if (shown) return [shown.x, shown.y, shown.width, shown.height]
           const { scale, offset } = app.canvas.ds
           const page = app.canvas.canvas.getBoundingClientRect()
           return [page.left + (node.pos[0] + offset[0]) * scale, page.top + (node.pos[1] + offset[1] - 30) * scale,
@@ -106,7 +108,7 @@ def film_of_the_demo(server: HostServer, chromium: Browser, path: Path) -> dict[
         SetupError: it took a minute or more, or missed the path.
     """
     frontend = Frontend(chromium, server, "classic")
-    frontend.page.set_viewport_size({"width": 800, "height": 1180})
+    frontend.page.set_viewport_size({"width": 1600, "height": 1300})  # what the page lays over the graph stands aside
     frontend.page.evaluate("() => app.graph.clear()")
     pictures: list[tuple[float, Image.Image]] = []
     began = 0.0

@@ -31,6 +31,9 @@ DRAWN = """() => app.graph.nodes.map(node => {
   return [node.title, node.type, ...drawn]
 })"""
 """Title, type, left, top, width and height of every node as the page draws it, in the graph's own units."""
+TITLES = """() => app.graph._groups.map(({ title, pos, font_size }) =>
+  [title, 'title of a group', ...pos, title.length * font_size / 2, font_size * 1.4])"""
+"""The same of the titles of the groups, which the page draws behind the nodes."""
 NAMED = {"A minute in one take", "Three shots, one room", "What changed stays changed"}
 WORKFLOWS = sorted(NAMED | {path.stem for path in FOLDER.glob("*.json")})
 
@@ -70,7 +73,8 @@ def test_every_workflow_opens_with_every_node_and_without_an_error(
         assert frontend.errors == [], name
         assert to_prompt(workflow, definitions) == frontend.to_prompt(), name
         assert len(frontend.to_workflow()["nodes"]) == len(workflow["nodes"]), name
-        assert touching(frontend.page.evaluate(DRAWN), ROOM) == [], name
+        drawn = [*frontend.page.evaluate(DRAWN), *frontend.page.evaluate(TITLES)]
+        assert touching(drawn, ROOM) == [], name
 
 
 @pytest.mark.parametrize("mode", MODES)
