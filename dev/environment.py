@@ -60,7 +60,7 @@ def existing(comfyui: Path, *, tests: bool, pipeline: bool = False) -> Environme
     missing = missing_modules(python, wanted)
     if missing:
         files = " ".join(f'-r "{ROOT / name}"' for name in ["requirements.txt"] + ["requirements-test.txt"] * tests)
-        extra = ' "diffusers>=0.36" transformers' if pipeline else ""
+        extra = ' "diffusers>=0.37" transformers' if pipeline else ""
         raise SetupError(f"{python} lacks {', '.join(missing)}: run  {python} -m pip install {files}{extra}")
     say(f"Using the ComfyUI in {comfyui} with {python}")
     return Environment(python, comfyui, private=False)
