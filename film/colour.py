@@ -51,14 +51,15 @@ Floats = NDArray[np.float32]
 
 
 def oklab(pictures: NDArray[np.uint8]) -> Floats:
-    """Oklab (..., 3) of sRGB pixels (..., 3) uint8: lightness 0..1, green-red and blue-yellow about -0.4..0.4."""
+    """Oklab (..., 3) float32 of sRGB pixels of the same shape, uint8: lightness 0..1, then green to red and
+    blue to yellow, about -0.4..0.4 each."""
     levels = np.arange(256) / 255
     linear = np.where(levels <= 0.04045, levels / 12.92, ((levels + 0.055) / 1.055) ** 2.4).astype(np.float32)
     return np.cbrt(linear[pictures] @ _TO_LMS.T.astype(np.float32)) @ _TO_LAB.T.astype(np.float32)
 
 
 def srgb(lab: Floats) -> Pixels:
-    """sRGB pixels uint8 of Oklab; colours that no screen has are cut to the nearest in each channel."""
+    """sRGB pixels uint8 of Oklab, both of the shape (..., 3); colours that no screen has are cut in each channel."""
     linear = ((lab @ _FROM_LAB.T.astype(np.float32)) ** 3 @ _FROM_LMS.T.astype(np.float32)).clip(0, 1)
     levels = np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)
     return (levels * 255).round().clip(0, 255).astype(np.uint8)

@@ -1,4 +1,4 @@
-"""What a segment may look back at: which past frames, and their pixels or latents."""
+"""What a segment is given: which past frames it may look back at, their pixels or latents, and how it begins."""
 
 from __future__ import annotations
 
@@ -17,11 +17,12 @@ from ..memory.retrieval.settings import RetrievalSettings
 from ..memory.state.edits import Edit
 from ..memory.state.frame_ranges import runs_of
 from ..memory.state.state import MemoryState
-from ..models.host.latents import ContextLatents
+from .continuity import whole_path
 from .keys import Read
-from .model import Adapter
-from .segment import ContextFrames
-from .write_queue import SegmentWriter
+from .latents import ContextLatents
+from .model import VideoModel
+from .segment import ContextFrames, Segment
+from .write_queue import WriteQueue
 
 log = logging.getLogger(__name__)
 
@@ -36,11 +37,11 @@ def choose_context(
     state: MemoryState,
     path: Trajectory,
     settings: RetrievalSettings,
-    adapter: Adapter,
+    most: int,
     reader: ContextReader,
     on_disk: bool = True,
 ) -> Retrieval | None:
-    """Which past frames the segment along ``path`` may look at; None while nothing is remembered.
+    """Which past frames the segment along ``path`` may look at, at most ``most``; None while nothing is remembered.
 
     A frame whose pixels are no longer on the disk is left out and another is looked for in its place; not with
     ``on_disk`` False: then the memory alone decides.
@@ -60,19 +61,45 @@ def choose_context(
         here = reader.has(state, found.indices) | (not on_disk)
         reasons = tuple(reason for reason, kept in zip(found.reasons, here, strict=True) if kept)
         found = replace(found, indices=found.indices[here], reasons=reasons)
-    return replace(found, indices=found.indices[: adapter.most_context], reasons=found.reasons[: adapter.most_context])
+    return replace(found, indices=found.indices[:most], reasons=found.reasons[:most])
+
+
+def next_segment(
+    state: MemoryState,
+    path: Trajectory,
+    retrieval: Retrieval | None,
+    model: VideoModel,
+    size: tuple[int, int],
+    reader: ContextReader,
+    goes_on: bool,
+) -> Segment:
+    """What the model is to make for the new frames of ``path``, on its own grid of lengths.
+
+    Args:
+        state: the memory before the segment.
+        retrieval: the past frames that it may look at.
+        size: (width, height).
+        goes_on: whether it goes on from the newest frames, and so begins with those of the model's overlap, which are
+            known; else it is a cut.
+    """
+    overlap = model.overlap_after(state.frames) if goes_on else 0
+    context = reader.read(state, retrieval)
+    first = state.frames - overlap
+    known = reader.pixels(state, range(first, state.frames)) if overlap else None
+    whole = whole_path(state, path, overlap, model.made_for(len(path) + overlap))
+    return Segment(whole, *size, context, None if known is None else known[0], first, known)
 
 
 class ContextReader:
     """Reads the context of one shot's segments. Frames that come again and again are kept decoded, up to 16 MB.
 
     Args:
-        writer: what may be putting the newest frames on the disk just now: they are waited for before they are read.
+        queue: what may be putting the newest frames on the disk just now: they are waited for before they are read.
     """
 
-    def __init__(self, latents: ContextLatents | None = None, writer: SegmentWriter | None = None) -> None:
+    def __init__(self, latents: ContextLatents | None = None, queue: WriteQueue | None = None) -> None:
         self._latents = latents
-        self._writer = writer
+        self._queue = queue
         self._pixels: OrderedDict[int, Pixels] = OrderedDict()
         self._bytes = 0
 
@@ -83,12 +110,12 @@ class ContextReader:
 
     def settle(self, frame: int) -> None:
         """Returns when the frame is on the disk."""
-        if self._writer is not None:
-            self._writer.settle(frame)
+        if self._queue is not None:
+            self._queue.settle(frame)
 
     def has(self, state: MemoryState, indices: NDArray[np.int64]) -> NDArray[np.bool_]:
         """(n,) whether there are pixels of the frames."""
-        coming = self._writer.first_frame if self._writer is not None else None
+        coming = self._queue.first_frame if self._queue is not None else None
         here = np.array([int(index) in self._pixels for index in indices], dtype=np.bool_)
         if coming is not None:
             here |= indices >= coming
@@ -110,7 +137,8 @@ class ContextReader:
         return ContextFrames(self.pixels(state, indices), poses, intrinsics, latents, numbers)
 
     def told(self, state: MemoryState, indices: Sequence[int] | NDArray[np.int64], numbered: bool) -> list[Read]:
-        """What ``read`` reads of frames, by what a segment's key tells it by: no picture is decoded for it."""
+        """What ``read`` reads of frames ``indices`` (n,), by what a segment's key tells it by; no picture is decoded.
+        ``numbered``: whether their numbers count, too."""
         poses, lenses = state.cameras(indices)
         latents = self._latents
         return [
@@ -120,7 +148,7 @@ class ContextReader:
         ]  # fmt: skip
 
     def _hash(self, state: MemoryState, index: int) -> bytes:
-        coming = self._writer.first_frame if self._writer is not None else None
+        coming = self._queue.first_frame if self._queue is not None else None
         if coming is not None and index >= coming:
             if index in self._pixels:
                 return hashlib.sha256(self._pixels[index].data).digest()
@@ -141,7 +169,7 @@ class ContextReader:
         return result
 
     def made(self, start: int, pictures: Pixels) -> None:
-        """Frames that have just been remembered, the first of them as frame ``start``: no need to read them back."""
+        """Keeps frames (F, H, W, 3) that have just been remembered, the first as frame ``start``."""
         for place in range(max(0, len(pictures) - CACHE_BYTES // max(1, pictures[0].nbytes)), len(pictures)):
             self._keep(start + place, pictures[place])
 

@@ -1,7 +1,8 @@
-"""How one segment goes on from another: the camera path over the seam, without a frame twice in the film."""
+"""How one segment goes on from another: the camera path over the seam, and a seed for each place in the film."""
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import replace
 
 import numpy as np
@@ -35,3 +36,9 @@ def whole_path(state: MemoryState, path: Trajectory, overlap: int, frames: int) 
     poses += [path.poses[-1:]] * surplus
     lenses += [path.intrinsics[-1:]] * surplus
     return replace(path, poses=np.concatenate(poses), intrinsics=np.concatenate(lenses))
+
+
+def segment_seed(seed: int, first_frame: int) -> int:
+    """A seed for the segment that begins at a frame: the same film position and seed give the same noise."""
+    digest = hashlib.sha256(f"{seed}:{first_frame}".encode()).digest()
+    return int.from_bytes(digest[:8], "big")

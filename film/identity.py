@@ -36,23 +36,13 @@ TOLD = "scene_memory_told"
 
 _ATOMS = (bool, int, float, complex, str, bytes, type(None), type(Ellipsis))
 _OURS = __name__.removesuffix(".film.identity")
-_HOST = {"comfy", "comfy_api", "comfy_api_nodes", "comfy_execution", "comfy_extras", "latent_preview", "node_helpers",
-         "nodes", "server"}  # fmt: skip
 _LIBRARIES = {"comfy_kitchen", "einops", "numpy", "scipy", "torch", "torchsde", "torchvision", "transformers"}
 _BOOKKEEPING = (
     "_torchdynamo",
     "_dynamo",
     "_is_param",
-    "comfy_",
-    "prev_comfy_",
-    "weight_function",
-    "bias_function",
-    "weight_comfy_",
-    "bias_comfy_",
-    "weight_lowvram",
-    "bias_lowvram",
 )
-"""What torch.compile, PyTorch and the host's memory management hang on functions, tensors and layers."""
+"""What torch.compile and PyTorch hang on functions, tensors and layers."""
 
 _OF_EVERY_MODULE = frozenset(vars(nn.Module()))
 
@@ -69,11 +59,15 @@ class Identity:
 
     Args:
         special: how objects of a class are told, for classes with a better account of themselves than their attributes.
+        host: first names of a host's modules; its private attributes are no data, its code is not looked at.
+        bookkeeping: how names begin of what the host hangs on functions, tensors and layers.
     """
 
-    def __init__(self, special: Special | None = None) -> None:
+    def __init__(
+        self, special: Special | None = None, host: frozenset[str] = frozenset(), bookkeeping: tuple[str, ...] = ()
+    ) -> None:
         self._hash = hashlib.sha256()
-        self._special = special or {}
+        self._special, self._host, self._bookkeeping = special or {}, host, bookkeeping
         self._seen: dict[int, tuple[int, Any]] = {}
         self._known: dict[int, str] = {}
         self._networks = 0
@@ -113,7 +107,7 @@ class Identity:
 
         Args:
             parts: the network and all modules in it by name, as they are when it is not patched.
-            originals: weights that are in the network under this name when it is not patched.
+            originals: weights of any shape that are in the network under this name when it is not patched.
         """
         self._networks += 1
         for name, part in parts.items():
@@ -228,7 +222,7 @@ class Identity:
             if isinstance(part, dict):
                 lazy = {name for name in part if isinstance(getattr(kind, name, None), functools.cached_property)}
                 kept = {name: held for name, held in part.items() if name not in lazy}
-                self._attributes(kept, private=not _is_hosts(kind))
+                self._attributes(kept, private=not self._is_hosts(kind))
             else:
                 self._value(part)
         self._items("items", list(items) if items is not None else [])
@@ -239,7 +233,7 @@ class Identity:
             self._told(b"part", name.encode())
             self._class(type(part))
             own = {key: held for key, held in vars(part).items() if key not in _OF_EVERY_MODULE}
-            self._attributes(own, private=not _is_hosts(type(part)))
+            self._attributes(own, private=not self._is_hosts(type(part)))
             for key, weight in _weights(part):
                 self.add(f"{name}.{key}" if name else key, weight, sample=self._sample or 64)
 
@@ -262,14 +256,14 @@ class Identity:
         kept = [
             (name, held)
             for name, held in attributes.items()
-            if not str(name).startswith(_BOOKKEEPING) and (private or str(name)[:1] != "_")
+            if not str(name).startswith(_BOOKKEEPING + self._bookkeeping) and (private or str(name)[:1] != "_")
         ]
         self._pairs("attributes", sorted(kept, key=lambda pair: str(pair[0])))
 
     def _set(self, tag: str, values: Any) -> None:
         digests = []
         for value in values:
-            inner = Identity(self._special)
+            inner = Identity(self._special, self._host, self._bookkeeping)
             inner._path, inner._known, inner._code = self._path, self._known, self._code
             inner._value(value)
             digests.append(inner._hash.digest())
@@ -305,7 +299,7 @@ class Identity:
         if told is not None:
             return self._value(told)
         self._told(b"function", function.__qualname__.encode())
-        if _is_foreign(function):
+        if self._is_foreign(function):
             self._items("defaults", function.__defaults__ or ())
             self._pairs("keyword defaults", list((function.__kwdefaults__ or {}).items()))
             self._beside(function, [function.__code__])
@@ -314,8 +308,16 @@ class Identity:
 
     def _class(self, kind: type) -> None:
         self._told(b"class", class_name(kind).encode())
-        if _is_foreign(kind):
+        if self._is_foreign(kind):
             self._beside(kind, [one.__code__ for one in _functions(kind)])
+
+    def _is_hosts(self, thing: Any) -> bool:
+        return _top(thing) in self._host
+
+    def _is_foreign(self, thing: Any) -> bool:
+        """Whether something comes from a pack of others: not ours, nor the host's, nor of a library below both."""
+        known = _is_ours(thing) or self._is_hosts(thing)
+        return not (known or _top(thing) in _LIBRARIES or _top(thing) in sys.stdlib_module_names)
 
     def _beside(self, thing: Any, codes: list[types.CodeType]) -> None:
         digests = sorted(_code_digest(code) for code in codes)
@@ -359,16 +361,6 @@ def _is_usual(held: Any, usual: Any) -> bool:
 
 def _is_ours(kind: Any) -> bool:
     return f"{kind.__module__}.".startswith(f"{_OURS}.")
-
-
-def _is_hosts(thing: Any) -> bool:
-    return _top(thing) in _HOST
-
-
-def _is_foreign(thing: Any) -> bool:
-    """Whether something comes from a pack of others: not ours, nor the host's, nor of a library that both stand on."""
-    top = _top(thing)
-    return not (_is_ours(thing) or top in _HOST or top in _LIBRARIES or top in sys.stdlib_module_names)
 
 
 def _top(thing: Any) -> str:

@@ -12,10 +12,10 @@ There are two, and both lead to the same segment:
   read of them, the known pictures it begins with, its cameras, its noise. Settings that do not change the choice find
   the segment by this key; so does a film whose other shots have changed, and then takes its pictures over.
 
-What is told by name has a version: RECIPE for the loop, ``Adapter.version``, ``colour.VERSION``,
-``moc_patch.VERSION``. Raise one when the same data comes to mean other pictures, also when the default of a field of
+What is told by name has a version: RECIPE for the loop, ``VideoModel.version``, ``colour.VERSION``,
+``moc.patch.VERSION``. Raise one when the same data comes to mean other pictures, also when the default of a field of
 ours changes, for fields at their default are not told; and only then: each film made before is then made anew when it
-is queued. tests/generation/golden_keys.json holds keys still; it is changed together with a version, never alone.
+is queued. tests/film/golden_keys.json holds keys still; it is changed together with a version, never alone.
 
 Recipe 1 (0.1.0 to 0.3.0) hashed code, too: an update of the pack, the host or Python made everything anew. Recipe 2
 tells data. Its keys cannot match those of recipe 1; memories from then can be gone on from.
@@ -33,9 +33,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..memory.cameras.trajectory import Trajectory
-from ..models.host.identity import identity
 from .colour import VERSION as COLOUR_VERSION
-from .identity import NoIdentity
+from .identity import Identity
 
 RECIPE = 2
 """Raised whenever the segment loop changes what a segment looks like. See above."""
@@ -79,10 +78,22 @@ class ShotKey:
     shared: str
     code: dict[str, str] = field(default_factory=dict)
 
+    @classmethod
+    def of(cls, identity: Identity, **ingredients: Any) -> ShotKey:
+        """The keys of a shot with these ingredients, told by name with an ``Identity`` that knows their classes.
+
+        Raises:
+            NoIdentity: something has no identity; the message says what.
+        """
+        whole = identity.add("recipe", RECIPE)
+        for name, value in sorted(ingredients.items()):
+            whole.add(name, value)
+        return cls(whole.hexdigest(), whole.code)
+
     def asked(self, parent: str, path: Trajectory, *settings: Any) -> str:
         """The key (64 hex digits) of what follows the memory with the id ``parent`` along ``path``."""
         return _hashed(b"asked", self.shared, parent, repr((len(path), path.fps)), path.poses, path.intrinsics,
-                       identity().add("settings", settings).hexdigest())  # fmt: skip
+                       Identity().add("settings", settings).hexdigest())  # fmt: skip
 
     def made(self, given: Given) -> str:
         """The key (64 hex digits) of what the model makes of that."""
@@ -96,18 +107,6 @@ class ShotKey:
         return _hashed(b"made", self.shared, json.dumps(numbers), colour, *parts)
 
 
-def shot_key(**ingredients: Any) -> ShotKey:
-    """What all segments of a shot share, by name.
-
-    Raises:
-        NoIdentity: something has no identity; the message says what.
-    """
-    whole = identity().add("recipe", RECIPE)
-    for name, value in sorted(ingredients.items()):
-        whole.add(name, value)
-    return ShotKey(whole.hexdigest(), whole.code)
-
-
 def _hashed(*parts: bytes | str | NDArray[Any]) -> str:
     whole = hashlib.sha256()
     for part in parts:
@@ -116,6 +115,3 @@ def _hashed(*parts: bytes | str | NDArray[Any]) -> str:
         whole.update(len(data).to_bytes(8, "little"))
         whole.update(data)
     return whole.hexdigest()
-
-
-__all__ = ["Given", "NoIdentity", "Read", "ShotKey", "shot_key"]

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
-import comfy.model_management
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -15,7 +14,6 @@ from numpy.typing import NDArray
 from ..memory.bank.bank import Bank
 from ..memory.bank.keys import kept_code
 from ..memory.bank.prepared import Prepared
-from ..memory.cameras.camera import FloatArray
 from ..memory.cameras.trajectory import Trajectory
 from ..memory.retrieval.distances import distances
 from ..memory.retrieval.encoded import NOTE
@@ -24,20 +22,15 @@ from ..memory.retrieval.retrieve import Retrieval
 from ..memory.retrieval.settings import RetrievalSettings
 from ..memory.state.depth import depth_to_keep
 from ..memory.state.state import MemoryState
-from ..models.host import call_table
-from ..models.host.latents import ContextLatents
-from ..models.host.sampling import sample, segment_seed
-from ..models.registry import FAMILIES, adapter_for
 from .colour import anchored
-from .context import ContextReader
-from .continuity import continues
-from .keys import NoIdentity, ShotKey, shot_key
-from .model import Adapter, Conditioning
-from .next_segment import next_segment
-from .recall import Search
-from .returned import check_pictures, decoded
+from .context import ContextReader, next_segment
+from .continuity import continues, segment_seed
+from .identity import NoIdentity
+from .model import KEPT, VideoModel
+from .plan import ShotPlan, check_plan
+from .recall import Search, Shot
 from .segment import Segment
-from .write_queue import SegmentWriter
+from .write_queue import WriteQueue
 
 log = logging.getLogger(__name__)
 
@@ -51,31 +44,6 @@ PicturesCallback = Callable[[int, NDArray[np.uint8]], None]
 
 
 @dataclass(frozen=True)
-class ShotPlan:
-    """Everything that determines a shot. `retriever` None looks at the newest frames only; `segment_frames` 0 lets the
-    model choose; `width` and `height` 0 take the memory's size, or the model's own. `depth` (F, h, w) is the distance
-    along the line of sight in scene units of what the frames will show, NaN where unknown: it is kept for retrieval.
-    `colour_anchor` 0..1: how far colours follow the remembered frames' (``colour.anchored``)."""
-
-    model: Any
-    vae: Any
-    positive: Conditioning
-    negative: Conditioning | None
-    sampler: Any
-    sigmas: torch.Tensor
-    seed: int
-    cfg: float
-    trajectory: Trajectory
-    retriever: RetrievalSettings | None = None
-    segment_frames: int = 0
-    width: int = 0
-    height: int = 0
-    prompt: str = ""
-    depth: FloatArray | None = None
-    colour_anchor: float = 0.0
-
-
-@dataclass(frozen=True)
 class SegmentDone:
     """One segment that is safe in the bank: its number in the shot, the memory after it, whether it was made now or was
     there already, and how many remembered frames went through the VAE for it."""
@@ -85,32 +53,25 @@ class SegmentDone:
     made: bool = True
     encoded: int = 0
 
-
-@dataclass(frozen=True)
-class Shot:
-    """What stays the same from segment to segment."""
-
-    plan: ShotPlan
-    adapter: Adapter
-    settings: RetrievalSettings
-    size: tuple[int, int]
-    number: int
-    latents: ContextLatents | None
-    reader: ContextReader
-    writer: SegmentWriter
-    key: ShotKey | None
-    looks_back: bool
+    @property
+    def context(self) -> tuple[int, ...]:
+        """The past frames that the segment looked at, as noted beside it."""
+        return tuple(self.state.segments[len(self.state.segments) - 1].info.get("context", ()))
 
 
-def segment_lengths(state: MemoryState, plan: ShotPlan) -> list[int]:
-    """New frames of each segment of a plan after a memory."""
+def segment_lengths(state: MemoryState, plan: ShotPlan, model: VideoModel) -> list[int]:
+    """New frames of each segment of a plan after a memory.
+
+    Raises ValueError where the model does not make ``segment_frames`` at a time.
+    """
     goes_on = continues(state, plan.trajectory)
-    return adapter_for(plan.model).segment_lengths(len(plan.trajectory), plan.segment_frames, goes_on)
+    return model.segment_lengths(len(plan.trajectory), plan.segment_frames, goes_on)
 
 
 def generate_shot(
     state: MemoryState,
     plan: ShotPlan,
+    model: VideoModel,
     on_step: StepCallback | None = None,
     on_pictures: PicturesCallback | None = None,
     on_warning: Callable[[str], None] | None = None,
@@ -120,6 +81,7 @@ def generate_shot(
     A segment that the bank has from an earlier run of the same plan after the same memory is taken from there.
 
     Args:
+        model: what makes the segments.
         on_step: called as on_step(segment, step, x0) after every sampling step, x0 being the model's latent.
         on_pictures: called as on_pictures(segment, pictures) with the uint8 frames (F, H, W, 3) of a segment as soon as
             they are made.
@@ -127,30 +89,26 @@ def generate_shot(
             be found again.
 
     Raises:
-        ValueError: the model, size, length or frame rate do not fit, in words that name the field; or this ComfyUI.
+        ValueError: the model, size, length or frame rate do not fit, in words that name the field.
     """
-    if words := call_table.misfit(__name__, besides=FAMILIES):
-        raise ValueError(words)
-    adapter = adapter_for(plan.model)
-    size = shot_size(state, plan, adapter)
-    _check(state, plan)
-    shot = _begin(state, plan, adapter, size, on_warning)
-    goes_on = continues(state, plan.trajectory)
-    lengths = adapter.segment_lengths(len(plan.trajectory), plan.segment_frames, goes_on)
+    size = model.shot_size(state, plan)
+    check_plan(state, plan)
+    shot = _begin(state, plan, model, size, on_warning)
+    goes_on, lengths = continues(state, plan.trajectory), segment_lengths(state, plan, model)
     start = there = encoded = 0
     older: set[str] = set()
     try:
         for index, length in enumerate(lengths):
-            comfy.model_management.throw_exception_if_processing_interrupted()
+            model.check_interrupted()
             part = slice(start, start + length)
             start += length
             path, depth = plan.trajectory[part], _depth(state, plan, part)
             onward = goes_on or index > 0
-            overlap = adapter.overlap_after(state.frames) if onward else 0
+            overlap = model.overlap_after(state.frames) if onward else 0
             search = Search(shot, state, path, overlap, depth, lambda retrieval: _notes(shot, retrieval))
             known = None
             for find in search.ways():
-                if (written := shot.writer.wait()) is not None:
+                if (written := shot.queue.wait()) is not None:
                     yield SegmentDone(state := written, index - 1, encoded=encoded)
                 if (known := find(state)) is not None:
                     break
@@ -162,26 +120,26 @@ def generate_shot(
                 continue
             retrieval = search.retrieval
             before = shot.reader.encoded
-            segment = next_segment(state, path, retrieval, adapter, size, shot.reader, onward)
+            segment = next_segment(state, path, retrieval, model, size, shot.reader, onward)
             pictures, latent = _made(state, shot, segment, len(path), index, on_step)
             pictures = _anchored(state, shot, segment, path, pictures)
             if on_pictures is not None:
                 on_pictures(index, pictures)
-            if (written := shot.writer.wait()) is not None:
+            if (written := shot.queue.wait()) is not None:
                 yield SegmentDone(state := written, index - 1, encoded=encoded)
             encoded = shot.reader.encoded - before
             ready = _prepared(state, shot, path, depth, search.keys, retrieval, pictures, latent)
             shot.reader.made(state.frames, pictures)
             if _bank(state).max_bytes is None:
-                shot.writer.begin(ready, state.frames)
+                shot.queue.begin(ready, state.frames)
                 state = ready.state
             else:
                 # Keeping the bank within its size may change the memory that the next segment continues.
                 yield SegmentDone(state := ready.write(), index, encoded=encoded)
-        if (written := shot.writer.wait()) is not None:
+        if (written := shot.queue.wait()) is not None:
             yield SegmentDone(written, len(lengths) - 1, encoded=encoded)
     finally:
-        shot.writer.close()
+        shot.queue.close()
         if there:
             log.info("%d of %d segments of this shot were in the bank already.", there, len(lengths))
         if older:
@@ -192,59 +150,28 @@ def generate_shot(
             )
 
 
-def shot_size(state: MemoryState, plan: ShotPlan, adapter: Adapter) -> tuple[int, int]:
-    """(width, height) of a shot: the memory's, else what the plan says, else the model's own."""
-    if state.size is not None:
-        kept = (state.size[1], state.size[0])
-        wanted = (plan.width or kept[0], plan.height or kept[1])
-        if wanted != kept:
-            raise ValueError(
-                f"width x height is {wanted[0]}x{wanted[1]}, but the memory holds {kept[0]}x{kept[1]} frames. "
-                "Use 0 to take the memory's size, or start a new Memory Bank."
-            )
-        size = kept
-    else:
-        size = (plan.width or adapter.default_size[0], plan.height or adapter.default_size[1])
-    adapter.check_size(*size)
-    return size
-
-
 def _begin(
     state: MemoryState,
     plan: ShotPlan,
-    adapter: Adapter,
+    model: VideoModel,
     size: tuple[int, int],
     on_warning: Callable[[str], None] | None = None,
 ) -> Shot:
-    newest = adapter.context_without_retriever
+    newest = model.context_without_retriever
     settings = plan.retriever or RetrievalSettings(strategy="recent", k=max(1, newest))
-    if settings.k > adapter.most_context:
-        log.info("%s looks at no more than %d frames of those found.", adapter.name, adapter.most_context)
-    latents = ContextLatents(plan.vae) if adapter.context_latents else None
-    writer = SegmentWriter()
-    reader, looks_back = ContextReader(latents, writer), plan.retriever is not None or newest > 0
+    if settings.k > model.most_context:
+        log.info("%s looks at no more than %d frames of those found.", model.name, model.most_context)
+    latents, queue = model.latents(plan.vae), WriteQueue()
+    reader, looks_back = ContextReader(latents, queue), plan.retriever is not None or newest > 0
     try:
-        key = plan_key(plan, adapter, size)
+        key = model.shot_key(plan, size)
     except NoIdentity as nothing:
         words = NOT_FOUND_AGAIN.format(what=nothing)
         log.warning(words)
         key = None
         if on_warning is not None:
             on_warning(words)
-    return Shot(plan, adapter, settings, size, state.shots, latents, reader, writer, key, looks_back)
-
-
-def plan_key(plan: ShotPlan, adapter: Adapter, size: tuple[int, int]) -> ShotKey:
-    """What all segments of a plan share. Raises ``NoIdentity`` if something in it has none."""
-    return shot_key(
-        adapter=(adapter.name, adapter.version),
-        model=plan.model,
-        vae=plan.vae,
-        conditioning=(plan.positive, plan.negative),
-        sampler=plan.sampler,
-        sigmas=plan.sigmas,
-        numbers=(plan.cfg, size),
-    )
+    return Shot(plan, model, settings, size, state.shots, latents, reader, queue, key, looks_back)
 
 
 def _older(shot: Shot, bank: Bank, key: str) -> set[str]:
@@ -264,20 +191,27 @@ def _made(
     state: MemoryState, shot: Shot, segment: Segment, new: int, index: int, on_step: StepCallback | None
 ) -> tuple[NDArray[np.uint8], torch.Tensor]:
     """The new pictures of a segment, and its latent."""
-    plan = shot.plan
-    latent = sample(
-        plan.model,
-        shot.adapter.prepare(plan.model, plan.positive, plan.negative, segment, plan.vae),
-        plan.sampler,
-        plan.sigmas,
-        cfg=plan.cfg,
-        seed=segment_seed(plan.seed, state.frames),
-        on_step=lambda step, x0: on_step(index, step, x0) if on_step else None,
-    )
-    pictures = decoded(plan.vae, latent)
-    check_pictures(pictures, len(segment), segment.width, segment.height)
+    plan, model = shot.plan, shot.model
+
+    def stepped(step: int, x0: torch.Tensor) -> None:
+        if on_step is not None:
+            on_step(index, step, x0)
+
+    latent = model.sample(plan, segment, segment_seed(plan.seed, state.frames), stepped)
+    pictures = model.decode(plan, latent)
+    _check_pictures(pictures, len(segment), segment.width, segment.height)
     known = state.frames - segment.first_frame
     return pictures[known : known + new], latent
+
+
+def _check_pictures(pictures: NDArray[np.uint8], frames: int, width: int, height: int) -> None:
+    """Refuses another number or size of decoded pictures (F, H, W, 3) than the segment has."""
+    count, tall, wide = pictures.shape[:3]
+    if (count, wide, tall) != (frames, width, height):
+        raise ValueError(
+            f"The VAE gave {count} pictures of {wide}x{tall}, the segment has {frames} of {width}x{height}: it is the "
+            f"VAE of another model. Load the one that goes with the model. {KEPT}"
+        )
 
 
 def _anchored(
@@ -335,6 +269,7 @@ def _notes(shot: Shot, retrieval: Retrieval | None) -> dict[str, Any]:
         "cfg": plan.cfg,
         "sigmas": [round(float(sigma), 6) for sigma in plan.sigmas],
         "strategy": shot.settings.strategy,
+        **shot.model.notes(),
         **notes_of(retrieval.reasons if retrieval else ()),
         **({NOTE: True} if shot.latents else {}),
     }
@@ -345,29 +280,3 @@ def _depth(state: MemoryState, plan: ShotPlan, part: slice) -> NDArray[np.float1
         return None
     maps = plan.depth[part]
     return depth_to_keep(maps, len(maps), state.depth_size)
-
-
-def _check(state: MemoryState, plan: ShotPlan) -> None:
-    if state.bank is None:
-        raise ValueError("The memory has no bank to write to. Start from a Memory Bank node.")
-    if plan.cfg != 1 and plan.negative is None:
-        raise ValueError(
-            f"cfg is {plan.cfg:g}, but nothing is connected to 'negative', which it steers away from. "
-            "Connect a CLIP Text Encode there, or use cfg 1."
-        )
-    if plan.sigmas.numel() < 2:
-        raise ValueError(f"sigmas holds {plan.sigmas.numel()} numbers: one step needs 2. Use 2 steps or more.")
-    if state.fps is not None and abs(state.fps - plan.trajectory.fps) > 1e-6:
-        raise ValueError(
-            f"The camera path runs at {plan.trajectory.fps:g} frames a second, the memory at {state.fps:g}. "
-            "Connect the memory to Camera Trajectory, or set the same fps."
-        )
-    if not 0.0 <= plan.colour_anchor <= 1.0:
-        raise ValueError(
-            f"colour_anchor is {plan.colour_anchor:g}: it must lie between 0 and 1. Use 0.5, or 0 for off."
-        )
-    if plan.depth is not None and len(plan.depth) != len(plan.trajectory):
-        raise ValueError(
-            f"There are {len(plan.depth)} depth maps for a camera path of {len(plan.trajectory)} frames. "
-            "Connect one for each frame, or leave 'depth' open."
-        )

@@ -1,59 +1,32 @@
-"""What the segment loop needs to know of a model."""
+"""What the segment loop is handed: a video model, its rules, and what samples, decodes and tells it apart."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import Any
 
-import torch
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
 
-from ..models.host.calls import HostNode
+from ..memory.state.state import MemoryState
+from .keys import ShotKey
+from .latents import ContextLatents
+from .plan import ShotPlan
 from .segment import Segment
 
-Conditioning = list[list[Any]]
+Pixels = NDArray[np.uint8]
+OnStep = Callable[[int, Tensor], None]
+"""on_step(step, x0) after each sampling step, x0 being the latent that the step leads to."""
+
+KEPT = "Nothing of this segment is kept; what was finished before it stays in the bank, and a new run goes on from it."
+"""What a refusal of a segment that has been made ends with."""
 
 
-@dataclass(frozen=True)
-class Prepared:
-    """One sampling pass: conditioning that carries the segment, and the latent to fill.
-
-    mask: 1 where the latent is to be made, 0 where it is known; None where all is to be made. model: the MODEL to
-    sample, None for the artist's own. low_noise: a MODEL that goes on from where the noise level is below ``boundary``,
-    or from the step ``switch_step`` where that is not 0, with a cfg of its own if ``low_noise_cfg`` says one.
-    in_front, behind: latent frames before the segment's first and after its last that are cut off before anything is
-    decoded.
-    """
-
-    positive: Conditioning
-    negative: Conditioning | None
-    latent: torch.Tensor
-    mask: torch.Tensor | None = None
-    model: Any = None
-    low_noise: Any = None
-    boundary: float = 0.0
-    switch_step: int = 0
-    low_noise_cfg: float | None = None
-    in_front: int = 0
-    behind: int = 0
-
-
-class Adapter(ABC):
-    """Joins the memory to one family of models.
-
-    So that MoC Sparse Sampler can route a model, its adapter publishes what the tokens are while the model runs, in a
-    copy of ``transformer_options`` (see ``models/moc/layout.py``):
-
-    - LAYOUT_KEY: the MocLayout of the self-attention's queries and keys, context frames in the order of
-      ``Segment.context``, one chunk each;
-    - ROUTABLE_KEY: the mark of exactly the attention that is meant. True while nothing else asks (the world model sets
-      it for its only attention), or a fresh ``FirstCall`` for each pass through a block whose self-attention comes
-      first. ``with_described_blocks`` does both for models like Wan;
-    - "block_index": the number of the layer, which the host's models set themselves.
-
-    Attention without layout and mark, with a mask, or of another size than the layout's is left to the model's own
-    backend.
-    """
+class VideoModel(ABC):
+    """A video model as Context-as-Memory needs it: how long and large its segments are, how many past frames it looks
+    at, and how a segment is made. A host (ComfyUI, diffusers) serves its models by a class of this kind."""
 
     name: str
     """What artists read, and part of a segment's key, as is the version."""
@@ -82,33 +55,41 @@ class Adapter(ABC):
     most_context: int
     """Context frames beyond which the model was never trained."""
 
-    context_latents: bool = False
-    """Whether the model looks at context frames as latents of the VAE. Latents are then kept beside the frames."""
-
-    describes_tokens: bool = False
-    """Whether it publishes LAYOUT_KEY and ROUTABLE_KEY, so that attention can be routed."""
-
     overlap: int = 0
     """Newest frames with which a segment that goes on begins: they are known, and are not put into the film again."""
 
-    host_nodes: tuple[HostNode, ...] = ()
-    """Nodes of the host that ``prepare`` calls."""
-
-    @staticmethod
     @abstractmethod
-    def serves(model: Any) -> bool:
-        """Whether this adapter knows the MODEL, by looking at it."""
+    def sample(self, plan: ShotPlan, segment: Segment, seed: int, on_step: OnStep) -> Tensor:
+        """The latent (1, C, T, h, w) of a segment's frames, known ones included, in the space of the plan's VAE.
 
-    @classmethod
-    def for_model(cls, model: Any) -> Adapter:
-        """The adapter of a MODEL that it serves."""
-        return cls()
+        Raises ValueError where the plan does not fit the model, or what it makes is no picture.
+        """
 
     @abstractmethod
-    def prepare(
-        self, model: Any, positive: Conditioning, negative: Conditioning | None, segment: Segment, vae: Any = None
-    ) -> Prepared:
-        """Conditioning and latent for a segment. Nothing that is passed in is changed."""
+    def decode(self, plan: ShotPlan, latent: Tensor) -> Pixels:
+        """The pictures (F, H, W, 3) uint8 of such a latent.
+
+        Raises ValueError where the VAE gives no pictures.
+        """
+
+    @abstractmethod
+    def latents(self, vae: Any) -> ContextLatents | None:
+        """Where latents of context frames come from, for a model that looks at them as latents; else None."""
+
+    @abstractmethod
+    def shot_key(self, plan: ShotPlan, size: tuple[int, int]) -> ShotKey:
+        """What all segments of a plan of a size (width, height) share.
+
+        Raises NoIdentity if something in it cannot be told apart; then no segment is found again.
+        """
+
+    def notes(self) -> dict[str, Any]:
+        """What is written down beside a segment for whoever looks at the bank, more than the loop itself says."""
+        return {}
+
+    @abstractmethod
+    def check_interrupted(self) -> None:
+        """Raises whatever ends a shot where somebody has asked for that; called before each segment."""
 
     def overlap_after(self, frames: int) -> int:
         """The overlap with a memory of so many frames."""
@@ -120,10 +101,12 @@ class Adapter(ABC):
         return max(self.shortest_segment, -(-(frames - rest) // step) * step + rest)
 
     def segment_lengths(self, frames: int, wanted: int, continues: bool = False) -> list[int]:
-        """New frames of each segment of a shot, with `wanted` frames made at a time (0: the model's own length).
+        """New frames of each segment of a shot, with ``wanted`` frames made at a time (0: the model's own length).
 
-        The last may be shorter. `continues`: the shot goes on from the newest frame, so that its first segment begins
+        The last may be shorter. ``continues``: the shot goes on from the newest frame, so that its first segment begins
         with the overlap, too.
+
+        Raises ValueError where the model does not make ``wanted`` frames at a time.
         """
         length = wanted or self.default_segment
         step, rest = self.frame_grid
@@ -138,14 +121,38 @@ class Adapter(ABC):
                 f"segment_frames is {length}: {self.name} makes at most {self.longest_segment} frames at a time. "
                 f"Use 0 for its own length ({self.default_segment})."
             )
+        if length <= self.overlap and (continues or frames > length):
+            raise ValueError(
+                f"segment_frames is {wanted}: {self.name} begins each segment with as many known frames (overlap "
+                f"{self.overlap}), so nothing new would be made. Use 0 for its own length ({self.default_segment})."
+            )
         lengths: list[int] = []
         while frames > 0:
             lengths.append(min(frames, length - self.overlap * (continues or bool(lengths))))
             frames -= lengths[-1]
         return lengths
 
+    def shot_size(self, state: MemoryState, plan: ShotPlan) -> tuple[int, int]:
+        """(width, height) of a shot: the memory's, else what the plan says, else the model's own.
+
+        Raises ValueError where the plan has another size than the memory, or the model cannot make it.
+        """
+        if state.size is not None:
+            kept = (state.size[1], state.size[0])
+            wanted = (plan.width or kept[0], plan.height or kept[1])
+            if wanted != kept:
+                raise ValueError(
+                    f"width x height is {wanted[0]}x{wanted[1]}, but the memory holds {kept[0]}x{kept[1]} frames. "
+                    "Use 0 to take the memory's size, or start a new Memory Bank."
+                )
+            size = kept
+        else:
+            size = (plan.width or self.default_size[0], plan.height or self.default_size[1])
+        self.check_size(*size)
+        return size
+
     def check_size(self, width: int, height: int) -> None:
-        """Refuse sizes that the model cannot make."""
+        """Raises ValueError for a size that the model cannot make, and names the nearest that it can."""
         step = self.size_multiple
         if width < step or height < step or width % step or height % step:
             better = tuple(max(step, round(side / step) * step) for side in (width, height))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,16 +13,34 @@ from ..memory.bank.bank import Bank
 from ..memory.cameras.trajectory import Trajectory
 from ..memory.retrieval.distances import distances
 from ..memory.retrieval.retrieve import Retrieval
+from ..memory.retrieval.settings import RetrievalSettings
 from ..memory.state.state import MemoryState
-from ..models.host.sampling import segment_seed
-from .context import choose_context
-from .continuity import whole_path
+from .context import ContextReader, choose_context
+from .continuity import segment_seed, whole_path
 from .keys import Given, ShotKey
-
-if TYPE_CHECKING:
-    from .loop import Shot
+from .latents import ContextLatents
+from .model import VideoModel
+from .plan import ShotPlan
+from .write_queue import WriteQueue
 
 Found = Callable[[MemoryState], MemoryState | None]
+
+
+@dataclass(frozen=True)
+class Shot:
+    """What stays the same from segment to segment: size is (width, height), number that of the shot in the film, key
+    None where its segments cannot be found again."""
+
+    plan: ShotPlan
+    model: VideoModel
+    settings: RetrievalSettings
+    size: tuple[int, int]
+    number: int
+    latents: ContextLatents | None
+    reader: ContextReader
+    queue: WriteQueue
+    key: ShotKey | None
+    looks_back: bool
 
 
 @dataclass
@@ -95,7 +113,7 @@ class Search:
         shot = self.shot
         if not shot.looks_back:
             return None
-        return choose_context(self.state, self.path, shot.settings, shot.adapter, shot.reader, on_disk)
+        return choose_context(self.state, self.path, shot.settings, shot.model.most_context, shot.reader, on_disk)
 
     def _asked(self, key: ShotKey) -> str:
         shot = self.shot
@@ -104,12 +122,12 @@ class Search:
 
     def _made(self, key: ShotKey, retrieval: Retrieval | None) -> str:
         shot, state, reader = self.shot, self.state, self.shot.reader
-        numbered, new = shot.adapter.frame_numbers, len(self.path)
+        numbered, new = shot.model.frame_numbers, len(self.path)
         first = state.frames - self.overlap
         anchor = shot.plan.colour_anchor
         return key.made(
             Given(
-                whole=whole_path(state, self.path, self.overlap, shot.adapter.made_for(new + self.overlap)),
+                whole=whole_path(state, self.path, self.overlap, shot.model.made_for(new + self.overlap)),
                 new=new,
                 context=reader.told(state, np.sort(retrieval.indices), numbered) if retrieval else (),
                 known=reader.told(state, range(first, state.frames), numbered),

@@ -10,13 +10,6 @@ from torch import Tensor
 
 from ..memory.cameras.trajectory import Trajectory
 
-CONDITION_KEY = "scene_memory_segment"
-LAYOUT_KEY = "scene_memory_layout"
-"""Where an adapter publishes the MocLayout of the attention that may be routed, in transformer_options."""
-
-ROUTABLE_KEY = "scene_memory_routable"
-"""In transformer_options: the mark of the attention that the layout describes, see ``moc_layout.is_described``."""
-
 
 @dataclass(frozen=True, eq=False)
 class ContextFrames:

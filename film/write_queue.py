@@ -11,7 +11,7 @@ from ..memory.state.state import MemoryState
 log = logging.getLogger(__name__)
 
 
-class SegmentWriter:
+class WriteQueue:
     """Writes one segment at a time, in order, on a thread of its own.
 
     What was begun is on the disk when ``wait`` has returned, and not before; ``close`` waits too.

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..film.model import Conditioning
+from .host.sampling import Conditioning
 
 
 def as_image(pictures: NDArray[np.uint8]) -> Tensor:

@@ -12,9 +12,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..film.model import Adapter, Conditioning, Prepared
 from ..film.segment import Segment
+from .host.adapter import Adapter
 from .host.calls import HostNode
+from .host.sampling import Conditioned, Conditioning
 from .inputs import as_image, check_no_frames, check_text, check_vae
 
 STRIDE = 8
@@ -57,6 +58,8 @@ class LtxAdapter(Adapter):
     overlap = 1
     frame_numbers = False
     host_nodes = (_EMPTY, _BEGUN, _GUIDE)
+    listed = ("LTX video",)
+    files = {"LTX video": ("ltx-video-2b-v0.9.5.safetensors", "t5xxl_fp16.safetensors")}
 
     @staticmethod
     def serves(model: Any) -> bool:
@@ -66,7 +69,7 @@ class LtxAdapter(Adapter):
 
     def prepare(
         self, model: Any, positive: Conditioning, negative: Conditioning | None, segment: Segment, vae: Any = None
-    ) -> Prepared:
+    ) -> Conditioned:
         """A segment's conditioning and latent; remembered frames are guides in the frames ``behind`` it.
 
         Raises ValueError for a VAE or a prompt of another model, and a prompt with guides of its own.
@@ -80,7 +83,7 @@ class LtxAdapter(Adapter):
             assert context is not None
             guide = context[:, :, index : index + 1]
             positive, other, latent, mask = _guided(positive, other, latent, mask, guide, (index - count) * STRIDE, vae)
-        return Prepared(
+        return Conditioned(
             positive=positive,
             negative=None if negative is None else other,
             latent=latent,

@@ -1,11 +1,11 @@
-"""Model adapters: each serves one family of MODELs, found by looking at the object."""
+"""The families of models that a film can be made with. To add one, write its ``Adapter`` and put it into ADAPTERS."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ..film.model import Adapter
 from .host import call_table
+from .host.identity import model_kind
 from .ltx import LtxAdapter
 from .minimax.adapter import MinimaxH3Adapter
 from .story.memento import MementoAdapter
@@ -13,6 +13,10 @@ from .story.storymem import StoryMemAdapter
 from .wan.adapter import WanAdapter, WanCameraAdapter
 from .wan.vace import WanVaceAdapter
 from .world.adapter import WorldAdapter
+
+if TYPE_CHECKING:
+    # Not at run time: what all adapters call of the host would count for every node that asks for one.
+    from .host.adapter import Adapter
 
 ADAPTERS: tuple[type[Adapter], ...] = (
     WorldAdapter,
@@ -24,9 +28,14 @@ ADAPTERS: tuple[type[Adapter], ...] = (
     MinimaxH3Adapter,
     LtxAdapter,
 )
+"""Each is the one record of a family: what it serves and its files, its lengths and sizes, how it is given a memory.
+The first that serves a MODEL is taken."""
 
 FAMILIES = frozenset(adapter.__module__ for adapter in ADAPTERS)
 """Modules whose calls of the host count for the models of one adapter only."""
+
+_SHARED = tuple(f"{call_table.PACK}.models.host.{name}" for name in ("adapter", "sampling"))
+"""Modules whose calls count for all."""
 
 
 def adapter_for(model: Any) -> Adapter:
@@ -37,30 +46,22 @@ def adapter_for(model: Any) -> Adapter:
     """
     for adapter in ADAPTERS:
         if adapter.serves(model):
-            if words := misfit(adapter):
+            if words := call_table.misfit(_SHARED[0]) or misfit(adapter):
                 raise ValueError(words)
             return adapter.for_model(model)
+    served = [name for adapter in ADAPTERS for name in adapter.listed]
     raise ValueError(
         f"Shot Generator cannot give memory to this model ({model_kind(model)}) yet. "
-        "Load one that it serves: Wan 2.1 or 2.2 text to video or image to video, TI2V-5B, Fun Camera, VACE, MiniMax "
-        "H3, LTX video, or the model of Load World Model."
+        f"Load one that it serves: {', '.join(served[1:])}, or {served[0]}."
     )
 
 
 def misfit(adapter: type[Adapter]) -> str:
-    """What this ComfyUI has otherwise than an adapter calls it, in words; "" where all fits."""
-    return next(filter(None, (called.misfit for called in adapter.host_nodes)), "") or call_table.misfit(
-        adapter.__module__
-    )
+    """What this ComfyUI has otherwise than an adapter by itself calls it, in words; "" where all fits."""
+    own = next(filter(None, (called.misfit for called in adapter.host_nodes)), "")
+    return own or call_table.misfit(adapter.__module__, besides=_SHARED)
 
 
 def can_be_routed(model: Any) -> bool:
     """Whether attention of a MODEL can be routed: an adapter serves it that publishes what its tokens are."""
     return next((adapter.describes_tokens for adapter in ADAPTERS if adapter.serves(model)), False)
-
-
-def model_kind(model: Any) -> str:
-    """The host's name for a MODEL's family; of a Wan also what tells its kinds apart."""
-    kind = type(model.model).__name__
-    channels = getattr(getattr(model.model, "diffusion_model", None), "in_dim", None)
-    return f"{kind} with {channels} channels" if channels and kind.startswith("WAN") else kind

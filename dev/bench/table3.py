@@ -76,9 +76,8 @@ class Painter:
     @torch.inference_mode()
     def paint(self, film: TrueFilm, targets: Trajectory, chosen: Sequence[int], seed: int) -> NDArray[np.uint8]:
         """Frames (F, H, W, 3) of the segment, seen with the chosen frames of the film in mind."""
-        from ...film.returned import decoded
         from ...film.segment import ContextFrames, Segment
-        from ...models.host.sampling import sample
+        from ...models.host.sampling import decoded, sample
 
         past = sorted(chosen)
         context = ContextFrames(film.frames(past), film.path.poses[past], film.path.intrinsics[past])

@@ -31,8 +31,6 @@ BY_FUNCTION = ("models.blocks",)
 """Modules whose functions serve one family of models or another: each counts by itself."""
 
 CALLS: dict[str, tuple[str, ...]] = {
-    "film.loop": ("comfy.model_management:throw_exception_if_processing_interrupted()",),
-    "film.returned": ("comfy.sd:VAE.decode(_, /)",),
     "models.blocks.rotary": (
         "comfy.ldm.wan.model:WanModel.rope_encode(t, dtype, h, w, device, transformer_options)",
         "comfy.ldm.wan.model:WanModel.rope_encode(t, t_start, dtype, h, w, device, transformer_options)",
@@ -41,8 +39,11 @@ CALLS: dict[str, tuple[str, ...]] = {
         "comfy.model_patcher:ModelPatcher.add_wrapper_with_key(wrapper_type, key, wrapper)",
         "comfy.model_patcher:ModelPatcher.clone()",
     ),
+    "models.host.adapter": (
+        "comfy.model_management:throw_exception_if_processing_interrupted()",
+        "comfy.sd:VAE.encode(_, /)",
+    ),
     "models.host.identity": ("comfy.model_patcher:ModelPatcher.get_model_object(name)",),
-    "models.host.latents": ("comfy.sd:VAE.encode(_, /)",),
     "models.host.sampling": (
         "comfy.model_management:intermediate_device()",
         "comfy.model_management:throw_exception_if_processing_interrupted()",
@@ -52,6 +53,7 @@ CALLS: dict[str, tuple[str, ...]] = {
         _SAMPLE,
         "comfy.samplers:CFGGuider.set_cfg(cfg)",
         "comfy.samplers:CFGGuider.set_conds(positive, negative)",
+        "comfy.sd:VAE.decode(_, /)",
     ),
     "models.minimax.adapter": ("comfy.sampler_helpers:_prepare_sampling(model, noise_shape, conds, /)",),
     "models.minimax.prompt": (

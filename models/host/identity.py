@@ -17,10 +17,21 @@ from comfy.sd import CLIP, VAE
 from torch import Tensor, nn
 
 from ...film.identity import Identity, class_name
-from ..story.keyframe_query import ATTACHMENT as CHOOSES_ONLY
+from ...film.keys import ShotKey
+from . import CHOOSES_ONLY
 
 SAMPLED_NUMBERS = 16_384
 """Weights looked at in a whole network."""
+
+_HOST = frozenset(
+    {"comfy", "comfy_api", "comfy_api_nodes", "comfy_execution", "comfy_extras", "latent_preview", "node_helpers",
+     "nodes", "server"}
+)  # fmt: skip
+_BOOKKEEPING = (
+    "comfy_", "prev_comfy_", "weight_function", "bias_function", "weight_comfy_", "bias_comfy_", "weight_lowvram",
+    "bias_lowvram",
+)  # fmt: skip
+"""What the host's memory management hangs on layers."""
 
 _PATCHES = (
     "weight_wrapper_patches",
@@ -48,8 +59,26 @@ def identity() -> Identity:
             LatentFormat: _tell_latents,
             # A mark by which patches find their hook: which one it is, its place in the whole says.
             comfy.hooks._HookRef: lambda into, mark: into.add("hook", None),
-        }
+        },
+        _HOST,
+        _BOOKKEEPING,
     )
+
+
+def shot_key(**ingredients: Any) -> ShotKey:
+    """What all segments of a shot share, by name.
+
+    Raises:
+        NoIdentity: something has no identity; the message says what.
+    """
+    return ShotKey.of(identity(), **ingredients)
+
+
+def model_kind(model: Any) -> str:
+    """The host's name for a MODEL's family; of a Wan also what tells its kinds apart."""
+    kind = type(model.model).__name__
+    channels = getattr(getattr(model.model, "diffusion_model", None), "in_dim", None)
+    return f"{kind} with {channels} channels" if channels and kind.startswith("WAN") else kind
 
 
 def latent_space(vae: Any) -> str:

@@ -16,10 +16,11 @@ from typing import Any
 import numpy as np
 from comfy.patcher_extension import WrappersMP
 
-from ...film.model import Adapter, Conditioning, Prepared
 from ...film.segment import Segment
 from ..blocks import with_wrappers
+from ..host.adapter import Adapter
 from ..host.calls import HostNode
+from ..host.sampling import Conditioned, Conditioning
 from ..inputs import as_image, check_vae
 from .prompt import ALWAYS, TAGS_KEY, H3Prompt, prompt_of, with_pictures
 
@@ -65,6 +66,13 @@ class MinimaxH3Adapter(Adapter):
     overlap = 1
     frame_numbers = False
     host_nodes = (_EMPTY, _KEYFRAMES, _REFERENCES)
+    listed = ("MiniMax H3",)
+    files = {
+        "MiniMax H3": (
+            "minimax_h3_fl2va_pruned_int8_convrot.safetensors", "minimax_h3_ref2va_pruned_int8_convrot.safetensors",
+            "qwen3vl_32b_minimax_h3_int8_convrot.safetensors", "minimax_h3_video_vae_fp16.safetensors",
+        )
+    }  # fmt: skip
 
     @staticmethod
     def serves(model: Any) -> bool:
@@ -74,7 +82,7 @@ class MinimaxH3Adapter(Adapter):
 
     def prepare(
         self, model: Any, positive: Conditioning, negative: Conditioning | None, segment: Segment, vae: Any = None
-    ) -> Prepared:
+    ) -> Conditioned:
         """A segment's conditioning, encoded anew with its pictures, and its latent of pictures and sound.
 
         Raises ValueError for the VAE of another model, a prompt that is not of MiniMax H3 Prompt, and a
@@ -96,7 +104,7 @@ class MinimaxH3Adapter(Adapter):
             )
         sampled_by = other if other is not None else model
         (latent,) = _EMPTY(width=segment.width, height=segment.height, length=len(segment))
-        return Prepared(
+        return Conditioned(
             positive=_with_pictures(positive, segment, vae),
             negative=None if negative is None else _with_pictures(negative, segment, vae),
             latent=latent["samples"],

@@ -7,7 +7,7 @@ from typing import Any
 
 import node_helpers
 
-from ...film.model import Conditioning
+from ..host.sampling import Conditioning
 
 PROMPT_KEY = "scene_memory_h3_prompt"
 TAGS_KEY = "minimax_token_tags"

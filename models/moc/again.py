@@ -11,16 +11,15 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ...film.context import ContextReader
-from ...film.continuity import continues
-from ...film.model import Adapter, Conditioning, Prepared
-from ...film.next_segment import next_segment
+from ...film.context import ContextReader, next_segment
+from ...film.continuity import continues, segment_seed
+from ...film.model import VideoModel
 from ...memory.cameras.trajectory import Trajectory
 from ...memory.retrieval.retrieve import Retrieval
 from ...memory.state.state import MemoryState
-from ..host.latents import ContextLatents
-from ..host.sampling import sample, segment_seed
-from ..registry import adapter_for, can_be_routed, model_kind
+from ..host.identity import model_kind
+from ..host.sampling import Conditioned, Conditioning, sample
+from ..registry import adapter_for, can_be_routed
 from .patch import OVERRIDE
 from .record import RECORD_KEY, RoutingRecord
 
@@ -110,35 +109,35 @@ def watch_segment(
     _check_routed(sampling.model)
     if adapter.context_latents and vae is None:
         raise ValueError(f"{adapter.name} looks at past frames through its VAE: connect it to 'vae'.")
-    reader = ContextReader(ContextLatents(vae) if adapter.context_latents else None)
+    reader = ContextReader(adapter.latents(vae))
     before, path = replace(state, frames=again.start), again.cameras(state, again.start, again.stop)
     size, onward = (state.size[1], state.size[0]), again.goes_on(state)
     _check_there(before, again, adapter, reader, onward)
     segment = next_segment(before, path, Retrieval(again.context, (), 0), adapter, size, reader, onward)
-    prepared = adapter.prepare(sampling.model, sampling.positive, sampling.negative, segment, vae)
-    return watch(sampling, prepared, seed=segment_seed(again.seed, again.start), cfg=again.cfg, on_step=on_step)
+    conditioned = adapter.prepare(sampling.model, sampling.positive, sampling.negative, segment, vae)
+    return watch(sampling, conditioned, seed=segment_seed(again.seed, again.start), cfg=again.cfg, on_step=on_step)
 
 
 def watch(
-    sampling: Sampling, prepared: Prepared, *, seed: int, cfg: float, on_step: OnStep | None = None
+    sampling: Sampling, conditioned: Conditioned, *, seed: int, cfg: float, on_step: OnStep | None = None
 ) -> tuple[RoutingRecord, torch.Tensor]:
-    """Sample a prepared pass, and write down what routed attention looked into; with it comes the latent, in the shape
-    of the one that was prepared, (1, C, T, h, w) of a video.
+    """Sample a conditioned pass, and write down what routed attention looked into; with it comes the latent, in the
+    shape of the one that was prepared, (1, C, T, h, w) of a video.
 
     Raises ValueError for a model that is not routed, and for guidance without a negative prompt.
     """
-    if cfg != 1 and prepared.negative is None:
+    if cfg != 1 and conditioned.negative is None:
         raise ValueError(
             f"The guidance (cfg) is {cfg:g}, but nothing is connected to 'negative', which it steers away from. "
             "Connect what the sampler had there."
         )
     _check_routed(sampling.model)
-    model, low = prepared.model or sampling.model, prepared.low_noise
-    latent = comfy.sample.fix_empty_latent_channels(model=sampling.model, latent_image=prepared.latent)
+    model, low = conditioned.model or sampling.model, conditioned.low_noise
+    latent = comfy.sample.fix_empty_latent_channels(model=sampling.model, latent_image=conditioned.latent)
     levels = tuple(float(level) for level in sampling.sigmas)
     record = RoutingRecord(latent.shape[2] if latent.ndim == 5 else 1, levels)
     watched = replace(
-        prepared,
+        conditioned,
         latent=latent,
         model=_recorded(model, record),
         low_noise=None if low is None else _recorded(low, record),
@@ -177,7 +176,7 @@ def _check_routed(model: Any) -> None:
 
 
 def _check_there(
-    before: MemoryState, again: SegmentAgain, adapter: Adapter, reader: ContextReader, onward: bool
+    before: MemoryState, again: SegmentAgain, adapter: VideoModel, reader: ContextReader, onward: bool
 ) -> None:
     """Refuses a segment of which a picture that the model saw was dropped since."""
     known = np.arange(before.frames - adapter.overlap_after(before.frames), before.frames) if onward else []

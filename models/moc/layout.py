@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import lru_cache
 
-from ...film.segment import LAYOUT_KEY, ROUTABLE_KEY
-from ...kernels import MocLayout
+from ...kernels import MocLayout, MocSettings
 from ..blocks import FirstCall, Options, with_block_arguments, with_first_call
+from ..host import LAYOUT_KEY, ROUTABLE_KEY
 
 
 def is_described(transformer_options: Options) -> bool:
@@ -34,6 +35,19 @@ def appended_context(frame: int, own: int, context: int, before: int = 0) -> Moc
     """
     mine = [*([before] if before else []), *[frame] * own]
     return MocLayout.sequence(mine + [frame] * context, [context] * len(mine) + list(range(context)))
+
+
+def with_anchors(layout: MocLayout, frames: int) -> MocLayout:
+    """The layout with its ``frames`` oldest context frames as anchors, to which everything attends."""
+    if not frames:
+        return layout
+    anchors = set(layout.chunks_before(layout.newest_shot)[:frames])
+    return replace(layout, chunk_anchor=tuple(given or c in anchors for c, given in enumerate(layout.chunk_anchor)))
+
+
+def routes_anything(layout: MocLayout, settings: MocSettings) -> bool:
+    """Whether the newest shot has more chunks to choose from than it chooses; if not, nothing is to be left out."""
+    return len(layout.chunks_before(layout.newest_shot)) > settings.top_k
 
 
 def with_described_blocks(transformer_options: Options, layout: MocLayout, blocks: int) -> Options:

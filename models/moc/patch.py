@@ -1,6 +1,6 @@
 """Mixture of Contexts on a MODEL: routes the attention that an adapter has described, and nothing else.
 
-What is described, and how, is said at ``film.model.Adapter``. All other attention goes, with its arguments as they
+What is described, and how, is said at ``host.adapter.Adapter``. All other attention goes, with its arguments as they
 came, to the override that was there before, or to the backend that the user chose: also where the described attention
 has a mask, another size than its layout, or heads that queries and keys do not share.
 """
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -17,10 +17,10 @@ import comfy.model_management
 from torch import Tensor
 
 from ...film.identity import TOLD
-from ...film.segment import LAYOUT_KEY
 from ...kernels import MocLayout, MocSettings, expectation, implementation_for, moc_attention, rechunked
 from ..blocks import untraced
-from .layout import is_described
+from ..host import LAYOUT_KEY
+from .layout import is_described, routes_anything, with_anchors
 from .record import RECORD_KEY, RoutingRecord, step_now
 
 log = logging.getLogger(__name__)
@@ -109,11 +109,7 @@ def routing_override(options: RoutingOptions, before: Callable[..., Tensor] | No
 @lru_cache(maxsize=64)
 def chunked_layout(layout: MocLayout, options: RoutingOptions) -> MocLayout:
     """The published layout with the chunks and anchors that the options ask for."""
-    if options.anchor_frames:
-        anchors = set(layout.chunks_before(layout.newest_shot)[: options.anchor_frames])
-        layout = replace(
-            layout, chunk_anchor=tuple(given or c in anchors for c, given in enumerate(layout.chunk_anchor))
-        )
+    layout = with_anchors(layout, options.anchor_frames)
     return rechunked(layout, options.chunk_tokens) if options.chunk_tokens or options.switch_on == AUTOMATIC else layout
 
 
@@ -136,7 +132,7 @@ def _fits(layout: MocLayout, call: AttentionCall) -> bool:
 
 
 def _wanted(layout: MocLayout, options: RoutingOptions, call: AttentionCall) -> bool:
-    if not _routes_anything(layout, options.settings):
+    if not routes_anything(layout, options.settings):
         return False
     if options.switch_on != AUTOMATIC:
         return layout.keys >= options.switch_on
@@ -144,11 +140,6 @@ def _wanted(layout: MocLayout, options: RoutingOptions, call: AttentionCall) -> 
     implementation = implementation_for(like) if options.implementation == "auto" else options.implementation
     heads = call.q.shape[0] * call.heads
     return expectation(layout, options.settings, heads, call.q.device.type, implementation).pays
-
-
-def _routes_anything(layout: MocLayout, settings: MocSettings) -> bool:
-    """Whether the newest shot has more chunks to choose from than it chooses; if not, nothing is to be left out."""
-    return len(layout.chunks_before(layout.newest_shot)) > settings.top_k
 
 
 def _routed(layout: MocLayout, options: RoutingOptions, call: AttentionCall, scale: float | None) -> Tensor:
@@ -178,7 +169,7 @@ def routing_report(options: RoutingOptions, heads: int = 12, frames: int = 20, d
     ]
     for frame in (90, 360, 1560, 6240):
         layout = chunked_layout(MocLayout.cross(77, [frame] * frames, 8 * frame), options)
-        if not _routes_anything(layout, options.settings):
+        if not routes_anything(layout, options.settings):
             return f"top-k {options.settings.top_k} covers all {frames} remembered frames: nothing is left out."
         expected = expectation(layout, options.settings, heads, device, implementation)
         on = expected.pays if options.switch_on == AUTOMATIC else layout.keys >= options.switch_on

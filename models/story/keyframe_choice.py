@@ -13,8 +13,8 @@ from torch import Tensor
 from ...memory.state.state import MemoryState
 from ...memory.story.keyframes import choose_keyframes, evenly, picture_features, unlike
 from ...memory.story.script import story_caption
+from ..host.identity import model_kind
 from ..inputs import as_image
-from ..registry import model_kind
 from ..wan.options import STRIDE
 from .keyframe_query import choose, query_of
 

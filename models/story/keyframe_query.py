@@ -16,10 +16,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..host import CHOOSES_ONLY as ATTACHMENT
 from ..wan.options import options_of
 from .options import TRAINED
 
-ATTACHMENT = "scene_memory_keyframe_query"
 PART = "keyframe_query."
 QUERIES, STORY = "queries", "queries_global"
 TEXT, VISUAL, PATCHER = "query_to_text", "query_to_visual", "memory_patcher"

@@ -16,9 +16,9 @@ import torch
 from comfy.patcher_extension import WrappersMP
 from torch import Tensor, nn
 
-from ...film.model import Conditioning, Prepared
 from ...film.segment import Segment
 from ..blocks import rotary, untraced, with_block_arguments, with_first_call, with_wrappers
+from ..host.sampling import Conditioned, Conditioning
 from ..wan.adapter import with_conditions, with_empty_front
 from ..wan.options import NOISED, STRIDE, WanOptions
 from ..wan.timesteps import frame_noise, noised
@@ -36,12 +36,13 @@ Attention = Callable[[Tensor, Tensor, Tensor], Tensor]
 class MementoAdapter(StoryMemAdapter):
     """Without remembered frames the shot is made as by the model's family, and no subject is rebuilt."""
 
+    files = {"Memento": ("backbone_high_noise", "backbone_low_noise")}
     method = MEMENTO
 
     def _conditioned(
         self, model: Any, options: WanOptions, positive: Conditioning, negative: Conditioning | None, segment: Segment,
         vae: Any,
-    ) -> Prepared:  # fmt: skip
+    ) -> Conditioned:  # fmt: skip
         if self.family.clip_vision:
             raise ValueError(
                 "Memento was trained on Wan 2.2 image to video A14B, but this is a Wan 2.1. Load the Wan 2.2 files, "
@@ -67,7 +68,7 @@ class MementoAdapter(StoryMemAdapter):
         def joined(kind: Conditioning, text: Tensor | None) -> Conditioning:
             return with_conditions(kind, values, conditions(plan, clean, noise, text))
 
-        return Prepared(
+        return Conditioned(
             positive=joined(positive, story.subject),
             negative=None if negative is None else joined(negative, story.no_subject),
             latent=with_empty_front(latent, front.shape[2]),

@@ -13,9 +13,9 @@ from comfy.patcher_extension import WrappersMP
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ...film.model import Conditioning, Prepared
 from ...film.segment import Segment
 from ..blocks import rotary, with_block_arguments, with_wrappers
+from ..host.sampling import Conditioned, Conditioning
 from ..inputs import as_image
 from ..wan.adapter import WanAdapter, with_conditions, with_empty_front
 from ..wan.family import CONCAT_START, WanFamily, family_of, start_of
@@ -35,6 +35,8 @@ class StoryMemAdapter(WanAdapter):
     context_without_retriever = 1
     most_context = 20
     describes_tokens = False
+    listed = ()
+    files = {"StoryMem MI2V": ("Wan2.2-MI2V-A14B/backbone_high_noise", "backbone_low_noise")}
     method = STORYMEM
 
     def __init__(self, family: WanFamily, options: StoryOptions) -> None:
@@ -62,7 +64,7 @@ class StoryMemAdapter(WanAdapter):
     def _conditioned(
         self, model: Any, options: WanOptions, positive: Conditioning, negative: Conditioning | None, segment: Segment,
         vae: Any,
-    ) -> Prepared:  # fmt: skip
+    ) -> Conditioned:  # fmt: skip
         front, _ = remembered(segment)
         count = 0 if front is None else front.shape[2]
         values, latent = self._values(segment, vae, front, count)
@@ -72,7 +74,7 @@ class StoryMemAdapter(WanAdapter):
             carried = conditions(spaced(count, self.options.spacing))
             sampled = with_positions(model)
             low = None if low is None else with_positions(low)
-        return Prepared(
+        return Conditioned(
             positive=with_conditions(positive, values, carried),
             negative=None if negative is None else with_conditions(negative, values, carried),
             latent=with_empty_front(latent, count),

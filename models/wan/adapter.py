@@ -10,9 +10,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ...film.model import Adapter, Conditioning, Prepared
 from ...film.segment import Segment
 from ...memory.cameras.trajectory import Trajectory
+from ..host.adapter import Adapter
+from ..host.sampling import Conditioned, Conditioning
 from ..inputs import as_image, check_no_frames, check_text, check_vae
 from .camera_layers import ATTACHMENT as CAMERA_LAYERS
 from .camera_layers import CENTIMETRES, camera_conditions, camera_rows, with_camera_layers
@@ -21,6 +22,8 @@ from .family import CAMERA_TO_VIDEO, IMAGE_TO_VIDEO, KEPT_LATENT, NO_START, WanF
 from .options import AFTER, AUTO, BEFORE, CLEAN, NOISED, SAME, STRIDE, ContextPositions, WanOptions, options_of
 from .plucker import wan_camera_embedding
 from .timesteps import frame_noise
+
+VAE_FILE, TI2V_VAE_FILE = "wan_2.1_vae.safetensors", "wan2.2_vae.safetensors"
 
 
 class WanAdapter(Adapter):
@@ -37,6 +40,22 @@ class WanAdapter(Adapter):
     most_context = 20
     context_latents = True
     describes_tokens = True
+    listed = ("Wan 2.1 or 2.2 text to video or image to video", "TI2V-5B")
+    files = {
+        "Wan 2.1 text to video 1.3B": ("wan2.1_t2v_1.3B_fp16.safetensors", VAE_FILE),
+        "Echo-Memory": ("epoch-0.safetensors", VAE_FILE),
+        "Phantom 1.3B": ("Phantom-Wan-1_3B_fp16.safetensors", VAE_FILE),
+        "Wan 2.1 image to video 14B": ("wan2.1_i2v_480p_14B_fp16.safetensors", VAE_FILE),
+        "Wan 2.2 text to video A14B": (
+            "wan2.2_t2v_high_noise_14B_fp8_scaled.safetensors", "wan2.2_t2v_low_noise_14B_fp8_scaled.safetensors",
+            VAE_FILE,
+        ),
+        "Wan 2.2 image to video A14B": (
+            "wan2.2_i2v_high_noise_14B_fp8_scaled.safetensors", "wan2.2_i2v_low_noise_14B_fp8_scaled.safetensors",
+            VAE_FILE,
+        ),
+        "Wan 2.2 TI2V-5B": ("wan2.2_ti2v_5B_fp16.safetensors", TI2V_VAE_FILE),
+    }  # fmt: skip
     overlap = 1
     host_nodes = (IMAGE_TO_VIDEO, KEPT_LATENT)
 
@@ -64,7 +83,7 @@ class WanAdapter(Adapter):
 
     def prepare(
         self, model: Any, positive: Conditioning, negative: Conditioning | None, segment: Segment, vae: Any = None
-    ) -> Prepared:
+    ) -> Conditioned:
         """A segment's conditioning and latent, of a size that ``segment`` says and the host's node makes.
 
         Raises ValueError for a pair of two families, a VAE or a prompt of another model, and a prompt in which another
@@ -72,7 +91,7 @@ class WanAdapter(Adapter):
         """
         options = options_of(model)
         check_pair(self.family, options, negative)
-        file = "wan2.2_vae.safetensors" if self.family.channels == 48 else "wan_2.1_vae.safetensors"
+        file = TI2V_VAE_FILE if self.family.channels == 48 else VAE_FILE
         check_vae(vae, self.name, self.family.channels, f"Load {file} in Load VAE.")
         check_conditioning(model, positive, negative)
         return self._conditioned(model, options, positive, negative, segment, vae)
@@ -80,7 +99,7 @@ class WanAdapter(Adapter):
     def _conditioned(
         self, model: Any, options: WanOptions, positive: Conditioning, negative: Conditioning | None, segment: Segment,
         vae: Any,
-    ) -> Prepared:  # fmt: skip
+    ) -> Conditioned:  # fmt: skip
         """What ``prepare`` gives of what was looked at."""
         first = None if segment.begins_with is None else as_image(segment.begins_with)
         start = start_of(self.family, vae, len(segment), segment.width, segment.height, first)
@@ -94,7 +113,7 @@ class WanAdapter(Adapter):
         if (layers := model.get_attachment(key=CAMERA_LAYERS)) is not None:
             sampled = with_camera_layers(sampled, layers)
             carried |= camera_layer_rows(segment, options.camera_scale)
-        return Prepared(
+        return Conditioned(
             positive=with_conditions(positive, values, carried),
             negative=None if negative is None else with_conditions(negative, values, _blank(carried, options)),
             latent=start.latent,
@@ -134,6 +153,14 @@ class WanCameraAdapter(WanAdapter):
     """
 
     host_nodes = (CAMERA_TO_VIDEO,)
+    listed = ("Fun Camera",)
+    files = {
+        "Wan 2.1 Fun Camera": ("wan2.1_fun_camera_v1.1_1.3B_bf16.safetensors", VAE_FILE),
+        "Wan 2.2 Fun Camera A14B": (
+            "wan2.2_fun_camera_high_noise_14B_fp8_scaled.safetensors",
+            "wan2.2_fun_camera_low_noise_14B_fp8_scaled.safetensors", VAE_FILE,
+        ),
+    }  # fmt: skip
 
     @staticmethod
     def serves(model: Any) -> bool:

@@ -21,13 +21,29 @@ STRIDE = 4
 
 
 @dataclass(frozen=True)
-class WanOptions:
+class MemoryOptions:
     """What the model was trained to take; AUTO follows the family.
 
     times: time at which context frames enter. CLEAN is time 0 for clean latents, SAME the segment's own time for clean
     latents, NOISED the segment's own time for latents with the noise of that time.
-    positions: where the context frames stand in time (RoPE).
+    positions: where the context frames stand in time (RoPE), see ``ContextPositions``.
     blank_negative: the negative prompt sees blank frames in place of the context, as Phantom's does.
+    """
+
+    times: str = AUTO
+    positions: str = AUTO
+    blank_negative: bool = False
+
+    def __post_init__(self) -> None:
+        for name, given, known in (("times", self.times, TIMES), ("positions", self.positions, POSITIONS)):
+            if given not in known:
+                raise ValueError(f"{name} is {given!r}: expected one of {', '.join(known)}. Use {AUTO}.")
+
+
+@dataclass(frozen=True)
+class WanOptions(MemoryOptions):
+    """What ComfyUI's Wans are told beside that.
+
     low_noise, boundary: a second MODEL that goes on where the noise level has fallen below the boundary (0..1).
     switch_step: instead, the step with which the second MODEL begins, counted from 0; 0 goes by the boundary.
     low_noise_cfg: cfg of the second MODEL; 0 takes the first one's.
@@ -35,9 +51,6 @@ class WanOptions:
     camera_scale: how far Fun Camera goes for one scene unit.
     """
 
-    times: str = AUTO
-    positions: str = AUTO
-    blank_negative: bool = False
     low_noise: Any = None
     boundary: float = 0.875
     switch_step: int = 0
@@ -46,9 +59,7 @@ class WanOptions:
     camera_scale: float = 1.0
 
     def __post_init__(self) -> None:
-        for name, given, known in (("times", self.times, TIMES), ("positions", self.positions, POSITIONS)):
-            if given not in known:
-                raise ValueError(f"{name} is {given!r}: expected one of {', '.join(known)}. Use {AUTO}.")
+        super().__post_init__()
         if not 0.0 < self.boundary < 1.0:
             raise ValueError(f"boundary is {self.boundary:g}: it must lie between 0 and 1. Use 0.875, or 0.9 for I2V.")
         if self.switch_step < 0:
@@ -58,7 +69,7 @@ class WanOptions:
 
     @property
     def pair(self) -> dict[str, Any]:
-        """How the pair shares the steps, by the names of ``Prepared``."""
+        """How the pair shares the steps, by the names of ``Conditioned``."""
         cfg = self.low_noise_cfg or None
         return {"boundary": self.boundary, "switch_step": self.switch_step, "low_noise_cfg": cfg}
 

@@ -8,11 +8,11 @@ import comfy.latent_formats
 import torch
 from torch import Tensor
 
-from ...film.model import Conditioning, Prepared
 from ...film.segment import Segment
 from ..host.calls import HostNode
+from ..host.sampling import Conditioned, Conditioning
 from ..inputs import as_image
-from .adapter import WanAdapter, with_conditions, with_empty_front
+from .adapter import VAE_FILE, WanAdapter, with_conditions, with_empty_front
 from .family import SIZE, family_of
 from .options import WanOptions
 
@@ -30,6 +30,8 @@ class WanVaceAdapter(WanAdapter):
     describes_tokens = False
     frame_numbers = False
     host_nodes = (_CONTROL,)
+    listed = ("VACE",)
+    files = {"Wan VACE": ("wan2.1_vace_1.3B_fp16.safetensors", VAE_FILE)}
 
     @staticmethod
     def serves(model: Any) -> bool:
@@ -40,11 +42,11 @@ class WanVaceAdapter(WanAdapter):
     def _conditioned(
         self, model: Any, options: WanOptions, positive: Conditioning, negative: Conditioning | None, segment: Segment,
         vae: Any,
-    ) -> Prepared:  # fmt: skip
+    ) -> Conditioned:  # fmt: skip
         first = None if segment.begins_with is None else as_image(segment.begins_with)
         references = segment.context.latents if segment.context is not None else None
         values, latent = vace_values(vae, len(segment), segment.width, segment.height, first, references)
-        return Prepared(
+        return Conditioned(
             positive=with_conditions(positive, values, {}),
             negative=None if negative is None else with_conditions(negative, values, {}),
             latent=latent,

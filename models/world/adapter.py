@@ -8,9 +8,11 @@ import comfy.model_management
 import node_helpers
 import torch
 
-from ...film.model import Adapter, Conditioning, Prepared
-from ...film.segment import CONDITION_KEY, Segment
+from ...film.segment import Segment
 from ...world.network import PATCH
+from ..host import CONDITION_KEY
+from ..host.adapter import Adapter
+from ..host.sampling import Conditioned, Conditioning
 from .diffusion import WorldDiffusion
 
 
@@ -26,6 +28,7 @@ class WorldAdapter(Adapter):
     context_without_retriever = 5
     most_context = 20
     describes_tokens = True
+    listed = ("the model of Load World Model",)
     frame_numbers = False
 
     @staticmethod
@@ -35,13 +38,13 @@ class WorldAdapter(Adapter):
 
     def prepare(
         self, model: Any, positive: Conditioning, negative: Conditioning | None, segment: Segment, vae: Any = None
-    ) -> Prepared:
+    ) -> Conditioned:
         """Conditioning that carries the segment as it is, and an empty latent (1, 3, F, H, W)."""
         carried = {CONDITION_KEY: segment}
         latent = torch.zeros(
             [1, 3, len(segment), segment.height, segment.width], device=comfy.model_management.intermediate_device()
         )
-        return Prepared(
+        return Conditioned(
             positive=node_helpers.conditioning_set_values(conditioning=positive, values=carried),
             negative=None if negative is None else node_helpers.conditioning_set_values(
                 conditioning=negative, values=carried

@@ -14,12 +14,13 @@ import torch
 from comfy.ldm.modules.attention import attention_pytorch, optimized_attention
 from torch import Tensor
 
-from ...film.segment import CONDITION_KEY, LAYOUT_KEY, ContextFrames, Segment
+from ...film.segment import ContextFrames, Segment
 from ...kernels import MocLayout
 from ...memory.cameras.presets import make_preset
 from ...memory.cameras.trajectory import Trajectory
 from ...world.network import Remembered, WorldNet
 from ...world.paint import PATCH
+from ..host import CONDITION_KEY, LAYOUT_KEY
 
 DEFAULT_FOV = 70.0
 LOOK_AROUND_DEGREES_A_FRAME = 3.0

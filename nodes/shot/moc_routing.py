@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from comfy_api.latest import io, ui
 
-from ...film.model import Prepared
 from ...memory.state.state import MemoryState
+from ...models.host.sampling import Conditioned
 from ...models.moc.again import Sampling, SegmentAgain, find_segment, watch, watch_segment
 from ...models.moc.record import RoutingRecord
 from ..inputs import fixed_seed, guidance
@@ -108,8 +108,8 @@ class MocRouting(io.ComfyNode):
             record, made = watch_segment(memory, again, sampling, vae, on_step=lambda step: bar.update(value=1))
         else:
             assert latent is not None
-            prepared = Prepared(positive, negative, latent["samples"], latent.get("noise_mask"))
-            record, made = watch(sampling, prepared, seed=seed, cfg=cfg, on_step=lambda step: bar.update(value=1))
+            conditioned = Conditioned(positive, negative, latent["samples"], latent.get("noise_mask"))
+            record, made = watch(sampling, conditioned, seed=seed, cfg=cfg, on_step=lambda step: bar.update(value=1))
         picture, layers, report = _shown(record, memory, again)
         result = {**(latent or {}), "samples": made}
         return io.NodeOutput(picture, layers, report, result, ui=ui.PreviewImage(image=picture, cls=cls))

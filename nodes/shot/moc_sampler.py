@@ -9,8 +9,9 @@ import comfy.samplers
 from comfy_api.latest import io
 
 from ...kernels import MocSettings
+from ...models.host.identity import model_kind
 from ...models.moc.patch import RoutingOptions, routed_model, routing_report
-from ...models.registry import can_be_routed, model_kind
+from ...models.registry import can_be_routed
 from ..types import CATEGORY
 
 log = logging.getLogger(__name__)

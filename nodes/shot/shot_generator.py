@@ -12,12 +12,14 @@ import torch
 from comfy_api.latest import io
 from numpy.typing import NDArray
 
-from ...film.loop import SegmentDone, ShotPlan, generate_shot, segment_lengths
+from ...film.loop import SegmentDone, generate_shot, segment_lengths
+from ...film.plan import ShotPlan
 from ...memory.cameras.trajectory import Trajectory
 from ...memory.retrieval.reasons import noted
 from ...memory.retrieval.report import looked_at
 from ...memory.retrieval.settings import RetrievalSettings
 from ...memory.state.state import MemoryState
+from ...models.host.adapter import Adapter
 from ...models.registry import adapter_for
 from .. import inputs
 from ..messages import say
@@ -154,8 +156,9 @@ class ShotGenerator(io.ComfyNode):
             depth=None if depth is None else to_depth(depth, depth_kind, depth_scale),
             colour_anchor=colour_anchor,
         )
+        adapter: Adapter = adapter_for(model)
         steps = max(1, sigmas.numel() - 1)
-        segments = len(segment_lengths(memory, plan))
+        segments = len(segment_lengths(memory, plan, adapter))
         total, text = steps * segments, ShotText.of(plan, segments)
         bar = comfy.utils.ProgressBar(total=total)
         previewer = latent_preview.get_previewer(device=model.load_device, latent_format=model.model.latent_format)
@@ -173,7 +176,7 @@ class ShotGenerator(io.ComfyNode):
             say(cls, words)
 
         state, said = memory, ""
-        for done in generate_shot(memory, plan, on_step, on_pictures, on_warning):
+        for done in generate_shot(memory, plan, adapter, on_step, on_pictures, on_warning):
             state = done.state
             if not done.made:
                 on_pictures(done.index, state.read_frames([state.frames - 1], nearest=True))

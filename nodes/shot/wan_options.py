@@ -6,7 +6,7 @@ from typing import Any
 
 from comfy_api.latest import io
 
-from ...models.registry import model_kind
+from ...models.host.identity import model_kind
 from ...models.wan.camera_layers import ATTACHMENT, read_camera_layers
 from ...models.wan.family import family_of
 from ...models.wan.options import AUTO, POSITIONS, TIMES, WanOptions, with_options

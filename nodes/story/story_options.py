@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from comfy_api.latest import io
 
-from ...models.registry import model_kind
+from ...models.host.identity import model_kind
 from ...models.story.options import FRAME, MEMENTO, METHODS, MOTION, STORYMEM, StoryOptions, with_story
 from ...models.wan.family import CONCAT_START, family_of
 from ..types import CATEGORY

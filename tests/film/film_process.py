@@ -30,10 +30,12 @@ def prepare(pack: str, comfyui: str) -> Any:
     load_pack()
     import comfy.samplers
 
-    from scene_memory.film.loop import ShotPlan, generate_shot
+    from scene_memory.film.loop import generate_shot
+    from scene_memory.film.plan import ShotPlan
     from scene_memory.memory.bank.bank import Bank
     from scene_memory.memory.cameras.presets import make_preset
     from scene_memory.memory.retrieval.settings import RetrievalSettings
+    from scene_memory.models.registry import adapter_for
     from scene_memory.models.world.loader import load_world_model
 
     model, clip, vae = load_world_model()
@@ -61,7 +63,7 @@ def prepare(pack: str, comfyui: str) -> Any:
             width=WIDTH,
             height=HEIGHT,
         )
-        for _ in generate_shot(bank.empty(), plan):
+        for _ in generate_shot(bank.empty(), plan, adapter_for(plan.model)):
             pass
 
     return film

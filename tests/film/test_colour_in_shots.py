@@ -25,8 +25,9 @@ def plan(world_plan: Any) -> Any:
 @torch.inference_mode()
 def film(folder: Path, name: str, plan: Any) -> np.ndarray:
     from scene_memory.film.loop import generate_shot
+    from scene_memory.models.registry import adapter_for
 
-    *_, last = generate_shot(Bank.create(folder, name).empty(), plan)
+    *_, last = generate_shot(Bank.create(folder, name).empty(), plan, adapter_for(plan.model))
     return last.state.read_frames(range(last.state.frames))
 
 
@@ -54,9 +55,9 @@ def test_a_drift_of_the_decoder_is_held(
     plan: Any, comfy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A VAE that tints: what it makes redder, segment by segment, stays near the first segment's colours."""
-    from scene_memory.film import loop as loop
+    from scene_memory.models.host import adapter
 
-    plain, count = loop.decoded, [0]
+    plain, count = adapter.decoded, [0]
 
     def tinting(vae: Any, latent: Any) -> np.ndarray:
         count[0] += 1
@@ -64,7 +65,7 @@ def test_a_drift_of_the_decoder_is_held(
             (plain(vae, latent).astype(int) + np.array([6 * count[0], 0, -6 * count[0]])).clip(0, 255).astype(np.uint8)
         )
 
-    monkeypatch.setattr(loop, "decoded", tinting)
+    monkeypatch.setattr(adapter, "decoded", tinting)
     casts = {}
     for anchor in (0.0, 1.0):
         count[0] = 0

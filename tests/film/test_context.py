@@ -52,11 +52,11 @@ def test_the_model_gets_no_more_frames_than_it_was_trained_with(state: MemorySta
 
     adapter.most_context = 3
     settings = RetrievalSettings(strategy="recent", k=10)
-    found = choose_context(state, PATH[:8], settings, adapter, ContextReader())
+    found = choose_context(state, PATH[:8], settings, adapter.most_context, ContextReader())
     assert found is not None and len(found.indices) == len(found.reasons) == 3
     assert found.indices[0] == FRAMES - 1
     assert state.bank is not None
-    assert choose_context(state.bank.empty(), PATH[:8], settings, adapter, ContextReader()) is None
+    assert choose_context(state.bank.empty(), PATH[:8], settings, adapter.most_context, ContextReader()) is None
 
 
 def test_frames_whose_pixels_are_gone_are_replaced_by_others(
@@ -66,7 +66,7 @@ def test_frames_whose_pixels_are_gone_are_replaced_by_others(
 
     settings = RetrievalSettings(strategy="recent", k=5)
     monkeypatch.setattr(Bank, "kept", lambda self, state, indices: ~np.isin(indices, [20, 21, 19]))
-    found = choose_context(state, PATH[:8], settings, adapter, ContextReader())
+    found = choose_context(state, PATH[:8], settings, adapter.most_context, ContextReader())
     assert found is not None and found.indices.tolist() == [23, 22, 18, 17, 16]
 
 
@@ -74,7 +74,7 @@ def test_without_any_pixels_the_search_ends(state: MemoryState, adapter: Any, mo
     from scene_memory.film.context import ContextReader, choose_context
 
     monkeypatch.setattr(Bank, "kept", lambda self, state, indices: np.zeros(len(indices), dtype=bool))
-    found = choose_context(state, PATH[:8], RetrievalSettings(k=3), adapter, ContextReader())
+    found = choose_context(state, PATH[:8], RetrievalSettings(k=3), adapter.most_context, ContextReader())
     assert found is not None and len(found.indices) == len(found.reasons) == 0
 
 

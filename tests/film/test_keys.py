@@ -28,7 +28,7 @@ def path() -> Trajectory:
 
 @pytest.fixture
 def key_of(comfy: Path) -> Callable[..., str]:
-    from scene_memory.film.keys import shot_key
+    from scene_memory.models.host.identity import shot_key
 
     return lambda **ingredients: shot_key(**ingredients).shared
 
@@ -156,7 +156,7 @@ def changed(path: Trajectory, **parts: Any) -> Trajectory:
 
 
 def test_what_is_asked_for_counts_and_the_name_of_the_path_does_not(comfy: Path, path: Trajectory) -> None:
-    from scene_memory.film.keys import shot_key
+    from scene_memory.models.host.identity import shot_key
 
     shot, settings = shot_key(seed=1), RetrievalSettings()
     depth = np.ones((8, 4, 6), dtype=np.float16)
@@ -178,7 +178,8 @@ def test_what_is_asked_for_counts_and_the_name_of_the_path_does_not(comfy: Path,
 
 
 def test_what_the_model_is_given_counts(comfy: Path, path: Trajectory) -> None:
-    from scene_memory.film.keys import Given, Read, shot_key
+    from scene_memory.film.keys import Given, Read
+    from scene_memory.models.host.identity import shot_key
 
     frame = Read(b"p" * 32, "", path.poses[0], path.intrinsics[0])
     given = Given(path, 8, [frame], [frame], 1)
@@ -212,7 +213,7 @@ def test_what_the_model_is_given_counts(comfy: Path, path: Trajectory) -> None:
 
 
 def test_what_has_no_identity_is_named(key_of: Any) -> None:
-    from scene_memory.film.keys import NoIdentity
+    from scene_memory.film.identity import NoIdentity
 
     with pytest.raises(NoIdentity, match=r"conditioning\.0\.1\.control"):
         key_of(seed=1, conditioning=[[torch.zeros(1), {"control": object()}]])
@@ -229,7 +230,7 @@ from dev.support.pack import load_pack
 load_pack()
 import comfy.samplers
 from scene_memory.models.moc.patch import RoutingOptions, routed_model
-from scene_memory.film.keys import shot_key
+from scene_memory.models.host.identity import shot_key
 from scene_memory.models.world.loader import load_world_model
 from scene_memory.kernels import MocSettings
 from scene_memory.memory.cameras.presets import make_preset

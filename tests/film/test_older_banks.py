@@ -33,9 +33,10 @@ def bank(tmp_path: Path) -> Bank:
 @torch.inference_mode()
 def film(state: MemoryState, plan: Any) -> tuple[MemoryState, int]:
     from scene_memory.film.loop import generate_shot
+    from scene_memory.models.registry import adapter_for
 
     made = 0
-    for done in generate_shot(state, plan):
+    for done in generate_shot(state, plan, adapter_for(plan.model)):
         state, made = done.state, made + done.made
     return state, made
 

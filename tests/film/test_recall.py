@@ -36,9 +36,10 @@ Filmed = tuple[MemoryState, list[int]]
 def film(state: MemoryState, plan: Any) -> Filmed:
     """The memory with a shot, and the segments that were made for it."""
     from scene_memory.film.loop import generate_shot
+    from scene_memory.models.registry import adapter_for
 
     made = []
-    for done in generate_shot(state, plan):
+    for done in generate_shot(state, plan, adapter_for(plan.model)):
         state = done.state
         if done.made:
             made.append(done.index)
@@ -200,13 +201,13 @@ def test_frames_that_are_gone_since_are_not_missed(bank: Bank, plan: Any, monkey
 
 def test_what_cannot_be_found_again_is_said_before_anything_is_made(bank: Bank, plan: Any) -> None:
     from scene_memory.film.loop import generate_shot
+    from scene_memory.models.registry import adapter_for
 
     model = plan.model.clone()
     model.model_options["transformer_options"] = {"of another pack": {"lock": threading.Lock()}}
     said: list[str] = []
-    shot = generate_shot(
-        bank.empty(), replace(plan, model=model, trajectory=plan.trajectory[:SEGMENT]), on_warning=said.append
-    )
+    plan = replace(plan, model=model, trajectory=plan.trajectory[:SEGMENT])
+    shot = generate_shot(bank.empty(), plan, adapter_for(model), on_warning=said.append)
     with torch.inference_mode():
         next(shot)
         shot.close()

@@ -31,18 +31,20 @@ def shoot(comfy: Path) -> Callable[..., Any]:
     @torch.inference_mode()
     def run(state: Any, plan: Any, **callbacks: Any) -> list[Any]:
         from scene_memory.film.loop import generate_shot
+        from scene_memory.models.registry import adapter_for
 
-        return list(generate_shot(state, plan, **callbacks))
+        return list(generate_shot(state, plan, adapter_for(plan.model), **callbacks))
 
     return run
 
 
 def test_what_is_reported_is_on_the_disk(plan: Any, comfy: Path, tmp_path: Path) -> None:
     from scene_memory.film.loop import generate_shot
+    from scene_memory.models.registry import adapter_for
 
     bank = Bank.create(tmp_path, "film")
     with torch.inference_mode():
-        for number, done in enumerate(generate_shot(bank.empty(), plan)):
+        for number, done in enumerate(generate_shot(bank.empty(), plan, adapter_for(plan.model))):
             assert (done.index, done.made, done.state.frames) == (number, True, SEGMENT * (number + 1))
             there = Bank.open(tmp_path, "film").load()
             assert there.frames >= done.state.frames
@@ -71,6 +73,7 @@ def test_an_error_of_the_disk_ends_the_shot_and_what_was_reported_stays(
     plan: Any, comfy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from scene_memory.film.loop import generate_shot
+    from scene_memory.models.registry import adapter_for
 
     bank, plain = Bank.create(tmp_path, "film"), Bank._become
 
@@ -82,7 +85,7 @@ def test_an_error_of_the_disk_ends_the_shot_and_what_was_reported_stays(
     monkeypatch.setattr(Bank, "_become", full)
     reported = []
     with torch.inference_mode(), pytest.raises(OSError, match="No space left"):
-        for done in generate_shot(bank.empty(), plan):
+        for done in generate_shot(bank.empty(), plan, adapter_for(plan.model)):
             reported.append(done.index)
     assert reported == [0, 1] and Bank.open(tmp_path, "film").load().frames == 2 * SEGMENT
 
@@ -90,6 +93,7 @@ def test_an_error_of_the_disk_ends_the_shot_and_what_was_reported_stays(
 def test_a_shot_that_is_left_in_the_middle_keeps_what_was_made(plan: Any, comfy: Path, tmp_path: Path) -> None:
     """As when somebody presses cancel: the error comes while the third segment is sampled."""
     from scene_memory.film.loop import generate_shot
+    from scene_memory.models.registry import adapter_for
 
     def cancel(segment: int, step: int, x0: torch.Tensor) -> None:
         if segment == 2:
@@ -97,7 +101,7 @@ def test_a_shot_that_is_left_in_the_middle_keeps_what_was_made(plan: Any, comfy:
 
     bank = Bank.create(tmp_path, "film")
     with torch.inference_mode(), pytest.raises(KeyboardInterrupt):
-        list(generate_shot(bank.empty(), plan, on_step=cancel))
+        list(generate_shot(bank.empty(), plan, adapter_for(plan.model), on_step=cancel))
     assert Bank.open(tmp_path, "film").load().frames == 2 * SEGMENT
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("scene memory writer")]
 

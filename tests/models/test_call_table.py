@@ -304,11 +304,13 @@ def test_what_does_not_fit_is_told(comfy: Path, call: str, words: str) -> None:
 def test_a_film_is_refused_before_it_begins(comfy: Path, forgotten: None, monkeypatch: pytest.MonkeyPatch) -> None:
     import comfy.samplers
 
-    from scene_memory.film import loop
+    from scene_memory.models import registry
 
     monkeypatch.setattr(comfy.samplers.CFGGuider, "set_conds", lambda self, good, bad: None)
+    monkeypatch.setattr(registry.LtxAdapter, "serves", staticmethod(lambda model: True))
+    monkeypatch.setattr(registry, "ADAPTERS", (registry.LtxAdapter,))
     with pytest.raises(ValueError, match="CFGGuider.set_conds is another.*takes good, bad"):
-        next(loop.generate_shot(None, None))  # type: ignore[arg-type]
+        registry.adapter_for(object())
 
 
 def test_only_the_family_that_makes_a_call_is_refused(

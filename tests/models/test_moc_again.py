@@ -74,12 +74,14 @@ def film(world: tuple[Any, Any, Any], tmp_path: Path, monkeypatch: pytest.Monkey
     """A film of three segments by an adapter that begins with five known frames, the plan, and what it was given."""
     import comfy.samplers
 
-    from scene_memory.film.loop import ShotPlan, generate_shot
+    from scene_memory.film.loop import generate_shot
+    from scene_memory.film.plan import ShotPlan
     from scene_memory.kernels import MocSettings
     from scene_memory.memory.bank.bank import Bank
     from scene_memory.memory.cameras.presets import make_preset
     from scene_memory.memory.retrieval.settings import RetrievalSettings
     from scene_memory.models.moc.patch import RoutingOptions, routed_model
+    from scene_memory.models.registry import adapter_for
     from scene_memory.models.world.adapter import WorldAdapter
 
     given: list[Any] = []
@@ -110,7 +112,7 @@ def film(world: tuple[Any, Any, Any], tmp_path: Path, monkeypatch: pytest.Monkey
         colour_anchor=0.5,
     )
     with torch.inference_mode():
-        *_, last = generate_shot(Bank.create(tmp_path, "film").empty(), plan)
+        *_, last = generate_shot(Bank.create(tmp_path, "film").empty(), plan, adapter_for(plan.model))
     return last.state, plan, given
 
 
@@ -174,7 +176,7 @@ def test_attention_that_nobody_describes_is_refused_before_anything_is_sampled(w
 
 def test_the_adapters_that_say_so_publish_what_their_tokens_are(wan: Any, world: tuple[Any, Any, Any]) -> None:
     """What `describes_tokens` promises, seen in a pass of each kind of tiny Wan."""
-    from scene_memory.film.segment import LAYOUT_KEY
+    from scene_memory.models.host import LAYOUT_KEY
     from scene_memory.models.moc.patch import OVERRIDE
     from scene_memory.models.registry import can_be_routed
 

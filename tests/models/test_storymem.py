@@ -221,7 +221,7 @@ def test_options_that_do_not_exist(comfy: Any, changed: dict[str, Any], says: st
 
 
 def test_every_option_counts_for_what_is_made_again(wan: Any) -> None:
-    from scene_memory.film.keys import shot_key
+    from scene_memory.models.host.identity import shot_key
 
     model = wan.model(HIGH)
 

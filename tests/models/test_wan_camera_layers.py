@@ -135,7 +135,7 @@ def test_cameras_are_told_in_unreal_s_axes_in_centimetres_from_the_first(comfy: 
 
 
 def test_the_layers_count_for_what_is_made_again(wan: Any, echo: Any) -> None:
-    from scene_memory.film.keys import shot_key
+    from scene_memory.models.host.identity import shot_key
     from scene_memory.models.wan.camera_layers import ATTACHMENT
 
     def key(model: Any) -> str:
@@ -192,7 +192,7 @@ def test_the_layers_are_counted_loaded_and_let_go_by_the_host(wan: Any, echo: An
     """As any other part of the model: no casting at a pass, room is made for them, and they go when it is needed."""
     import comfy.model_management
 
-    from scene_memory.film.keys import shot_key
+    from scene_memory.models.host.identity import shot_key
     from scene_memory.models.wan.camera_layers import ATTACHMENT
 
     model = with_layers(echo[0])

@@ -100,7 +100,7 @@ def test_the_cameras_over_the_seam(comfy: Path, state: MemoryState) -> None:
 
 
 def test_every_option_and_the_second_model_count_for_what_is_made_again(wan: Any) -> None:
-    from scene_memory.film.keys import shot_key
+    from scene_memory.models.host.identity import shot_key
     from scene_memory.models.wan.options import WanOptions, with_options
 
     high, low = wan.model(HIGH), wan.model(LOW)
@@ -130,11 +130,10 @@ def test_every_option_and_the_second_model_count_for_what_is_made_again(wan: Any
     ("boundary", "steps"), [(0.9, (2, 2)), (0.875, (2, 2)), (0.5, (3, 1)), (0.1, (4, 0)), (0.99, (1, 3))]
 )
 def test_the_second_model_takes_over_below_the_boundary(comfy: Path, boundary: float, steps: tuple[int, int]) -> None:
-    from scene_memory.film.model import Prepared
-    from scene_memory.models.host.sampling import passes
+    from scene_memory.models.host.sampling import Conditioned, passes
 
     sigmas = torch.tensor([1.0, 0.95, 0.8, 0.4, 0.0])
-    ready = Prepared([], None, torch.zeros(1), low_noise="low", boundary=boundary)
+    ready = Conditioned([], None, torch.zeros(1), low_noise="low", boundary=boundary)
     found = {name: len(levels) - 1 for name, levels, _ in passes("high", ready, sigmas, 1.0)}
     assert (found.get("high", 0), found.get("low", 0)) == steps
     joined = torch.cat([levels[:-1] for _, levels, _ in passes("high", ready, sigmas, 1.0)])
@@ -151,12 +150,11 @@ def test_a_pair_changes_over_at_a_step_and_each_half_has_its_cfg(
     comfy: Path, step: int, cfg: float | None, expected: list[Any]
 ) -> None:
     """Shift 8 and four steps, as the recipes for 4-step LoRAs have it: the boundary alone would give three and one."""
-    from scene_memory.film.model import Prepared
-    from scene_memory.models.host.sampling import passes
+    from scene_memory.models.host.sampling import Conditioned, passes
 
     even = torch.linspace(1.0, 0.0, 5)
     sigmas = 8.0 * even / (1.0 + 7.0 * even)
-    ready = Prepared([], None, torch.zeros(1), low_noise="low", boundary=0.875, switch_step=step, low_noise_cfg=cfg)
+    ready = Conditioned([], None, torch.zeros(1), low_noise="low", boundary=0.875, switch_step=step, low_noise_cfg=cfg)
     found = passes("high", ready, sigmas, 3.5)
     assert [(name, len(levels) - 1, scale) for name, levels, scale in found] == expected
 

@@ -57,7 +57,7 @@ def shot(kit: Any, prompt: dict[str, Any], number: int, after: list[Any], frames
 
 def stock(kit: Any, prompt: dict[str, Any], begun: int, **frames: Any) -> None:
     """The same pictures by stock nodes alone, some of them in memories of their own."""
-    from scene_memory.models.host.sampling import segment_seed
+    from scene_memory.film.continuity import segment_seed
 
     i2v, sampled, decoded = (f"{name} {begun}" for name in ("i2v", "sampled", "decoded"))
     prompt[i2v] = kit.node(

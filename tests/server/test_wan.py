@@ -35,7 +35,7 @@ def make(server: HostServer, comfy: Path) -> Callable[[str], str]:
 
 
 def noise_seed(first_frame: int) -> int:
-    from scene_memory.models.host.sampling import segment_seed
+    from scene_memory.film.continuity import segment_seed
 
     return segment_seed(SEED, first_frame)
 

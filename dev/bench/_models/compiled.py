@@ -71,7 +71,9 @@ def latents(folder: Path, loaded: Loaded, model: Any) -> list[torch.Tensor]:
 
     import comfy.samplers
 
-    from ....film.loop import ShotPlan, generate_shot
+    from ....film.loop import generate_shot
+    from ....film.plan import ShotPlan
+    from ....models.registry import adapter_for
 
     found: list[torch.Tensor] = []
 
@@ -93,6 +95,6 @@ def latents(folder: Path, loaded: Loaded, model: Any) -> list[torch.Tensor]:
             sampler=comfy.samplers.sampler_object("euler"), sigmas=torch.tensor([1.0, 0.6, 0.0]), seed=3, cfg=1.0,
             trajectory=path, retriever=RetrievalSettings(k=4), segment_frames=FRAMES, width=SIDE, height=SIDE,
         )  # fmt: skip
-        for _ in generate_shot(bank.empty(), plan):
+        for _ in generate_shot(bank.empty(), plan, adapter_for(plan.model)):
             pass
     return found

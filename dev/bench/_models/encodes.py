@@ -24,7 +24,9 @@ def encodes(folder: Path, loaded: Loaded, size: tuple[int, int], turn_segments: 
     import comfy.samplers
     import comfy.sd
 
-    from ....film.loop import ShotPlan, generate_shot
+    from ....film.loop import generate_shot
+    from ....film.plan import ShotPlan
+    from ....models.registry import adapter_for
 
     counts, encode, shots = [0], comfy.sd.VAE.encode, Bank.create(folder, "encodes")
 
@@ -42,7 +44,8 @@ def encodes(folder: Path, loaded: Loaded, size: tuple[int, int], turn_segments: 
         height=size[1],
     )  # fmt: skip
     with patch.object(comfy.sd.VAE, "encode", counted):
-        for done in generate_shot(shots.empty(), plan, on_pictures=lambda *_: counts.append(0)):
+        model = adapter_for(plan.model)
+        for done in generate_shot(shots.empty(), plan, model, on_pictures=lambda *_: counts.append(0)):
             assert done.made
     return counts[:-1]
 

@@ -45,12 +45,11 @@ def memory_of(studio: Studio, wide: Any) -> Memory:
 def segment_of(studio: Studio, context: int) -> Segment:
     """A segment that goes on from the studio's past, as the loop builds it, looking back at so many of its frames."""
     from ....film.context import ContextReader
-    from ....models.host.latents import ContextLatents
     from ....models.registry import adapter_for
 
     state, adapter = studio.past, adapter_for(studio.loaded.model)
     overlap = adapter.overlap_after(state.frames)
-    reader = ContextReader(ContextLatents(studio.loaded.vae) if adapter.context_latents else None)
+    reader = ContextReader(adapter.latents(studio.loaded.vae))
     looked = np.linspace(0, state.frames - 6, context).astype(np.int64)
     seen = reader.read(state, Retrieval(looked[: adapter.most_context], (), 0)) if context else None
     known = reader.pixels(state, range(state.frames - overlap, state.frames)) if overlap else None

@@ -108,7 +108,7 @@ class Studio:
 
     def identical(self) -> bool:
         """Whether the latent of Shot Generator without memory has the bits of the stock nodes'."""
-        from ....models.host.sampling import segment_seed
+        from ....film.continuity import segment_seed
 
         whole = self.turn(self.family.frames)
         start = int(self.family.start)
@@ -169,14 +169,16 @@ class Studio:
     def _shoot(
         self, model: Any, state: MemoryState, path: Trajectory, retriever: RetrievalSettings | None, seed: int
     ) -> None:
-        from ....film.loop import ShotPlan, generate_shot
+        from ....film.loop import generate_shot
+        from ....film.plan import ShotPlan
+        from ....models.registry import adapter_for
 
         width, height = self.family.size
         plan = ShotPlan(
             model, self.vae, self.loaded.positive, self.loaded.negative, self.sampler, self.sigmas(), seed,
             self.family.cfg, path, retriever, self.family.frames, width, height,
         )  # fmt: skip
-        segments = list(generate_shot(state, plan))
+        segments = list(generate_shot(state, plan, adapter_for(plan.model)))
         assert len(segments) == 1 and segments[0].made, "one segment, made now"
 
     def _remembered(self, frames: int) -> MemoryState:

@@ -102,7 +102,8 @@ def rows(models: Path, packs: Path = PACKS) -> dict[str, Callable[[], Any]]:
 
 
 def identity_of(model: Any) -> str:
-    from scene_memory.film.keys import NoIdentity, shot_key
+    from scene_memory.film.identity import NoIdentity
+    from scene_memory.models.host.identity import shot_key
 
     try:
         return shot_key(model=model).shared

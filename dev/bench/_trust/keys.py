@@ -216,10 +216,11 @@ def filmed(state: Any, plan: Any) -> tuple[Any, int]:
     import torch
 
     from scene_memory.film.loop import generate_shot
+    from scene_memory.models.registry import adapter_for
 
     made = 0
     with torch.inference_mode():
-        for done in generate_shot(state, plan):
+        for done in generate_shot(state, plan, adapter_for(plan.model)):
             state, made = done.state, made + done.made
     return state, made
 

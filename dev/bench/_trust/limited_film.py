@@ -33,7 +33,7 @@ def prepared() -> Film:
     import torch
 
     torch.set_num_threads(1)
-    shot = import_from_pack("film.loop")
+    shot, adapter_for = import_from_pack("film.loop"), import_from_pack("models.registry").adapter_for
     bank_of = import_from_pack("memory.bank.bank").Bank
     preset = import_from_pack("memory.cameras.presets").make_preset
     settings = import_from_pack("memory.retrieval.settings").RetrievalSettings
@@ -55,7 +55,7 @@ def prepared() -> Film:
                 trajectory=path[begin : begin + SEGMENT * length], retriever=settings(k=4), segment_frames=SEGMENT,
                 width=WIDTH, height=HEIGHT,
             )  # fmt: skip
-            for done in shot.generate_shot(state, plan):
+            for done in shot.generate_shot(state, plan, adapter_for(plan.model)):
                 state, made = done.state, made + done.made
         ids = [state.segments[i].id for i in range(len(state.segments))]
         return {"id": state.id, "made": made, "segments": ids, "kept": bank.kept(state, range(state.frames)).tolist()}

@@ -52,9 +52,8 @@ class Painter:
         self, targets: Trajectory, past: tuple[Frames, NDArray[Any], NDArray[Any]] | None, caption: str, seed: int
     ) -> Frames:
         """The segment along `targets`; `past` is pixels (K, H, W, 3), poses and intrinsics of its context frames."""
-        from ....film.returned import decoded
         from ....film.segment import ContextFrames, Segment
-        from ....models.host.sampling import sample
+        from ....models.host.sampling import decoded, sample
 
         begun = time.perf_counter()
         words = self.clip.encode_from_tokens_scheduled(self.clip.tokenize(caption))

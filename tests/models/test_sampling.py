@@ -27,8 +27,9 @@ def plan(world_plan: Any) -> Any:
 @torch.inference_mode()
 def film(bank: Bank, plan: Any, **callbacks: Any) -> list[Any]:
     from scene_memory.film.loop import generate_shot
+    from scene_memory.models.registry import adapter_for
 
-    return list(generate_shot(bank.empty(), plan, **callbacks))
+    return list(generate_shot(bank.empty(), plan, adapter_for(plan.model), **callbacks))
 
 
 def overflowing(monkeypatch: pytest.MonkeyPatch, broken: int, value: float) -> None:
@@ -113,7 +114,7 @@ def test_colours_a_little_outside_are_cut_as_ever() -> None:
 
 
 def test_a_broken_text_encoder_and_a_broken_encoding_are_told_from_the_model(wan: Any) -> None:
-    from scene_memory.film.returned import check_latent
+    from scene_memory.models.host.sampling import check_latent
 
     model = wan.model("wan2.1_t2v_1.3B_fp16.safetensors")
     ready = wan.prepared(model, wan.segment(model))

@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 import json
-import logging
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ...film.identity import NoIdentity
-from ...memory.state.state import MemoryState
-from .identity import latent_space
-
-log = logging.getLogger(__name__)
+from ..memory.state.state import MemoryState
 
 MOST_BYTES = 256 * 1024 * 1024
 """Of encoded latents that stay in RAM: 670 frames of 832 x 480 in Wan's VAE. Segments, shots and films look back at the
@@ -25,6 +19,8 @@ same frames again and again, and a video VAE encodes about as slowly as it decod
 
 Pixels = NDArray[np.uint8]
 ReadPixels = Callable[[MemoryState, Sequence[int] | NDArray[np.int64]], Pixels]
+Encode = Callable[[Pixels], Tensor]
+"""The latent (C, h, w) on the CPU of one picture (H, W, 3)."""
 
 
 class EncodedFrames:
@@ -59,18 +55,14 @@ _ENCODED = EncodedFrames(MOST_BYTES)
 class ContextLatents:
     """Latents of past frames in the space of one VAE: read from the bank where they lie there, else encoded, and kept.
 
-    A VAE whose content cannot be told keeps them for the shot alone. ``encoded`` counts the pictures that went through
-    the VAE.
+    ``space`` is what latents of the VAE are told apart by; where it is "" (nothing is known of the VAE) they are kept
+    for the shot alone. ``encoded`` counts the pictures that went through the VAE.
     """
 
-    def __init__(self, vae: Any) -> None:
-        self._vae = vae
+    def __init__(self, space: str, encode: Encode) -> None:
+        self.space, self._encode = space, encode
+        self._kept = _ENCODED if space else EncodedFrames(MOST_BYTES)
         self.encoded = 0
-        try:
-            self.space, self._kept = latent_space(vae), _ENCODED
-        except NoIdentity as nothing:
-            log.info("Latents are not kept beside the frames: %s.", nothing)
-            self.space, self._kept = "", EncodedFrames(MOST_BYTES)
 
     def kept(self, latent: Tensor) -> NDArray[np.float16] | None:
         """What goes into the bank of a segment's latent (1, C, T, h, w): (C, T, h, w) float16, or nothing.
@@ -122,5 +114,4 @@ class ContextLatents:
 
     def _encoded(self, picture: Pixels) -> Tensor:
         self.encoded += 1
-        latent: Tensor = self._vae.encode(torch.from_numpy(picture)[None].float() / 255).detach()
-        return latent[0, :, 0].cpu()
+        return self._encode(picture)

@@ -1,0 +1,75 @@
+"""A shot as a value: everything that determines it beside the memory, checked before the first step."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor
+
+from ..memory.cameras.camera import FloatArray
+from ..memory.cameras.trajectory import Trajectory
+from ..memory.retrieval.settings import RetrievalSettings
+from ..memory.state.state import MemoryState
+
+
+@dataclass(frozen=True)
+class ShotPlan:
+    """Everything that determines a shot.
+
+    model, vae, positive, negative, sampler, cfg: what it is sampled with, known to the ``VideoModel`` alone. sigmas:
+    (steps + 1,) noise levels. retriever: None looks at the newest frames only. segment_frames: 0 lets the model choose.
+    width, height: 0 takes the memory's size, or the model's own. depth: (F, h, w) distance along the line of sight in
+    scene units of what the frames will show, NaN where unknown: it is kept for retrieval. colour_anchor: 0..1, how far
+    colours follow the remembered frames' (``colour.anchored``).
+    """
+
+    model: Any
+    vae: Any
+    positive: Any
+    negative: Any
+    sampler: Any
+    sigmas: Tensor
+    seed: int
+    cfg: float
+    trajectory: Trajectory
+    retriever: RetrievalSettings | None = None
+    segment_frames: int = 0
+    width: int = 0
+    height: int = 0
+    prompt: str = ""
+    depth: FloatArray | None = None
+    colour_anchor: float = 0.0
+
+
+def check_plan(state: MemoryState, plan: ShotPlan) -> None:
+    """Refuses a shot that cannot follow a memory.
+
+    Raises ValueError in words that name the field.
+    """
+    if state.bank is None:
+        raise ValueError(
+            "The memory has no bank to write to. Start from a Memory Bank node; in a script, from "
+            "Bank.create(...).empty()."
+        )
+    if plan.cfg != 1 and plan.negative is None:
+        raise ValueError(
+            f"cfg is {plan.cfg:g}, but nothing is connected to 'negative', which it steers away from. "
+            "Connect a CLIP Text Encode there, or use cfg 1."
+        )
+    if plan.sigmas.numel() < 2:
+        raise ValueError(f"sigmas holds {plan.sigmas.numel()} numbers: one step needs 2. Use 2 steps or more.")
+    if state.fps is not None and abs(state.fps - plan.trajectory.fps) > 1e-6:
+        raise ValueError(
+            f"The camera path runs at {plan.trajectory.fps:g} frames a second, the memory at {state.fps:g}. "
+            "Connect the memory to Camera Trajectory, or set the same fps."
+        )
+    if not 0.0 <= plan.colour_anchor <= 1.0:
+        raise ValueError(
+            f"colour_anchor is {plan.colour_anchor:g}: it must lie between 0 and 1. Use 0.5, or 0 for off."
+        )
+    if plan.depth is not None and len(plan.depth) != len(plan.trajectory):
+        raise ValueError(
+            f"There are {len(plan.depth)} depth maps for a camera path of {len(plan.trajectory)} frames. "
+            "Connect one for each frame, or leave 'depth' open."
+        )
