@@ -1,15 +1,17 @@
 """A headless pipeline in diffusers' manner for local Wan models: a film that remembers its place, without ComfyUI.
 
-For scripts, for training, and as the independent check of the nodes' adapters. Shares ``memory`` and ``kernels`` with
-them and nothing else.
+For scripts, for training, and as the independent check of the nodes' way through the network. It shares the film loop,
+memory and kernels with them; what it does with a transformer is its own.
 """
 
 from __future__ import annotations
 
-from .options import MemoryOptions, Routing
+from ..film.loop import SegmentDone
+from ..models.wan.options import MemoryOptions
+from .attention import Routing
+from .model import WanShot as ShotPlan
 from .original import transformer_from_file, transformer_from_original
-from .pipeline import SceneMemoryOutput, SceneMemoryPipeline, SegmentDone
-from .plan import ShotPlan
+from .pipeline import SceneMemoryOutput, SceneMemoryPipeline
 from .rope import with_memory
 
 __all__ = [

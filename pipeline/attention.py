@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import torch
@@ -9,8 +10,32 @@ from diffusers.models.attention_dispatch import dispatch_attention_fn
 from diffusers.models.transformers.transformer_wan import WanAttnProcessor
 from torch import Tensor
 
-from ..kernels import MocLayout, moc_attention
-from .options import Routing
+from ..kernels import IMPLEMENTATIONS, MocLayout, MocSettings, moc_attention
+
+
+@dataclass(frozen=True)
+class Routing:
+    """How self-attention is routed while there is a context (Mixture of Contexts, section 3).
+
+    settings: chunks a query may look into. implementation: of ``kernels.moc_attention``. chunk_tokens: size of a chunk,
+    0 for one context frame. anchor_frames: first context frames that everything attends to. dense_layers, dense_steps:
+    layers and sampling steps at the start that stay dense.
+    """
+
+    settings: MocSettings = MocSettings()
+    implementation: str = "auto"
+    chunk_tokens: int = 0
+    anchor_frames: int = 0
+    dense_layers: int = 0
+    dense_steps: int = 0
+
+    def __post_init__(self) -> None:
+        if self.implementation != "auto" and self.implementation not in IMPLEMENTATIONS:
+            known = ", ".join(("auto", *IMPLEMENTATIONS))
+            raise ValueError(f"implementation is {self.implementation!r}: expected one of {known}. Use auto.")
+        for name in ("chunk_tokens", "anchor_frames", "dense_layers", "dense_steps"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} is {getattr(self, name)}: it must be 0 or above. Use 0.")
 
 
 class RoutedTurns(NamedTuple):
@@ -131,7 +156,7 @@ class TextAttnProcessor(WanAttnProcessor):  # type: ignore[misc]
 
 
 def _projected(attn: Any, hidden: Tensor, cos: Tensor, sin: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Queries and keys, turned by their places, and values: (B, L, H, D) each."""
+    """Queries and keys, rotated by their positions, and values: (B, L, H, D) each."""
     if getattr(attn, "fused_projections", False):
         query, key, value = attn.to_qkv(hidden).chunk(3, dim=-1)
     else:
@@ -141,7 +166,7 @@ def _projected(attn: Any, hidden: Tensor, cos: Tensor, sin: Tensor) -> tuple[Ten
 
 
 def turned(heads: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """Queries or keys (B, L, H, D) rotated by their places; each angle stands twice in ``cos`` and ``sin``."""
+    """Queries or keys (B, L, H, D) rotated by their positions; each angle stands twice in ``cos`` and ``sin``."""
     even, odd = heads.unflatten(-1, (-1, 2)).unbind(-1)
     c, s = cos[..., 0::2], sin[..., 1::2]
     return torch.stack([even * c - odd * s, even * s + odd * c], dim=-1).flatten(-2).type_as(heads)

@@ -1,44 +1,56 @@
-"""One call of a Wan with remembered frames: appended clean on the frame axis, with times and places of their own.
+"""One call of a Wan with remembered frames: appended clean on the frame axis, with times and positions of their own.
 
 Context-as-Memory, section 4.2. What the context frames become is cut off again.
+
+In Memento's way one call makes the next shot from memory, and beside it the subject, from memory alone. The sequence is
+[shot | memory | subject], all at one noise level. Shot and subject see the memory, not each other, and the subject has
+a text of its own. The order differs from the authors' code; what is computed does not.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence as Row
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from .options import CLEAN, NOISED, Routing
+from ..kernels import MocLayout, rechunked
+from ..models.moc.layout import appended_context, routes_anything, with_anchors
+from ..models.wan.options import NOISED
+from ..models.wan.timesteps import as_input, with_context_times
+from .attention import Routing, Split
 from .rope import PlacedRope, Sequence
-from .routing import layout_of, leaves_something_out
+
+FARTHEST = 512
+"""Latent frames from the shot beyond which Memento's memory is no further away."""
 
 
 @dataclass(frozen=True, eq=False)
 class Context:
     """Remembered frames of one segment: normalised latents (B, C, K, h, w), noise of that shape for times NOISED.
 
-    places: (K,) in latent frames, see ``positions.context_places``. times: CLEAN, SAME or NOISED.
+    positions: (K,) in latent frames, see ``ContextPositions``. times: CLEAN, SAME or NOISED.
     """
 
     latents: Tensor
-    places: tuple[float, ...]
+    positions: tuple[float, ...]
     times: str
     noise: Tensor | None = None
 
     def __post_init__(self) -> None:
-        if self.latents.ndim != 5 or self.latents.shape[2] != len(self.places):
+        if self.latents.ndim != 5 or self.latents.shape[2] != len(self.positions):
             raise ValueError(
-                f"Context latents have the shape {tuple(self.latents.shape)} and there are {len(self.places)} places: "
-                "expected (batch, channels, frames, height, width) and one place for each frame."
+                f"Context latents have the shape {tuple(self.latents.shape)} and there are {len(self.positions)} "
+                "positions: expected (batch, channels, frames, height, width) and one position for each frame."
             )
         if self.times == NOISED and (self.noise is None or self.noise.shape != self.latents.shape):
             raise ValueError(f"times is {NOISED!r} but there is no noise of the latents' shape. Give frame_noise(...).")
 
     def __len__(self) -> int:
-        return len(self.places)
+        return len(self.positions)
 
     def blank(self) -> Context:
         """Zeros in the place of the frames."""
@@ -72,6 +84,9 @@ def predict(
         level: the noise level (0..1) now, or (B, 1, 1, 1, 1), for context that is noised like the segment.
         routing: routes self-attention where there is a context and more of it than is chosen.
         seed: of drop-off and drop-in, in training.
+
+    Raises:
+        ValueError: the latents do not fit the patches, or the transformer is not from ``with_memory``.
     """
     own, channels = latents.shape[2], latents.shape[1]
     frame = tokens_of_frame(transformer, latents)
@@ -107,43 +122,8 @@ def appended(context: Context, latents: Tensor, level: float | Tensor, channels:
     return as_input(shown, clean, channels)
 
 
-def as_input(shown: Tensor, known: Tensor, channels: int) -> Tensor:
-    """Context frames (B, C, K, h, w) as a network with so many input channels takes them.
-
-    Where a known picture has channels of its own, the clean latents stand there, after a mask of 1: all is known.
-    """
-    extra = channels - shown.shape[1]
-    if extra == 0:
-        return shown
-    if extra == known.shape[1] + 4:
-        return torch.cat([shown, torch.ones_like(known[:, :4]), known], dim=1)
-    raise ValueError(
-        f"The model takes {channels} channels and its latents have {shown.shape[1]}: there is no known place for "
-        "remembered frames. Use a Wan text to video, image to video or TI2V-5B folder."
-    )
-
-
-def with_context_times(timestep: Tensor, own: int, context: int, times: str) -> Tensor:
-    """Timesteps (B, own + context), or (B,) as they came where all frames share one.
-
-    CLEAN context is at 0; other context is at the segment's time, the latest of its frames where some are known.
-    """
-    if times != CLEAN and timestep.ndim == 1:
-        return timestep
-    made = timestep[:, None].expand(-1, own) if timestep.ndim == 1 else timestep
-    level = torch.zeros_like(made[:, :1]) if times == CLEAN else made.amax(dim=1, keepdim=True)
-    return torch.cat([made, level.expand(-1, context)], dim=1)
-
-
-def frame_noise(latents: Tensor, numbers: tuple[int, ...]) -> Tensor:
-    """Noise of the shape of context latents (1, C, K, h, w): a frame of the film has the same wherever it comes."""
-    one = (*latents.shape[:2], *latents.shape[3:])
-    made = [torch.randn(one, generator=torch.Generator().manual_seed(number)) for number in numbers]
-    return torch.stack(made, dim=2)
-
-
 def tokens_of_frame(transformer: Any, latents: Tensor) -> int:
-    """Tokens of one latent frame. Raises ValueError where the latents do not fit the patches."""
+    """Tokens of one frame of latents (B, C, T, h, w). Raises ValueError where they do not fit the patches."""
     _, patch_h, patch_w = transformer.config.patch_size
     height, width = latents.shape[-2:]
     if height % patch_h or width % patch_w:
@@ -155,10 +135,86 @@ def tokens_of_frame(transformer: Any, latents: Tensor) -> int:
     return tokens
 
 
+@lru_cache(maxsize=64)
+def _layout(frame: int, own: int, context: int, anchors: int, chunk_tokens: int) -> MocLayout:
+    layout = with_anchors(appended_context(frame, own, context), anchors)
+    return rechunked(layout, chunk_tokens) if chunk_tokens else layout
+
+
 def _sequence(context: Context, own: int, frame: int, routing: Routing | None, seed: int | None) -> Sequence:
-    places = (*map(float, range(own)), *context.places)
+    positions = (*map(float, range(own)), *context.positions)
     if routing is not None:
-        layout = layout_of(routing, frame, own, len(context))
-        if leaves_something_out(layout, routing):
-            return Sequence(places, layout, routing, seed)
-    return Sequence(places)
+        layout = _layout(frame, own, len(context), routing.anchor_frames, routing.chunk_tokens)
+        if routes_anything(layout, routing.settings):
+            return Sequence(positions, layout, routing, seed)
+    return Sequence(positions)
+
+
+@dataclass(frozen=True, eq=False)
+class Subject:
+    """Pictures of the subject being made: noisy latents (B, C, S, h, w), its text (B or 1, L, text_dim), and the latent
+    (1, C, 1, h, w) of a picture of which nothing is known, for models that take known pictures beside the noise."""
+
+    latents: Tensor
+    text: Tensor
+    blank: Tensor
+
+
+def story_positions(numbers: Row[int], now: int, stride: int) -> tuple[float, ...]:
+    """Places (K,) in latent frames of remembered frames of the film, as long ago as they are, for a shot whose first
+    frame is ``now``: before it and at most 512 back."""
+    start = now // stride
+    return tuple(float(max(-FARTHEST, min(number // stride, start - 1) - start)) for number in numbers)
+
+
+def predict_story(
+    transformer: Any,
+    latents: Tensor,
+    timestep: Tensor,
+    text: Tensor,
+    memory: Context,
+    level: float | Tensor,
+    subject: Subject | None = None,
+) -> tuple[Tensor, Tensor | None]:
+    """What a transformer from ``with_memory`` predicts for the shot (B, C_out, T, h, w), and for the subject.
+
+    Args:
+        latents: (B, C_in, T, h, w), known pictures and their mask in channels of their own where the model has them.
+        memory: times NOISED, positions of ``story_positions``. level: the noise level (0..1) now, or (B, 1, 1, 1, 1).
+
+    Raises:
+        ValueError: the memory is not noised like the shot, or the model sees its first picture by CLIP (Wan 2.1).
+    """
+    if memory.times != NOISED:
+        raise ValueError(f"times is {memory.times!r}: Memento's memory is {NOISED!r}. Use that.")
+    if getattr(transformer.config, "image_dim", None) is not None:
+        raise ValueError("Memento takes no Wan 2.1 image to video. Use a Wan 2.2 A14B, or text to video.")
+    rope = getattr(transformer, "rope", None)
+    if not isinstance(rope, PlacedRope):
+        raise ValueError("This transformer cannot be told where its frames stand. Call with_memory(transformer) first.")
+    own, channels = latents.shape[2], latents.shape[1]
+    frame = tokens_of_frame(transformer, latents)
+    parts, positions, split = [latents, appended(memory, latents, level, channels)], memory.positions, None
+    if subject is not None:
+        parts.append(_unknown(subject, latents, channels))
+        count = subject.latents.shape[2]
+        positions = (*positions, *[-float(FARTHEST)] * count)
+        words = subject.text.to(text).expand(len(text), -1, -1)
+        text, split = torch.cat([text, words], dim=1), Split(len(memory) * frame, count * frame, words.shape[1])
+    timestep = with_context_times(timestep, own, len(positions), memory.times)
+    if timestep.ndim == 2:
+        timestep = timestep.repeat_interleave(frame, dim=1)
+    with rope.told(Sequence((*map(float, range(own)), *positions), split=split)):
+        made: Tensor = transformer(
+            hidden_states=torch.cat(parts, dim=2), timestep=timestep, encoder_hidden_states=text, return_dict=False
+        )[0]
+    return made[:, :, :own], None if subject is None else made[:, :, own + len(memory) :]
+
+
+def _unknown(subject: Subject, like: Tensor, channels: int) -> Tensor:
+    """The subject as the network is given it: nothing of it is known (mask 0)."""
+    noisy = subject.latents.to(like)
+    if channels == noisy.shape[1]:
+        return noisy
+    blank = subject.blank.to(like).expand(*noisy.shape[:1], -1, *noisy.shape[2:])
+    return torch.cat([noisy, torch.zeros_like(blank[:, :4]), blank], dim=1)

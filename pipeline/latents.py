@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -11,21 +9,17 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ..film.model import KEPT
 from ..memory.pictures.eight_bits import MOST_LATENT, eight_bits, fault_of
-from ..memory.state.state import MemoryState
 
 Pixels = NDArray[np.uint8]
-KEPT = "Nothing of this segment is kept; what was finished before it is."
-KEPT_FRAMES = 64
-"""Context latents that stay in RAM from segment to segment; a 480p one takes 0.4 MB."""
 
 
 class WanLatents:
-    """Encodes and decodes; remembers the latents of context frames that come again."""
+    """Encodes and decodes with diffusers' Wan VAE; latents are normalised."""
 
     def __init__(self, vae: Any) -> None:
         self._vae = vae
-        self._kept: OrderedDict[int, Tensor] = OrderedDict()
 
     @property
     def _device(self) -> torch.device:
@@ -77,25 +71,6 @@ class WanLatents:
                 f"What the VAE made holds {fault}, which is no picture; the transformer's own numbers were sound. Load "
                 f"the VAE with torch_dtype=torch.float32. {KEPT}"
             ) from None
-
-    def of_frames(self, state: MemoryState, indices: Sequence[int]) -> Tensor:
-        """Normalised latents (1, C, K, h, w) of frames of a memory, on the CPU.
-
-        Encoded one by one, because a video VAE takes several pictures for a moment that passes (Context-as-Memory,
-        section 4.2).
-        """
-        missing = [index for index in indices if index not in self._kept]
-        fresh: dict[int, Tensor] = {}
-        if missing:
-            for index, picture in zip(missing, state.read_frames(missing, nearest=True), strict=True):
-                fresh[index] = self.encode(as_video(picture[None]))[0, :, 0].cpu()
-        found = [fresh[index] if index in fresh else self._kept[index] for index in indices]
-        for index, latent in zip(indices, found, strict=True):
-            self._kept[index] = latent
-            self._kept.move_to_end(index)
-        while len(self._kept) > KEPT_FRAMES:
-            self._kept.popitem(last=False)
-        return torch.stack(found, dim=1)[None]
 
     def _statistics(self, like: Tensor) -> tuple[Tensor, Tensor]:
         shape = (1, -1, 1, 1, 1)

@@ -81,10 +81,13 @@ def original_name(name: str) -> str:
 
 
 def config_of(weights: Mapping[str, Tensor], told: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """Arguments of ``WanTransformer3DModel`` for original weights.
+    """Arguments of ``WanTransformer3DModel`` for original weights, by their names and the shape of each.
 
     Args:
         told: what the weights do not show, by ComfyUI's names (``num_heads``), as the metadata of a file has it.
+
+    Raises:
+        ValueError: the heads do not divide the width.
     """
     size = weights["patch_embedding.weight"].shape[0]
     heads = int((told or {}).get("num_heads", size // HEAD_SIZE))
@@ -115,7 +118,8 @@ def config_of(weights: Mapping[str, Tensor], told: Mapping[str, Any] | None = No
 
 
 def transformer_from_original(weights: Mapping[str, Tensor], told: Mapping[str, Any] | None = None) -> Any:
-    """A diffusers transformer with these weights, in the type most of them have; what diffusers keeps exact is float32.
+    """A diffusers transformer with these weights, each of the shape in the file and the type most of them have; what
+    diffusers keeps exact is float32.
 
     Raises:
         ValueError: a weight that is unknown or missing, or one of a type that only ComfyUI computes with.

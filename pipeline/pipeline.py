@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-import logging
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,39 +14,19 @@ from diffusers.utils import BaseOutput
 from PIL import Image
 from torch import Tensor
 
+from ..film.loop import SegmentDone, generate_shot
 from ..memory.cameras.trajectory import Trajectory
-from ..memory.retrieval.reasons import notes_of
 from ..memory.state.state import MemoryState
-from .family import WanFamily, family_of
-from .forward import Context, frame_noise
-from .keys import Fingerprint, path_parts, weights_identity
-from .latents import Pixels, WanLatents
+from .latents import Pixels
 from .loading import check_folder
-from .plan import LENGTHS, ShotPlan, check_memory, shot_size
-from .positions import context_places
-from .recall import context_reasons
+from .model import Prompts, WanModel, WanShot
 from .rope import with_memory
-from .sampling import Guidance, Models, Prompts, sample
-from .segments import OVERLAP, continues, made_for, new_frames, segment_seed
-from .start import start_of
+from .start import WanKind, family_of
 from .weights import transformer_from_folder
-
-log = logging.getLogger(__name__)
 
 TEXT_TOKENS = 512
 ShotStep = Callable[[int, int, float, Tensor], None]
 """on_step(segment, step, timestep, latents) after each sampling step."""
-
-
-@dataclass(frozen=True)
-class SegmentDone:
-    """One segment that is safe in the bank: its number in the shot, the memory after it, the past frames it looked at,
-    and whether it was made now or was there already."""
-
-    state: MemoryState
-    index: int
-    context: tuple[int, ...] = ()
-    made: bool = True
 
 
 @dataclass
@@ -133,7 +110,7 @@ class SceneMemoryPipeline(WanPipeline):  # type: ignore[misc]
         return made
 
     @property
-    def family(self) -> WanFamily:
+    def family(self) -> WanKind:
         """Which kind of Wan this is."""
         return family_of(self.transformer.config, self.config.expand_timesteps)
 
@@ -172,7 +149,7 @@ class SceneMemoryPipeline(WanPipeline):  # type: ignore[misc]
                 raise ValueError("seed and generator are both given: give one of them.")
             plan["seed"] = int(torch.randint(2**62, (), generator=generator, device=generator.device))
         first = state.frames
-        shot = ShotPlan(trajectory, prompt=prompt, **plan)
+        shot = WanShot(trajectory, prompt=prompt, **plan)
         for done in self.segments(state, shot, negative_prompt, prompt_embeds, negative_prompt_embeds, on_step):
             state = done.state
         frames = None if output_type == "none" else state.read_frames(range(first, state.frames), nearest=True)
@@ -181,7 +158,7 @@ class SceneMemoryPipeline(WanPipeline):  # type: ignore[misc]
     def segments(
         self,
         state: MemoryState,
-        plan: ShotPlan,
+        plan: WanShot,
         negative_prompt: str = "",
         prompt_embeds: Tensor | None = None,
         negative_prompt_embeds: Tensor | None = None,
@@ -190,113 +167,29 @@ class SceneMemoryPipeline(WanPipeline):  # type: ignore[misc]
         """Makes a shot segment by segment; what is yielded is on the disk, and nothing else is kept in RAM.
 
         A segment that the bank has from an earlier run of the same plan after the same memory is taken from there.
-        """
-        check_memory(state, plan)
-        with torch.no_grad():
-            prompts = self._prompts(plan, negative_prompt, prompt_embeds, negative_prompt_embeds)
-        latents = WanLatents(self.vae)
-        size = shot_size(state, plan, latents.scale)
-        goes_on, number = continues(state, plan.trajectory), state.shots
-        length = plan.segment_frames or LENGTHS.get(latents.scale, LENGTHS[8])
-        lengths = new_frames(len(plan.trajectory), length, latents.frame_stride, goes_on)
-        shared = self._identity(plan, prompts, size, number)
-        bank, begin = state.bank, 0
-        assert bank is not None
-        for index, count in enumerate(lengths):
-            path = plan.trajectory[begin : begin + count]
-            begin += count
-            key = Fingerprint(shared).add(state.id, *path_parts(path)).hexdigest() if shared else None
-            if key is not None and bank.knows(key) and (known := bank.recall(state, key)) is not None:
-                yield SegmentDone(state := bank.within(known), index, made=False)
-                continue
-            overlap = OVERLAP if goes_on or index else 0
-            reasons = context_reasons(state, path, plan.retrieval_for(self.family))
-            seen = tuple(reason.index for reason in reasons)
-
-            def stepped(step: int, time: float, now: Tensor, index: int = index) -> None:
-                if on_step is not None:
-                    on_step(index, step, time, now)
-
-            with torch.no_grad():
-                pictures = self._made(state, plan, latents, prompts, path, overlap, seen, size, stepped)
-            notes = {
-                "pipeline": type(self).__name__, "seed": plan.seed, "guidance": plan.guidance, "steps": plan.steps,
-                "times": self.family.times(plan.options), "positions": self.family.positions(plan.options),
-                **notes_of(reasons),
-            }  # fmt: skip
-            state = bank.append(
-                state, frames=pictures, trajectory=path, shot=number, prompt=plan.prompt, info=notes, key=key
-            )
-            yield SegmentDone(state, index, seen)
-        self.maybe_free_model_hooks()
-
-    def context(
-        self, state: MemoryState, latents: WanLatents, frames: tuple[int, ...], first: int, own: int, options: Any
-    ) -> Context | None:
-        """Past frames as the model sees them beside a segment whose first picture is frame ``first`` of the film.
 
         Args:
-            own: latent frames of the segment.
+            prompt_embeds, negative_prompt_embeds: (1, tokens, text_dim), in the place of words.
+
+        Raises:
+            ValueError: something does not fit, in words that name the field.
         """
-        if not frames:
-            return None
-        kind, times = self.family.positions(options), self.family.times(options)
-        ago = [(first - frame) / latents.frame_stride for frame in frames]
-        found = latents.of_frames(state, frames)
-        return Context(found, context_places(kind, ago, own), times, frame_noise(found, frames))
+        if state.bank is None:
+            raise ValueError("This memory has no bank, so nothing could be kept. Begin with Bank.create(...).empty().")
+        with torch.no_grad():
+            prompts = self._prompts(plan, negative_prompt, prompt_embeds, negative_prompt_embeds)
+        model = WanModel(self, plan, prompts)
+        shot = model.plan()
 
-    def _made(
-        self,
-        state: MemoryState,
-        plan: ShotPlan,
-        latents: WanLatents,
-        prompts: Prompts,
-        path: Trajectory,
-        overlap: int,
-        seen: tuple[int, ...],
-        size: tuple[int, int],
-        on_step: Callable[[int, float, Tensor], None],
-    ) -> Pixels:
-        """The new pictures of one segment."""
-        device = self._execution_device
-        width, height = size
-        pictures = made_for(len(path) + overlap, latents.frame_stride)
-        first = state.frames - overlap
-        known = state.read_frames([first], nearest=True)[0] if overlap else None
-        own = latents.frames(pictures)
-        start = start_of(self.family, latents, pictures, known, size)
-        random = torch.Generator().manual_seed(segment_seed(plan.seed, state.frames))
-        noise = torch.randn(1, latents.channels, own, height // latents.scale, width // latents.scale, generator=random)
-        made = sample(
-            Models(self.transformer, self.transformer_2, (self.config.boundary_ratio or 0.0) * self._train_steps),
-            self._steps(plan, device),
-            noise.to(device),
-            replace(prompts, image=self.first_picture_seen(known, device)),
-            start=start,
-            guidance=Guidance(plan.guidance, plan.lowest_guidance),
-            context=self.context(state, latents, seen, first, own, plan.options),
-            blank_negative=plan.options.blank_negative,
-            routing=plan.routing,
-            on_step=on_step,
-        )
-        return latents.decode(made)[overlap : overlap + len(path)]
+        def stepped(segment: int, step: int, latents: Tensor) -> None:
+            if on_step is not None:
+                on_step(segment, step, float(shot.sampler.timesteps[step]), latents)
 
-    @property
-    def _train_steps(self) -> int:
-        return int(self.scheduler.config.num_train_timesteps)
-
-    def _steps(self, plan: ShotPlan, device: torch.device) -> Any:
-        """A fresh scheduler of the folder's kind with the plan's steps; the pipeline's own stays as it is."""
-        changed = {}
-        if plan.shift is not None:
-            changed["flow_shift" if "flow_shift" in self.scheduler.config else "shift"] = plan.shift
-        scheduler = type(self.scheduler).from_config(self.scheduler.config, **changed)
-        scheduler.set_timesteps(plan.steps, device=device)
-        scheduler.set_begin_index(0)
-        return scheduler
+        yield from generate_shot(state, shot, model, stepped)
+        self.maybe_free_model_hooks()
 
     def _prompts(
-        self, plan: ShotPlan, negative_prompt: str, positive: Tensor | None, negative: Tensor | None
+        self, plan: WanShot, negative_prompt: str, positive: Tensor | None, negative: Tensor | None
     ) -> Prompts:
         device = self._execution_device
         if positive is None or (plan.guided and negative is None):
@@ -322,7 +215,9 @@ class SceneMemoryPipeline(WanPipeline):  # type: ignore[misc]
     def first_picture_seen(self, picture: Pixels | None, device: torch.device) -> Tensor | None:
         """The first picture (H, W, 3) as CLIP sees it, for models that want that; else None.
 
-        Zeros where none is known, because such a model cannot do without.
+        (1, N, image_dim), zeros where none is known, because such a model cannot do without.
+
+        Raises ValueError where the folder has no image_encoder to see it with.
         """
         if not self.family.sees_picture:
             return None
@@ -339,25 +234,6 @@ class SceneMemoryPipeline(WanPipeline):  # type: ignore[misc]
         found = self.image_encoder(**given, output_hidden_states=True).hidden_states[-2]
         result: Tensor = found.to(device)
         return result
-
-    def _identity(self, plan: ShotPlan, prompts: Prompts, size: tuple[int, int], number: int) -> str | None:
-        """What all segments of a shot share; None, and one line in the log, where weights cannot be seen."""
-        networks = [weights_identity(part) for part in (self.transformer, self.transformer_2, self.vae,
-                                                        self.image_encoder)]  # fmt: skip
-        if None in networks:
-            log.info("Weights are not in memory: this shot is made anew even if it is in the bank already.")
-            return None
-        whole = Fingerprint().add(*networks, type(self.scheduler).__name__, _plain(self.scheduler.config))
-        whole.add(_plain(self.config), size, number, prompts.positive, prompts.negative)
-        return whole.add(
-            *(f"{name}={value!r}" for name, value in vars(plan).items() if name != "trajectory")
-        ).hexdigest()
-
-
-def _plain(config: Any) -> str:
-    """A configuration as text, without what says where and by which version it was written."""
-    kept = {name: str(value) for name, value in config.items() if not name.startswith("_")}
-    return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()
 
 
 def _shown(frames: Pixels | None, output_type: str) -> Any:

@@ -1,26 +1,31 @@
-"""The one part of a diffusers Wan that is replaced on the instance: its RoPE, which knows only places 0, 1, 2, ..."""
+"""The one part of a diffusers Wan that is replaced on the instance: its RoPE, which knows only positions 0, 1, 2, ...
+
+Here a frame may stand anywhere in time, at a whole number or not, near or far: computed in float64, kept in float32.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from collections.abc import Sequence as Row
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from ..kernels import MocLayout
-from .attention import MemoryAttnProcessor, RoutedTurns, Split, SplitTurns, TextAttnProcessor, Told
-from .options import Routing
-from .positions import Axes, turns
+from .attention import MemoryAttnProcessor, RoutedTurns, Routing, Split, SplitTurns, TextAttnProcessor, Told
+
+THETA = 10000.0
 
 
 @dataclass(frozen=True)
 class Sequence:
-    """What one call of the transformer is about: places (T + K,) in time of its latent frames, and how to route or
+    """What one call of the transformer is about: positions (T + K,) in time of its latent frames, and how to route or
     split its attention."""
 
-    places: tuple[float, ...]
+    positions: tuple[float, ...]
     layout: MocLayout | None = None
     routing: Routing | None = None
     seed: int | None = None
@@ -28,7 +33,7 @@ class Sequence:
 
 
 class PlacedRope(nn.Module):
-    """RoPE that is told the places of frames; untold it is the model's own, to the bit. Holds no weights."""
+    """RoPE that is told the positions of frames; untold it is the model's own, to the bit. Holds no weights."""
 
     def __init__(self, stock: nn.Module) -> None:
         super().__init__()
@@ -36,16 +41,21 @@ class PlacedRope(nn.Module):
         self._now: Sequence | None = None
 
     def forward(self, hidden_states: Tensor) -> Any:
+        """What every block is given of the positions of latents (B, C, T, h, w).
+
+        Raises ValueError where another number of frames was told.
+        """
         now = self._now
         if now is None:
             return self.stock(hidden_states)
         stock: Any = self.stock
         frames, height, width = hidden_states.shape[2:]
-        if frames != len(now.places):
-            raise ValueError(f"{frames} latent frames were given and {len(now.places)} places: give one for each.")
+        if frames != len(now.positions):
+            count = len(now.positions)
+            raise ValueError(f"{frames} latent frames were given and {count} positions: give one for each.")
         axes = Axes(stock.t_dim, stock.h_dim, stock.w_dim)
         _, patch_h, patch_w = stock.patch_size
-        cos, sin = turns(axes, now.places, height // patch_h, width // patch_w, hidden_states.device)
+        cos, sin = turns(axes, now.positions, height // patch_h, width // patch_w, hidden_states.device)
         if now.split is not None:
             return SplitTurns(cos, sin, now.split)
         if now.layout is None or now.routing is None:
@@ -54,7 +64,7 @@ class PlacedRope(nn.Module):
 
     @contextmanager
     def told(self, sequence: Sequence) -> Iterator[None]:
-        """While this is open, a call of the transformer is about ``sequence``. One at a time on one transformer."""
+        """While this is open, calls of the transformer are about ``sequence``. Raises RuntimeError if one is open."""
         if self._now is not None:
             raise RuntimeError("This transformer is being called already: use one transformer for one thread.")
         self._now = sequence
@@ -85,3 +95,34 @@ def with_memory(transformer: Any) -> Any:
         block.attn1.set_processor(MemoryAttnProcessor(layer, told))
         block.attn2.set_processor(TextAttnProcessor(told))
     return transformer
+
+
+@dataclass(frozen=True)
+class Axes:
+    """How the numbers of a head are shared out: rotated by time, by row, by column."""
+
+    time: int
+    row: int
+    column: int
+
+
+def turns(axes: Axes, positions: Row[float], rows: int, columns: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Cosines and sines (1, frames * rows * columns, 1, head) float32 of tokens at these positions in time.
+
+    Each number of a pair is given twice, as diffusers wants them.
+    """
+    parts = [
+        _axis(torch.tensor(list(positions), dtype=torch.float64), axes.time)[:, None, None],
+        _axis(torch.arange(rows, dtype=torch.float64), axes.row)[None, :, None],
+        _axis(torch.arange(columns, dtype=torch.float64), axes.column)[None, None],
+    ]
+    grid = (len(positions), rows, columns)
+    angles = torch.cat([part.expand(*grid, part.shape[-1]) for part in parts], dim=-1)
+    angles = angles.reshape(1, -1, 1, angles.shape[-1]).repeat_interleave(2, dim=-1)
+    return angles.cos().float().to(device), angles.sin().float().to(device)
+
+
+def _axis(positions: Tensor, size: int) -> Tensor:
+    """Angles (n, size / 2) in float64."""
+    speeds = 1.0 / THETA ** (torch.arange(0, size, 2, dtype=torch.float64) / size)
+    return torch.outer(positions, speeds)

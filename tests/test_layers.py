@@ -17,17 +17,50 @@ MAY_IMPORT: dict[str, set[str]] = {
     "memory": set(),
     "kernels": set(),
     "world": {"memory", "kernels"},
-    "film": {"memory", "kernels", "models"},
+    "film": {"memory", "kernels"},
     "models": {"memory", "kernels", "world", "film"},
     "pipeline": {"memory", "kernels", "film", "models"},
     "nodes": {"memory", "kernels", "world", "film", "models"},
 }
+INSIDE: dict[str, dict[str, set[str]]] = {
+    "memory": {
+        "errors": set(),
+        "text": set(),
+        "cameras": set(),
+        "part_files": set(),
+        "files": {"errors", "part_files"},
+        "document": {"errors"},
+        "metrics": {"cameras"},
+        "camera_files": {"cameras", "errors", "files", "text"},
+        "retrieval/index": {"cameras"},
+        "state": {"cameras", "document", "errors", "retrieval/index"},
+        "retrieval": {"cameras", "retrieval/index", "state"},
+        "bank": {"cameras", "document", "errors", "files", "part_files", "state"},
+        "pictures": {"cameras", "retrieval", "state"},
+        "story": {"files", "text"},
+    },
+    "models": {
+        "host": set(),
+        "blocks": set(),
+        "inputs": {"host"},
+        "moc": {"blocks", "host"},
+        "wan": {"blocks", "host", "inputs", "moc"},
+        "story": {"blocks", "host", "inputs", "wan"},
+        "minimax": {"blocks", "host", "inputs"},
+        "ltx": {"host", "inputs"},
+        "world": {"host"},
+        "registry": {"host", "ltx", "minimax", "story", "wan", "world"},
+        "moc/again": {"host", "moc", "registry"},
+    },
+}
+"""The rooms of a layer, and those that each may import; one with a slash is a folder or file of its own in another."""
+
 MAY_IMPORT_HOST: dict[str, set[str]] = {
     "memory": set(),
     "kernels": set(),
     "world": set(),
     "pipeline": set(),
-    "film": {name for name in HOST if name.startswith("comfy")},
+    "film": set(),
     "models": {name for name in HOST if name.startswith("comfy")} | {"latent_preview", "node_helpers"},
     "nodes": HOST,
 }
@@ -63,6 +96,38 @@ def test_a_layer_imports_only_what_lies_below_it(layer: str) -> None:
     assert sources(layer) and wrong == []
 
 
+@pytest.mark.parametrize("layer", INSIDE)
+def test_a_room_imports_only_the_rooms_below_it(layer: str) -> None:
+    rooms = INSIDE[layer]
+    wrong, met = [], set()
+    for path in sources(layer):
+        if path == ROOT / layer / "__init__.py":
+            continue
+        here = room_of(path.relative_to(ROOT / layer).with_suffix("").as_posix(), rooms)
+        met.add(here)
+        for name in imported(path):
+            if name.startswith(f".{layer}."):
+                there = room_of(name.removeprefix(f".{layer}.").replace(".", "/"), rooms)
+                if there not in rooms[here] | {here}:
+                    wrong.append(f"{path.relative_to(ROOT)} imports {name}")
+    assert wrong == [] and met == set(rooms)
+
+
+def room_of(place: str, rooms: dict[str, set[str]]) -> str:
+    """The room that a file or folder below its layer is in."""
+    found = [room for room in rooms if place == room or place.startswith(f"{room}/")]
+    assert found, f"{place} is in no room of INSIDE"
+    return max(found, key=len)
+
+
+def test_the_rooms_stand_on_each_other_in_no_circle() -> None:
+    for rooms in INSIDE.values():
+        left = dict(rooms)
+        while bottom := [room for room, below in left.items() if not below & set(left)]:
+            left = {room: below for room, below in left.items() if room not in bottom}
+        assert left == {}
+
+
 @pytest.mark.parametrize("layer", MAY_IMPORT_HOST)
 def test_a_layer_knows_of_comfyui_no_more_than_it_may(layer: str) -> None:
     wrong = [
@@ -72,6 +137,26 @@ def test_a_layer_knows_of_comfyui_no_more_than_it_may(layer: str) -> None:
         if name.split(".")[0] in HOST - MAY_IMPORT_HOST[layer]
     ]
     assert wrong == []
+
+
+@pytest.mark.parametrize("path", sources("pipeline"), ids=lambda path: path.stem)
+def test_what_the_pipeline_takes_of_the_models_needs_no_host(path: Path) -> None:
+    """Also through what that imports in turn; an import inside a function counts too."""
+    waiting, seen = [name for name in imported(path) if name.startswith(".models")], set()
+    while waiting:
+        file = file_of(waiting.pop())
+        if file is None or file in seen:
+            continue
+        seen.add(file)
+        names = list(imported(file))
+        assert not [name for name in names if name.split(".")[0] in HOST], file
+        waiting += [name for name in names if name.startswith(".")]
+
+
+def file_of(name: str) -> Path | None:
+    """The file of a dotted name inside the pack."""
+    path = ROOT.joinpath(*name[1:].split("."))
+    return next((file for file in (path.with_suffix(".py"), path / "__init__.py") if file.is_file()), None)
 
 
 def test_the_entry_point_imports_nothing_heavy() -> None:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from .clips import Clip, Shot, read_clips
-from .lessons import Lesson, LessonPlan, draw_lesson
+from .lessons import Lesson, LessonPlan, Training, draw_lesson
 from .lora import LoraLayers, add_lora
-from .train import Training, train
+from .train import train
 
 __all__ = [
     "Clip",

@@ -154,7 +154,7 @@ def _numbers(file: Path, frames: int) -> tuple[int, ...]:
 
 
 def picture_in(file: Path) -> NDArray[np.uint8]:
-    """The picture (H, W, 3) RGB in a file; names in any script work."""
+    """The picture (H, W, 3) uint8 RGB in a file; names in any script work. Raises ValueError where it is none."""
     read = cv2.imdecode(np.frombuffer(file.read_bytes(), dtype=np.uint8), cv2.IMREAD_COLOR)
     if read is None:
         raise ValueError(f"{file} is no picture. Copy it again, or leave the clip out.")

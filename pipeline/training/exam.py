@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
 
 from .clips import Clip
-from .lessons import MEMENTO, Lesson, draw_lesson
+from .lessons import MEMENTO, Lesson, Training, draw_lesson
 from .loss import Captions, ClipLatents, lesson_loss
-
-if TYPE_CHECKING:
-    from .train import Training
 
 LEVELS = (0.5, 0.8, 1.0)
 """Noise levels: half noise, mostly noise, and nothing but noise, where only the memory can tell places apart."""

@@ -1,8 +1,9 @@
-"""What one step of training shows: a segment of a clip and frames to look at (Context-as-Memory, algorithm 1)."""
+"""A training, and what one step shows: a segment of a clip and frames to look at (Context-as-Memory, algorithm 1)."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+import json
+from dataclasses import asdict, dataclass, field, replace
 
 import numpy as np
 
@@ -10,6 +11,8 @@ from ...memory.retrieval.retrieve import retrieve
 from ...memory.retrieval.settings import RetrievalSettings
 from ...memory.state.edits import Edit
 from ...memory.state.state import MemoryState
+from ...models.wan.options import MemoryOptions
+from ..attention import Routing
 from .clips import Clip
 
 CONTEXT, MEMENTO = "context", "memento"
@@ -48,6 +51,52 @@ class LessonPlan:
                 raise ValueError(f"{name} is {getattr(self, name)}: it is a share and lies between 0 and 1. Use 0.1.")
         if self.recent_share + self.empty_share > 1.0:
             raise ValueError("recent_share and empty_share are more than 1 together. Use 0.1 for each.")
+
+
+@dataclass(frozen=True)
+class Training:
+    """One training. steps: in all, resumed stretches included. batch: lessons of one step, one after another. draws:
+    noises of one lesson, at once.
+
+    part: "transformer", or "transformer_2" for the low noise half of a pair. shift: of the noise levels, as it will be
+    in sampling. subject_weight: of Memento's subject against the shot (lambda of its equation 8; the paper's is 0.5,
+    the script of its code has 1). exam_every: steps from one examination to the next, 0 for none.
+    """
+
+    steps: int
+    seed: int = 0
+    batch: int = 1
+    rate: float = 1e-4
+    decay: float = 0.01
+    rank: int = 64
+    layers: str = "attention"
+    part: str = "transformer"
+    shift: float = 3.0
+    save_every: int = 250
+    lessons: LessonPlan = field(default_factory=LessonPlan)
+    options: MemoryOptions = MemoryOptions()
+    routing: Routing | None = None
+    draws: int = 1
+    subject_weight: float = 0.5
+    exam_every: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "batch", "save_every", "draws"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}: at least 1 is needed. Use 1.")
+        for name in ("rate", "shift"):
+            if not 0.0 < getattr(self, name) < float("inf"):
+                raise ValueError(f"{name} is {getattr(self, name)}: it must be above 0.")
+        if not 0.0 <= self.subject_weight < float("inf"):
+            raise ValueError(f"subject_weight is {self.subject_weight}: it must be 0 or above. Use 0.5.")
+        if self.lessons.objective == MEMENTO and self.routing is not None:
+            raise ValueError("Memento splits its attention itself, so it cannot be routed. Leave --top-k out.")
+
+    def told(self) -> str:
+        """What a stretch that goes on must share with the one before, as text."""
+        free = ("steps", "save_every", "exam_every")
+        kept = {name: value for name, value in asdict(self).items() if name not in free}
+        return json.dumps(kept, sort_keys=True)
 
 
 @dataclass(frozen=True)

@@ -30,10 +30,11 @@ class LoraLinear(nn.Module):
 
     @property
     def weight(self) -> Tensor:
-        """The layer's own weight: blocks ask for its type."""
+        """The layer's own weight, of the shape (out, in): blocks ask for its type."""
         return self.base.weight
 
     def forward(self, x: Tensor) -> Tensor:
+        """(B, L, out) of (B, L, in)."""
         beside = nn.functional.linear(nn.functional.linear(x.to(self.down.dtype), self.down), self.up)
         result: Tensor = self.base(x) + (self.scale * beside).to(x.dtype)
         return result
@@ -54,7 +55,7 @@ class LoraLayers:
         }
 
     def load(self, weights: Mapping[str, Tensor]) -> None:
-        """Takes over weights of ``weights()``. Raises ValueError where they are not of these layers."""
+        """Takes over weights of ``weights()``. Raises ValueError where one is missing or of another shape."""
         for name, parameter in self.weights().items():
             if name not in weights or weights[name].shape != parameter.shape:
                 raise ValueError(f"The weights of {name!r} are missing or of another shape. Use the rank of before.")
@@ -80,6 +81,9 @@ def add_lora(transformer: Any, rank: int, alpha: float = 0.0, layers: str = "att
     Args:
         rank: 64 is usual. alpha: 0 takes the rank.
         layers: "self-attention", "attention" or "all" (with the feed-forward layers).
+
+    Raises:
+        ValueError: rank or layers are none of these.
     """
     if rank < 1:
         raise ValueError(f"rank is {rank}: at least 1 is needed. Use 64.")

@@ -8,23 +8,18 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from ..family import NO_START, WanFamily
-from ..forward import Context, frame_noise, predict
+from ...models.wan.options import AFTER, AUTO, NOISED, SAME, ContextPositions, MemoryOptions
+from ...models.wan.timesteps import frame_noise
+from ..forward import Context, Subject, predict, predict_story, story_positions
 from ..latents import WanLatents, as_video
-from ..options import AFTER, AUTO, NOISED, SAME, MemoryOptions
-from ..positions import context_places
-from ..start import Start, start_of
-from ..story import Subject, predict_story, story_places
+from ..start import NO_START, Start, WanKind, start_of
 from .clips import Clip
-from .lessons import MEMENTO, Lesson
-
-if TYPE_CHECKING:
-    from .train import Training
+from .lessons import MEMENTO, Lesson, Training
 
 CACHE_BYTES = 1024**3
 
@@ -89,7 +84,7 @@ class Learned:
     rebuilt: Tensor
 
     def total(self, subject_weight: float) -> Tensor:
-        """What is trained: the shot, and the subject with its weight (Memento, equation 8)."""
+        """What is trained, one number: the shot, and the subject with its weight (Memento, equation 8)."""
         return self.shot if self.subject is None else self.shot + subject_weight * self.subject
 
 
@@ -178,14 +173,14 @@ def _memory(pipe: Any, latents: ClipLatents, lesson: Lesson, own: int, training:
     found, stride = torch.cat([latents.of(clip, frame) for frame in lesson.context], dim=2), latents.codec.frame_stride
     noise = frame_noise(found, lesson.context)
     if training.lessons.objective == MEMENTO:
-        return Context(found, story_places(lesson.context, lesson.first, stride), NOISED, noise)
-    ago = [(lesson.first - frame) / stride for frame in lesson.context]
+        return Context(found, story_positions(lesson.context, lesson.first, stride), NOISED, noise)
+    ago = tuple((lesson.first - frame) / stride for frame in lesson.context)
     times, positions = taught(pipe.family, training.options)
-    return Context(found, context_places(positions, ago, own), times, noise)
+    return Context(found, tuple(ContextPositions(positions, ago).at(own)), times, noise)
 
 
-def taught(family: WanFamily, options: MemoryOptions) -> tuple[str, str]:
-    """Time and places of context frames that are learned, AUTO resolved: on text to video the paper's (section 4.2),
+def taught(family: WanKind, options: MemoryOptions) -> tuple[str, str]:
+    """Time and positions of context frames that are learned, AUTO resolved: on text to video the paper's (section 4.2),
     clean latents behind the segment, which a model that was not taught them does not know."""
     clean = family.start == NO_START
     times = SAME if clean and options.times == AUTO else family.times(options)

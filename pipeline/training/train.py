@@ -11,7 +11,6 @@ import argparse
 import json
 import logging
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +23,11 @@ from torch import Tensor, nn
 from ...kernels import MocSettings
 from ...memory.retrieval.settings import RetrievalSettings
 from ...memory.state.state import MemoryState
-from ..options import MemoryOptions, Routing
+from ...models.wan.options import MemoryOptions
+from ..attention import Routing
 from .clips import Clip, read_clips
 from .exam import exam_lessons, examine
-from .lessons import CONTEXT, MEMENTO, OBJECTIVES, LessonPlan, draw_lesson
+from .lessons import CONTEXT, MEMENTO, OBJECTIVES, LessonPlan, Training, draw_lesson
 from .lora import TARGETS, LoraLayers, add_lora
 from .loss import Captions, ClipLatents, lesson_loss
 
@@ -35,52 +35,6 @@ log = logging.getLogger("pipeline.train")
 
 FORMAT = "scene-memory-wan-lora-1"
 BETAS = (0.9, 0.99)
-
-
-@dataclass(frozen=True)
-class Training:
-    """One training. steps: in all, resumed stretches included. batch: lessons of one step, one after another. draws:
-    noises of one lesson, at once.
-
-    part: "transformer", or "transformer_2" for the low noise half of a pair. shift: of the noise levels, as it will be
-    in sampling. subject_weight: of Memento's subject against the shot (lambda of its equation 8; the paper's is 0.5,
-    the script of its code has 1). exam_every: steps from one examination to the next, 0 for none.
-    """
-
-    steps: int
-    seed: int = 0
-    batch: int = 1
-    rate: float = 1e-4
-    decay: float = 0.01
-    rank: int = 64
-    layers: str = "attention"
-    part: str = "transformer"
-    shift: float = 3.0
-    save_every: int = 250
-    lessons: LessonPlan = field(default_factory=LessonPlan)
-    options: MemoryOptions = MemoryOptions()
-    routing: Routing | None = None
-    draws: int = 1
-    subject_weight: float = 0.5
-    exam_every: int = 0
-
-    def __post_init__(self) -> None:
-        for name in ("steps", "batch", "save_every", "draws"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} is {getattr(self, name)}: at least 1 is needed. Use 1.")
-        for name in ("rate", "shift"):
-            if not 0.0 < getattr(self, name) < float("inf"):
-                raise ValueError(f"{name} is {getattr(self, name)}: it must be above 0.")
-        if not 0.0 <= self.subject_weight < float("inf"):
-            raise ValueError(f"subject_weight is {self.subject_weight}: it must be 0 or above. Use 0.5.")
-        if self.lessons.objective == MEMENTO and self.routing is not None:
-            raise ValueError("Memento splits its attention itself, so it cannot be routed. Leave --top-k out.")
-
-    def told(self) -> str:
-        """What a stretch that goes on must share with the one before, as text."""
-        free = ("steps", "save_every", "exam_every")
-        kept = {name: value for name, value in asdict(self).items() if name not in free}
-        return json.dumps(kept, sort_keys=True)
 
 
 def train(pipe: Any, clips: list[Clip], training: Training, out: Path) -> LoraLayers:
@@ -256,7 +210,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--times", default="auto", help="time of context frames, as in Wan Memory Options; "
                         "auto: 'same as the segment' on text to video, and then choose that there too")
-    parser.add_argument("--positions", default="auto", help="places of context frames, as in Wan Memory Options; "
+    parser.add_argument("--positions", default="auto", help="positions of context frames, as in Wan Memory Options; "
                         "auto: 'after the segment' on text to video, and then choose that there too")
     parser.add_argument("--rank", type=int, default=64)
     parser.add_argument("--layers", default="attention", choices=sorted(TARGETS))

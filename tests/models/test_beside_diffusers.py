@@ -52,8 +52,8 @@ def test_with_context_cameras_and_routing_both_say_the_same(
     from scene_memory.kernels import MocSettings
     from scene_memory.models.moc.patch import RoutingOptions, routed_model
     from scene_memory.models.wan.options import WanOptions, with_options
+    from scene_memory.pipeline.attention import Routing
     from scene_memory.pipeline.forward import Context, predict
-    from scene_memory.pipeline.options import Routing
     from scene_memory.pipeline.original import transformer_from_original
     from scene_memory.pipeline.rope import with_memory
 

@@ -44,14 +44,16 @@ def calls_of(wan: Any, model: Any, ready: Any, **sampled: Any) -> list[dict[str,
 
 
 def context_of(model: Any, segment: Any, times: str, kind: str) -> Any:
-    from scene_memory.pipeline.forward import Context, frame_noise
-    from scene_memory.pipeline.positions import context_places
+    from scene_memory.models.wan.options import ContextPositions
+    from scene_memory.models.wan.timesteps import frame_noise
+    from scene_memory.pipeline.forward import Context
 
     seen = segment.context
     latents = model.model.process_latent_in(seen.latents)
-    ago = [(segment.first_frame - number) / STRIDE for number in seen.numbers]
+    ago = tuple((segment.first_frame - number) / STRIDE for number in seen.numbers)
     own = (len(segment) - 1) // STRIDE + 1
-    return Context(latents, context_places(kind, ago, own), times, frame_noise(latents, seen.numbers))
+    positions = tuple(ContextPositions(kind, ago).at(own))
+    return Context(latents, positions, times, frame_noise(latents, seen.numbers))
 
 
 def worst(transformer: Any, calls: list[dict[str, Any]], **ours: Any) -> float:
@@ -93,7 +95,7 @@ def test_with_context_frames_both_say_the_same_in_every_mode(
 def test_with_routing_on_both_say_the_same(wan: Any, ours: Any, name: str, more: dict[str, int]) -> None:
     from scene_memory.kernels import MocSettings
     from scene_memory.models.moc.patch import RoutingOptions, routed_model
-    from scene_memory.pipeline.options import Routing
+    from scene_memory.pipeline.attention import Routing
 
     settings = MocSettings(top_k=2)
     model = with_options(wan.model(name), times="clean", positions="true time")
@@ -135,8 +137,8 @@ def test_a_whole_run_with_guidance_ends_in_the_same_latent(wan: Any, ours: Any, 
 @pytest.mark.parametrize("subject", [False, True])
 def test_mementos_pass_is_the_same_with_the_subject_and_without(wan: Any, ours: Any, subject: bool) -> None:
     from scene_memory.models.story.options import StoryOptions, with_story
-    from scene_memory.pipeline.forward import Context, frame_noise
-    from scene_memory.pipeline.story import Subject, predict_story, story_places
+    from scene_memory.models.wan.timesteps import frame_noise
+    from scene_memory.pipeline.forward import Context, Subject, predict_story, story_positions
 
     words = torch.randn(1, 512, 256, generator=torch.Generator().manual_seed(8)) if subject else None
     model = with_story(wan.model(A14B), StoryOptions("Memento", subject=words, no_subject=words))
@@ -144,8 +146,8 @@ def test_mementos_pass_is_the_same_with_the_subject_and_without(wan: Any, ours: 
     call = calls_of(wan, model, wan.prepared(model, segment))[0]
     clean, numbers = model.model.process_latent_in(segment.context.latents), segment.context.numbers
     first, front = int(subject), int(subject) + len(numbers)
-    places = story_places(numbers, segment.first_frame + 1, STRIDE)
-    memory = Context(clean, places, "noised like the segment", frame_noise(clean, numbers))
+    positions = story_positions(numbers, segment.first_frame + 1, STRIDE)
+    memory = Context(clean, positions, "noised like the segment", frame_noise(clean, numbers))
     rebuilt = Subject(call["x"][:, :16, :1], words, call["x"][:, 20:, :1]) if words is not None else None
     with torch.inference_mode():
         shot, made = predict_story(
@@ -155,11 +157,3 @@ def test_mementos_pass_is_the_same_with_the_subject_and_without(wan: Any, ours: 
     assert (made is None) == (not subject)
     if made is not None:
         assert (made - call["out"][:, :, :first]).abs().max() < CLOSE
-
-
-def test_the_names_of_the_settings_are_those_of_the_nodes() -> None:
-    from scene_memory.models.wan import options as nodes
-    from scene_memory.pipeline import options
-
-    assert (options.TIMES, options.POSITIONS) == (nodes.TIMES, nodes.POSITIONS)
-    assert options.MemoryOptions().times == nodes.WanOptions().times

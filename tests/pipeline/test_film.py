@@ -60,7 +60,7 @@ def test_a_shot_of_several_segments_is_in_the_bank_and_comes_again_from_there(
     assert made.state.frames == 20 and len(made.frames[0]) == 20
     assert steps == [(segment, step) for segment in range(3) for step in range(2)]
     notes = [segment.info["context"] for segment in made.state.segments]
-    assert notes[0] == [] and len(notes[1]) == 3 and len(notes[2]) == 3 and notes[2][-1] == 16
+    assert notes[0] == [] and len(notes[1]) == 3 and len(notes[2]) == 3 and 16 in notes[2]
     assert Bank.open(tmp_path, "film").load() == made.state
     steps.clear()
     again = pipe(kind)(state, path(), "a house by the sea", on_step=lambda *told: steps.append(told[:2]), **asked)
@@ -114,7 +114,7 @@ def test_a_generator_of_one_seed_makes_one_film_and_of_another_another(pipe: Any
 
 def test_the_first_segment_of_a_film_is_diffusers_own_pipeline(pipe: Any, stock: Any, tmp_path: Path) -> None:
     """No memory yet: the same noise through the stock WanPipeline gives the same pictures."""
-    from scene_memory.pipeline.segments import segment_seed
+    from scene_memory.film.continuity import segment_seed
 
     made = pipe("t2v")(new_film(tmp_path), path(9), "a red garden", "blue", output_type="np", **SHORT).frames
     plain = stock("t2v")
@@ -168,8 +168,9 @@ def test_what_does_not_fit_is_refused_before_the_first_step(pipe: Any, tmp_path:
 
     state = new_film(tmp_path)
     wrong: list[tuple[dict[str, Any], str]] = [
-        ({"segment_frames": 10}, "segment_frames is 10.*4n\\+1.*Use 9 or 13"),
-        ({"width": 40}, "width is 40: this model makes multiples of 16. Use 32"),
+        ({"segment_frames": 10}, "segment_frames is 10.*4n\\+1.*Use 9"),
+        ({"segment_frames": 1}, "segment_frames is 1:.*nothing new would be made"),
+        ({"width": 40}, "40x32 does not fit Wan text to video.*multiples of 16. Use 32x32"),
         ({"steps": 0}, "steps is 0.*Use 40"),
         ({"seed": -1}, "seed is -1"),
         ({"output_type": "mp4"}, "output_type is 'mp4'.*Use pil"),
@@ -185,7 +186,7 @@ def test_what_does_not_fit_is_refused_before_the_first_step(pipe: Any, tmp_path:
     with pytest.raises(ValueError, match="no bank.*Bank.create"):
         pipe("t2v")(MemoryState(), path(9), **SHORT)
     after = pipe("t2v")(state, path(5), **{**SHORT, "steps": 1}).state
-    with pytest.raises(ValueError, match="24 frames a second, but the memory at 16"):
+    with pytest.raises(ValueError, match="24 frames a second, the memory at 16"):
         pipe("t2v")(after, path(9).resampled(24.0), **SHORT)
     with pytest.raises(ValueError, match="64x32, but the memory holds 32x32"):
         pipe("t2v")(after, path(9), **{**SHORT, "width": 64})

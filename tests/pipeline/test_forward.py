@@ -34,11 +34,12 @@ def given(seed: int = 1) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     return latents, torch.tensor([700.0, 300.0]), torch.randn(2, 7, 32, generator=random)
 
 
-def context(places: tuple[float, ...] = (-40.5, -12.0, -7.25, -2.0, -1.0), times: str = "clean") -> Any:
-    from scene_memory.pipeline.forward import Context, frame_noise
+def context(positions: tuple[float, ...] = (-40.5, -12.0, -7.25, -2.0, -1.0), times: str = "clean") -> Any:
+    from scene_memory.models.wan.timesteps import frame_noise
+    from scene_memory.pipeline.forward import Context
 
-    latents = torch.randn(1, 16, len(places), 6, 8, generator=torch.Generator().manual_seed(9))
-    return Context(latents, places, times, frame_noise(latents, tuple(range(len(places)))))
+    latents = torch.randn(1, 16, len(positions), 6, 8, generator=torch.Generator().manual_seed(9))
+    return Context(latents, positions, times, frame_noise(latents, tuple(range(len(positions)))))
 
 
 def run(network: Any, **more: Any) -> torch.Tensor:
@@ -66,7 +67,7 @@ def test_with_no_context_it_is_the_stock_transformer_to_the_bit(stock: Any, netw
 
 
 def test_places_that_count_up_are_the_stock_rope_to_the_bit(stock: Any) -> None:
-    from scene_memory.pipeline.positions import Axes, turns
+    from scene_memory.pipeline.rope import Axes, turns
 
     cos, sin = stock.rope(torch.zeros(1, 16, 9, 6, 8))
     axes = Axes(stock.rope.t_dim, stock.rope.h_dim, stock.rope.w_dim)
@@ -75,7 +76,7 @@ def test_places_that_count_up_are_the_stock_rope_to_the_bit(stock: Any) -> None:
 
 
 def test_places_far_back_are_told_apart_and_stay_exact_where_bfloat16_has_no_such_numbers() -> None:
-    from scene_memory.pipeline.positions import Axes, turns
+    from scene_memory.pipeline.rope import Axes, turns
 
     cos, _ = turns(Axes(8, 4, 4), [-300.0, -301.0, -4000.25, -4000.5], 1, 1, torch.device("cpu"))
     assert cos.dtype == torch.float32
@@ -86,18 +87,18 @@ def test_places_far_back_are_told_apart_and_stay_exact_where_bfloat16_has_no_suc
 def test_context_in_another_order_with_its_places_gives_the_same(network: Any, times: str) -> None:
     first = context(times=times)
     order = [3, 0, 4, 1, 2]
-    places = tuple(first.places[place] for place in order)
-    shuffled = replace(first, latents=first.latents[:, :, order], places=places, noise=first.noise[:, :, order])
+    positions = tuple(first.positions[index] for index in order)
+    shuffled = replace(first, latents=first.latents[:, :, order], positions=positions, noise=first.noise[:, :, order])
     ours = run(network, context=first, level=0.7)
     assert torch.allclose(run(network, context=shuffled, level=0.7), ours, atol=2e-5)
-    assert (run(network, context=replace(shuffled, places=first.places), level=0.7) - ours).abs().max() > 1e-3
+    assert (run(network, context=replace(shuffled, positions=first.positions), level=0.7) - ours).abs().max() > 1e-3
     assert (run(network) - ours).abs().max() > 1e-2
 
 
 def test_clean_frames_before_the_segment_are_a_longer_video_whose_first_frames_are_at_time_0(
     stock: Any, network: Any
 ) -> None:
-    """By another way: one video through the stock transformer, whose places only differ by a shift."""
+    """By another way: one video through the stock transformer, whose positions only differ by a shift."""
     latents, time, text = given()
     seen = context(tuple(float(place) for place in range(-CONTEXT, 0)))
     whole = torch.cat([seen.latents.expand(2, -1, -1, -1, -1), latents], dim=2)
@@ -148,5 +149,5 @@ def test_what_does_not_fit_is_refused_in_words(stock: Any, network: Any) -> None
         MemoryOptions(times="now")
     with pytest.raises(ValueError, match="Linear cannot be given a memory"):
         with_memory(torch.nn.Linear(1, 1))
-    with pytest.raises(ValueError, match="5 places|1 places"):
-        replace(context(), places=(1.0,))
+    with pytest.raises(ValueError, match="5 positions|1 positions"):
+        replace(context(), positions=(1.0,))
