@@ -180,8 +180,8 @@ class CameraTrajectory(io.ComfyNode):
         if continues:
             start = before.last_pose if before is not None else memory.last_pose if memory is not None else np.eye(4)
             path = path.after(start)[1:]
-        told = path_info(path, start, continues, memory)
-        return io.NodeOutput(path if before is None else before.concatenate(path), ui=told)
+        info = path_info(path, start, continues, memory)
+        return io.NodeOutput(path if before is None else before.concatenate(path), ui=info)
 
 
 def _moves_in(unit: str) -> str:

@@ -129,21 +129,22 @@ def views_asked(given: Any) -> tuple[FloatArray, Distances, bool]:
     """
     if not isinstance(given, Mapping):
         raise ValueError('The question is no JSON object. Send {"views": [...], "distances": {...}}.')
-    views, told, frames = given.get("views"), given.get("distances"), given.get("frames", False)
+    views, sizes, frames = given.get("views"), given.get("distances"), given.get("frames", False)
     if not isinstance(views, list) or not 1 <= len(views) <= MOST_VIEWS or not all(
         isinstance(row, list) and len(row) == NUMBERS_A_VIEW and all(map(_is_number, row)) for row in views
     ):
         raise ValueError(f"views must be 1 to {MOST_VIEWS} lists of {NUMBERS_A_VIEW} numbers: pose and lens.")
-    if not isinstance(told, Mapping) or not all(_is_number(told.get(name)) for name in DISTANCES):
+    if not isinstance(sizes, Mapping) or not all(_is_number(sizes.get(name)) for name in DISTANCES):
         raise ValueError(f"distances must hold numbers called {', '.join(DISTANCES)}.")
     if frames not in (True, False) or (frames and len(views) > 1):
         raise ValueError("frames is true for a single view only.")
-    scale, near, depth, far = (float(told[name]) for name in DISTANCES)
+    scale, near, depth, far = (float(sizes[name]) for name in DISTANCES)
     if not (0.0 < near < depth < far <= MOST_UNITS and 0.0 < scale <= MOST_UNITS):
         raise ValueError("distances must be above 0 and rise: near, depth, far.")
     found = np.array(views, dtype=np.float64)
-    turns = found[:, :12].reshape(-1, 3, 4)[:, :, :3]
-    if np.abs(turns @ turns.transpose(0, 2, 1) - np.eye(3)).max() > PROPER or (np.linalg.det(turns) < 0).any():
+    rotations = found[:, :12].reshape(-1, 3, 4)[:, :, :3]
+    off = np.abs(rotations @ rotations.transpose(0, 2, 1) - np.eye(3)).max()
+    if off > PROPER or (np.linalg.det(rotations) < 0).any():
         raise ValueError("A view's pose is no rotation and position: send 3 rows of a camera-to-world matrix.")
     if (found[:, 12:14] < PROPER).any():
         raise ValueError("A view's lens must have fx and fy above 0.")

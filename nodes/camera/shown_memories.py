@@ -50,7 +50,7 @@ def path_info(
 ) -> dict[str, list[dict[str, Any]]]:
     """What a node tells the editor after a run: where the path begins (3 x 4, row by row), its clock, the memory's id,
     the distances that its retrieval would use along this path, and how many views the editor shall ask for."""
-    told: dict[str, Any] = {
+    info: dict[str, Any] = {
         "start": np.asarray(start, dtype=np.float64)[:3].ravel().tolist(),
         "continues": continues,
         "frames": len(path),
@@ -60,7 +60,7 @@ def path_info(
     if memory is not None and memory.frames:
         SHOWN.add(memory)
         size = distances(memory, path, RetrievalSettings())
-        told["memory"] = {
+        info["memory"] = {
             "id": memory.id,
             "bank": memory.bank.name if memory.bank else "",
             "frames": memory.frames,
@@ -70,4 +70,4 @@ def path_info(
             "far": size.far,
             "views": VIEWS // 2 if memory.has_depth else VIEWS,
         }
-    return {"scene_memory_path": [told]}
+    return {"scene_memory_path": [info]}

@@ -52,9 +52,9 @@ class SaveMemory(io.ComfyNode):
             damage = write_archive(memory, part, byte_progress())
             path = publish(part, Path(folder), name, counter, ENDING)
         shown = (Path(subfolder) / path.name).as_posix()
-        told = f"{shown}, {bytes_text(path.stat().st_size)}"
+        line = f"{shown}, {bytes_text(path.stat().st_size)}"
         if damage:
-            warn(cls, f"{told}. {damage}")
+            warn(cls, f"{line}. {damage}")
         else:
-            say(cls, told)
+            say(cls, line)
         return io.NodeOutput(memory, f"{shown}{folders.IN_OUTPUT}")

@@ -77,5 +77,5 @@ class MinimaxH3Prompt(io.ComfyNode):
         reference_size: str,
         references_model: Any = None,
     ) -> io.NodeOutput:
-        told = H3Prompt(clip, prompt, with_references, references, reference_size, references_model)
-        return io.NodeOutput(encoded(told))
+        given = H3Prompt(clip, prompt, with_references, references, reference_size, references_model)
+        return io.NodeOutput(encoded(given))

@@ -110,8 +110,8 @@ def _aspect(*sides: Side) -> float:
 
 def _some(values: Sequence[int], most: int) -> list[int]:
     """At most so many of the values, evenly spread, first and last among them."""
-    places = np.linspace(0, len(values) - 1, min(most, len(values))).round().astype(int)
-    return [values[place] for place in places]
+    indices = np.linspace(0, len(values) - 1, min(most, len(values))).round().astype(int)
+    return [values[index] for index in indices]
 
 
 def _sheet(height: int, width: int) -> Pixels:
@@ -124,10 +124,10 @@ def _heat(shares: NDArray[np.float64]) -> Pixels:
     return np.ascontiguousarray(cv2.applyColorMap(grey, cv2.COLORMAP_INFERNO)[..., ::-1])
 
 
-def _text(picture: Pixels, text: str, place: tuple[int, int], colour: tuple[int, int, int], size: float) -> None:
-    cv2.putText(picture, text, place, cv2.FONT_HERSHEY_SIMPLEX, size, colour, 1, cv2.LINE_AA)
+def _text(picture: Pixels, text: str, at: tuple[int, int], colour: tuple[int, int, int], size: float) -> None:
+    cv2.putText(picture, text, at, cv2.FONT_HERSHEY_SIMPLEX, size, colour, 1, cv2.LINE_AA)
 
 
-def _paste(picture: Pixels, thumbnail: Pixels, place: tuple[int, int], size: tuple[int, int]) -> None:
-    (x, y), (width, height) = place, size
+def _paste(picture: Pixels, thumbnail: Pixels, at: tuple[int, int], size: tuple[int, int]) -> None:
+    (x, y), (width, height) = at, size
     picture[y : y + height, x : x + width] = cv2.resize(thumbnail, (width, height), interpolation=cv2.INTER_AREA)

@@ -142,12 +142,12 @@ def _sides(shape: tuple[int, ...], memory: MemoryState | None, again: SegmentAga
 
 def _report(record: RoutingRecord, made: Side, remembered: Side) -> str:
     shares = record.shares()
-    places = [(layer, step) for layer, step in record.seen]
-    routed = sum(record.routed(*place) for place in places)
+    calls = [(layer, step) for layer, step in record.seen]
+    routed = sum(record.routed(*call) for call in calls)
     lines = [
         f"{len(made.labels)} new frames, {len(remembered.labels)} remembered ones, {len(record.layers)} layers, "
         f"{len(record.steps)} steps.",
-        f"Routed in {routed} of {len(places)} layers and steps; {record.kept / record.total:.0%} of the query-key "
+        f"Routed in {routed} of {len(calls)} layers and steps; {record.kept / record.total:.0%} of the query-key "
         "pairs were computed.",
         f"Chosen evenly, every remembered frame would be looked into by {shares.mean():.0%} of a new one.",
     ]

@@ -68,7 +68,7 @@ class LoadStory(io.ComfyNode):
 def as_list(story: Story) -> str:
     """The shots, one a line."""
     lines = [
-        f"{place}. scene {shot.scene}, {'cut' if shot.cut else 'goes on'}: {shot.prompt}"
-        for place, shot in enumerate(story.shots, 1)
+        f"{number}. scene {shot.scene}, {'cut' if shot.cut else 'goes on'}: {shot.prompt}"
+        for number, shot in enumerate(story.shots, 1)
     ]
     return "\n".join(lines)

@@ -56,7 +56,7 @@ class LoadStoryLora(io.ComfyNode):
         if path.suffix not in SUFFIXES:
             raise ValueError(f"lora is {lora}: {' and '.join(SUFFIXES)} files are read. Download one of these forms.")
         held = _held(path)
-        (weights, told), query = for_host(held, path.name), query_in(held, path.name)
+        (weights, note), query = for_host(held, path.name), query_in(held, path.name)
         patched, _ = comfy.sd.load_lora_for_models(
             model=model, clip=None, lora=weights, strength_model=strength, strength_clip=0.0
         )
@@ -64,8 +64,8 @@ class LoadStoryLora(io.ComfyNode):
             raise ValueError(
                 f"Nothing in {path.name} fits this model. Use it on Wan 2.2 A14B: text or image to video as it says."
             )
-        if told:
-            say(cls, told)
+        if note:
+            say(cls, note)
         return io.NodeOutput(patched if query is None else with_query(patched, query))
 
 
