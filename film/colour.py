@@ -144,16 +144,16 @@ def pairs(
     new, old = (oklab(_small(frames, height)) for frames in (pictures, references))
     u, v = np.meshgrid((np.arange(GRID) + 0.5) / GRID, (np.arange(height) + 0.5) / height)
     ours, theirs = [], []
-    for colours, pose, lens in zip(new, path.poses, path.intrinsics, strict=True):
-        sight = np.stack([(u - lens[2]) / lens[0], (v - lens[3]) / lens[1], np.ones_like(u)], axis=-1)
+    for colours, pose, k in zip(new, path.poses, path.intrinsics, strict=True):
+        sight = np.stack([(u - k[2]) / k[0], (v - k[3]) / k[1], np.ones_like(u)], axis=-1)
         sight = sight / np.linalg.norm(sight, axis=-1, keepdims=True) @ pose[:3, :3].T
         points = pose[:3, 3] + distance * sight
-        for known, other, other_lens in zip(old, seen_from.poses, seen_from.intrinsics, strict=True):
+        for known, other, other_k in zip(old, seen_from.poses, seen_from.intrinsics, strict=True):
             from_there = points - other[:3, 3]
             local = from_there @ other[:3, :3]
             depth = np.maximum(local[..., 2], 1e-6)
-            column = np.floor((local[..., 0] / depth * other_lens[0] + other_lens[2]) * GRID)
-            row = np.floor((local[..., 1] / depth * other_lens[1] + other_lens[3]) * height)
+            column = np.floor((local[..., 0] / depth * other_k[0] + other_k[2]) * GRID)
+            row = np.floor((local[..., 1] / depth * other_k[1] + other_k[3]) * height)
             alike = (from_there * sight).sum(axis=-1) > SAME_WAY * np.linalg.norm(from_there, axis=-1)
             seen = (local[..., 2] > 1e-6) & alike & (column >= 0) & (column < GRID) & (row >= 0) & (row < height)
             ours.append(colours[seen])

@@ -139,12 +139,12 @@ class ContextReader:
     def told(self, state: MemoryState, indices: Sequence[int] | NDArray[np.int64], numbered: bool) -> list[Read]:
         """What ``read`` reads of frames ``indices`` (n,), by what a segment's key tells it by; no picture is decoded.
         ``numbered``: whether their numbers count, too."""
-        poses, lenses = state.cameras(indices)
+        poses, intrinsics = state.cameras(indices)
         latents = self._latents
         return [
-            Read(self._hash(state, int(index)), latents.told(state, int(index)) if latents else "", pose, lens,
+            Read(self._hash(state, int(index)), latents.told(state, int(index)) if latents else "", pose, k,
                  int(index) if numbered else -1)
-            for index, pose, lens in zip(indices, poses, lenses, strict=True)
+            for index, pose, k in zip(indices, poses, intrinsics, strict=True)
         ]  # fmt: skip
 
     def _hash(self, state: MemoryState, index: int) -> bytes:
@@ -164,14 +164,14 @@ class ContextReader:
             self.settle(max(missing))
             found = dict(zip(missing, state.read_frames(missing, nearest=True), strict=True))
         result = np.stack([found[index] if index in found else self._pixels[index] for index in wanted])
-        for place, index in enumerate(wanted):
-            self._keep(index, result[place])
+        for index, picture in zip(wanted, result, strict=True):
+            self._keep(index, picture)
         return result
 
     def made(self, start: int, pictures: Pixels) -> None:
         """Keeps frames (F, H, W, 3) that have just been remembered, the first as frame ``start``."""
-        for place in range(max(0, len(pictures) - CACHE_BYTES // max(1, pictures[0].nbytes)), len(pictures)):
-            self._keep(start + place, pictures[place])
+        for n in range(max(0, len(pictures) - CACHE_BYTES // max(1, pictures[0].nbytes)), len(pictures)):
+            self._keep(start + n, pictures[n])
 
     def _keep(self, index: int, picture: Pixels) -> None:
         if index in self._pixels:

@@ -29,13 +29,13 @@ def whole_path(state: MemoryState, path: Trajectory, overlap: int, frames: int) 
     surplus = frames - overlap - len(path)
     if not (overlap or surplus):
         return path
-    poses, lenses = [path.poses], [path.intrinsics]
+    poses, intrinsics = [path.poses], [path.intrinsics]
     if overlap:
         known = state.cameras(range(state.frames - overlap, state.frames))
-        poses, lenses = [known[0], *poses], [known[1], *lenses]
+        poses, intrinsics = [known[0], *poses], [known[1], *intrinsics]
     poses += [path.poses[-1:]] * surplus
-    lenses += [path.intrinsics[-1:]] * surplus
-    return replace(path, poses=np.concatenate(poses), intrinsics=np.concatenate(lenses))
+    intrinsics += [path.intrinsics[-1:]] * surplus
+    return replace(path, poses=np.concatenate(poses), intrinsics=np.concatenate(intrinsics))
 
 
 def segment_seed(seed: int, first_frame: int) -> int:

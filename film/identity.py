@@ -239,8 +239,8 @@ class Identity:
 
     def _items(self, tag: str, values: Any) -> None:
         self._told(tag.encode(), str(len(values)).encode())
-        for place, value in enumerate(values):
-            self._path.append(str(place))
+        for index, value in enumerate(values):
+            self._path.append(str(index))
             self._value(value)
             self._path.pop()
 
@@ -290,8 +290,8 @@ class Identity:
         self._told(b"tensor", f"{tensor.dtype}{tuple(tensor.shape)}".encode())
         flat = tensor.resolve_conj().resolve_neg().reshape(-1)
         if self._sample and flat.numel() * flat.element_size() > max(LEAST_SAMPLED, self._sample * flat.element_size()):
-            places = torch.linspace(0, flat.numel() - 1, self._sample, dtype=torch.float64).long()
-            flat = flat[places.to(flat.device)]
+            sampled = torch.linspace(0, flat.numel() - 1, self._sample, dtype=torch.float64).long()
+            flat = flat[sampled.to(flat.device)]
         self._told(b"data", flat.cpu().contiguous().view(torch.uint8).numpy().tobytes())
 
     def _function(self, function: types.FunctionType) -> None:

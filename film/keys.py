@@ -48,7 +48,7 @@ class Read:
     pixels: bytes
     latent: str
     pose: NDArray[np.float64]
-    lens: NDArray[np.float64]
+    intrinsics: NDArray[np.float64]
     number: int = -1
 
 
@@ -102,7 +102,7 @@ class ShotKey:
         for frames in (given.context, given.known):
             numbers += [len(frames)]
             for one in frames:
-                parts += [one.pixels, one.latent, one.pose, one.lens, repr(one.number)]
+                parts += [one.pixels, one.latent, one.pose, one.intrinsics, repr(one.number)]
         colour = repr((COLOUR_VERSION, *given.colour)) if given.colour else ""
         return _hashed(b"made", self.shared, json.dumps(numbers), colour, *parts)
 

@@ -81,16 +81,16 @@ class ContextLatents:
         """
         ours = np.flatnonzero([self._is_ours(state, int(owner)) for owner in state.segment_at(indices)])
         there = dict(zip(ours.tolist(), state.read_latents(indices[ours]), strict=True))
-        frames = {place: torch.from_numpy(one.copy()) for place, one in there.items() if one is not None}
+        frames = {n: torch.from_numpy(one.copy()) for n, one in there.items() if one is not None}
         keys = [self._key(state, index) for index in indices.tolist()]
-        for place, key in enumerate(keys):
-            if place not in frames and (known := self._kept.get(key)) is not None:
-                frames[place] = known
-        if missing := [place for place in range(len(indices)) if place not in frames]:
-            for place, picture in zip(missing, pixels(state, indices[missing]), strict=True):
-                frames[place] = self._encoded(picture)
-                self._kept.keep(keys[place], frames[place])
-        return torch.stack([frames[place].float() for place in range(len(indices))], dim=1)[None]
+        for n, key in enumerate(keys):
+            if n not in frames and (known := self._kept.get(key)) is not None:
+                frames[n] = known
+        if missing := [n for n in range(len(indices)) if n not in frames]:
+            for n, picture in zip(missing, pixels(state, indices[missing]), strict=True):
+                frames[n] = self._encoded(picture)
+                self._kept.keep(keys[n], frames[n])
+        return torch.stack([frames[n].float() for n in range(len(indices))], dim=1)[None]
 
     def told(self, state: MemoryState, index: int) -> str:
         """What the latent of a frame is told by beside its pixels: "" where it is encoded from them."""

@@ -220,15 +220,15 @@ def _anchored(
     """The new pictures with colours like those of the frames that the segment was given."""
     if not shot.plan.colour_anchor:
         return pictures
-    seen, poses, lenses = [], [], []
+    seen, poses, intrinsics = [], [], []
     if segment.context is not None:
-        seen, poses, lenses = [segment.context.pixels], [segment.context.poses], [segment.context.intrinsics]
+        seen, poses, intrinsics = [segment.context.pixels], [segment.context.poses], [segment.context.intrinsics]
     if segment.known is not None:
         begun = segment.trajectory[: len(segment.known)]
-        seen, poses, lenses = [*seen, segment.known], [*poses, begun.poses], [*lenses, begun.intrinsics]
+        seen, poses, intrinsics = [*seen, segment.known], [*poses, begun.poses], [*intrinsics, begun.intrinsics]
     if not seen:
         return pictures
-    cameras = replace(path, poses=np.concatenate(poses), intrinsics=np.concatenate(lenses))
+    cameras = replace(path, poses=np.concatenate(poses), intrinsics=np.concatenate(intrinsics))
     away = distances(state, path, shot.settings).depth
     return anchored(pictures, path, np.concatenate(seen), cameras, shot.plan.colour_anchor, away)
 

@@ -204,7 +204,7 @@ def test_what_the_model_is_given_counts(comfy: Path, path: Trajectory) -> None:
         changed(path, intrinsics=(0, 0)).intrinsics[0],
         3,
     ]
-    for name, other in zip(("pixels", "latent", "pose", "lens", "number"), others, strict=True):
+    for name, other in zip(("pixels", "latent", "pose", "intrinsics", "number"), others, strict=True):
         variants += [replace(given, context=[replace(frame, **{name: other})])]
         variants += [replace(given, known=[replace(frame, **{name: other})])]
     keys = [shot_key(seed=1).made(variant) for variant in variants]
