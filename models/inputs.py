@@ -30,7 +30,7 @@ def check_vae(vae: Any, name: str, channels: int, cure: str, fits: bool = True) 
 
 
 def check_text(kinds: Iterable[Conditioning | None], width: int, encoder: str) -> None:
-    """Refuses prompts of another family's text encoder, told by the width of the encoded text.
+    """Refuses prompts of another family's text encoder, known by the width of the encoded text.
 
     Raises ValueError that names the ``encoder`` to load: its file and its type in Load CLIP.
     """

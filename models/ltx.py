@@ -63,7 +63,7 @@ class LtxAdapter(Adapter):
 
     @staticmethod
     def serves(model: Any) -> bool:
-        """Whether a MODEL is LTX video's, told by the name of its network."""
+        """Whether a MODEL is LTX video's, by the name of its network."""
         network = getattr(model.model, "diffusion_model", None)
         return (type(network).__module__, type(network).__name__) == ("comfy.ldm.lightricks.model", "LTXVModel")
 

@@ -1,1 +1,1 @@
-"""MiniMax H3: how it is told what is remembered."""
+"""MiniMax H3: remembered frames as its references or keyframes."""

@@ -76,7 +76,7 @@ class MinimaxH3Adapter(Adapter):
 
     @staticmethod
     def serves(model: Any) -> bool:
-        """Whether a MODEL is MiniMax H3, told by the name of its network."""
+        """Whether a MODEL is MiniMax H3, by the name of its network."""
         network = getattr(model.model, "diffusion_model", None)
         return (type(network).__module__, type(network).__name__) == ("comfy.ldm.minimax.model", "MiniMaxH3Model")
 

@@ -122,7 +122,7 @@ def watch(
     sampling: Sampling, conditioned: Conditioned, *, seed: int, cfg: float, on_step: OnStep | None = None
 ) -> tuple[RoutingRecord, torch.Tensor]:
     """Sample a conditioned pass, and write down what routed attention looked into; with it comes the latent, in the
-    shape of the one that was prepared, (1, C, T, h, w) of a video.
+    shape of the one that it fills, (1, C, T, h, w) of a video.
 
     Raises ValueError for a model that is not routed, and for guidance without a negative prompt.
     """

@@ -42,7 +42,7 @@ class MemoryOptions:
 
 @dataclass(frozen=True)
 class WanOptions(MemoryOptions):
-    """What ComfyUI's Wans are told beside that.
+    """What a Wan in ComfyUI takes beside that.
 
     low_noise, boundary: a second MODEL that goes on where the noise level has fallen below the boundary (0..1).
     switch_step: instead, the step with which the second MODEL begins, counted from 0; 0 goes by the boundary.
