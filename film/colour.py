@@ -17,6 +17,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from ..memory.cameras.projection import pixel_middles, project, slopes, split
 from ..memory.cameras.trajectory import Trajectory
 
 VERSION = 1
@@ -142,18 +143,18 @@ def pairs(
     """Oklab (n, 3) of points in new frames, and of the same points in remembered ones that see them."""
     height = max(2, round(GRID * pictures.shape[1] / pictures.shape[2]))
     new, old = (oklab(_small(frames, height)) for frames in (pictures, references))
-    u, v = np.meshgrid((np.arange(GRID) + 0.5) / GRID, (np.arange(height) + 0.5) / height)
+    u, v = np.meshgrid(*(pixel_middles(np.arange(count, dtype=np.float64)) for count in (GRID, height)))
     ours, theirs = [], []
     for colours, pose, k in zip(new, path.poses, path.intrinsics, strict=True):
-        sight = np.stack([(u - k[2]) / k[0], (v - k[3]) / k[1], np.ones_like(u)], axis=-1)
+        sight = np.stack([*slopes(u, v, split(k)), np.ones_like(u)], axis=-1)
         sight = sight / np.linalg.norm(sight, axis=-1, keepdims=True) @ pose[:3, :3].T
         points = pose[:3, 3] + distance * sight
         for known, other, other_k in zip(old, seen_from.poses, seen_from.intrinsics, strict=True):
             from_there = points - other[:3, 3]
             local = from_there @ other[:3, :3]
             depth = np.maximum(local[..., 2], 1e-6)
-            column = np.floor((local[..., 0] / depth * other_k[0] + other_k[2]) * GRID)
-            row = np.floor((local[..., 1] / depth * other_k[1] + other_k[3]) * height)
+            across, down = project(local[..., 0] / depth, local[..., 1] / depth, 1.0, split(other_k))
+            column, row = np.floor(across * GRID), np.floor(down * height)
             alike = (from_there * sight).sum(axis=-1) > SAME_WAY * np.linalg.norm(from_there, axis=-1)
             seen = (local[..., 2] > 1e-6) & alike & (column >= 0) & (column < GRID) & (row >= 0) & (row < height)
             ours.append(colours[seen])

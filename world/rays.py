@@ -9,6 +9,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from ..memory.cameras.projection import pixel_middles, slopes, split
+
 # Rotary wave numbers: yaw is periodic, so its are whole numbers; lengths are in scene units.
 YAW_WAVES = (1, 2, 4, 8, 16, 32, 64, 128)
 PITCH_WAVES = (1, 2, 4, 8, 16, 32, 64)
@@ -42,10 +44,8 @@ def ray_directions(poses: Tensor, intrinsics: Tensor, rows: int, columns: int) -
         poses: (..., 4, 4) camera-to-world, OpenCV axes.
         intrinsics: (..., 4) fx fy cx cy, normalised by width and height.
     """
-    x = (torch.arange(columns, device=poses.device, dtype=poses.dtype) + 0.5) / columns
-    y = (torch.arange(rows, device=poses.device, dtype=poses.dtype) + 0.5) / rows
-    fx, fy, cx, cy = (value[..., None, None] for value in intrinsics.unbind(-1))
-    across, down = (x - cx) / fx, (y[:, None] - cy) / fy
+    x, y = (pixel_middles(torch.arange(side, device=poses.device, dtype=poses.dtype)) for side in (columns, rows))
+    across, down = slopes(x, y[:, None], split(intrinsics, 2))
     ahead = (across.square() + down.square() + 1.0).rsqrt()
     camera = across * ahead, down * ahead, ahead
     turn = poses[..., None, None, :3, :3]

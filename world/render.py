@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..memory.cameras.projection import pixel_middles, slopes, split
 from .patterns import pattern, tint
 from .scenes import EYE_HEIGHT, Opening, Prop, Room, Scene
 from .shapes import FAR, Vector, paint_prop, picked, shadow
@@ -118,10 +119,8 @@ def _may_show(prop: Prop, pose: Tensor, lens: Tensor) -> bool:
 
 def _ray_directions(pose: Tensor, lens: Tensor, columns: int, rows: int) -> tuple[Tensor, Vector]:
     """Length of each pixel's ray for one unit of depth, and unit directions in the world."""
-    x = (torch.arange(columns, device=pose.device) + 0.5) / columns
-    y = (torch.arange(rows, device=pose.device) + 0.5) / rows
-    across = ((x[None] - lens[:, 2:3]) / lens[:, 0:1])[:, None, :]
-    down = ((y[None] - lens[:, 3:4]) / lens[:, 1:2])[:, :, None]
+    x, y = (pixel_middles(torch.arange(side, device=pose.device)) for side in (columns, rows))
+    across, down = slopes(x, y[:, None], split(lens, 2))
     length = (across.square() + down.square() + 1).sqrt()
     turn = pose[:, :3, :3, None, None]
     direction = tuple(

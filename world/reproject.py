@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..memory.cameras.projection import pixel_middles, project, slopes, split
 from .resample import Source
 
 WOVEN = 2
@@ -57,11 +58,8 @@ def reproject(
 
 def _pixel_rays(lens: Tensor, height: int, width: int) -> Tensor:
     """Directions in camera axes with z = 1, (..., 3, H * W), of lenses (..., 4)."""
-    x = (torch.arange(width, device=lens.device) + 0.5) / width
-    y = (torch.arange(height, device=lens.device) + 0.5) / height
-    fx, fy, cx, cy = (part[..., None] for part in lens.unbind(-1))
-    across = ((x - cx) / fx)[..., None, :].expand(*lens.shape[:-1], height, width)
-    down = ((y - cy) / fy)[..., :, None].expand(*lens.shape[:-1], height, width)
+    x, y = (pixel_middles(torch.arange(side, device=lens.device)) for side in (width, height))
+    across, down = torch.broadcast_tensors(*slopes(x, y[:, None], split(lens, 2)))
     return torch.stack([across, down, torch.ones_like(across)], dim=-3).flatten(-2)
 
 
@@ -78,11 +76,10 @@ def _nearest(points: Tensor, from_poses: Tensor, poses: Tensor, lenses: Tensor, 
     depth moves its pixels the less the nearer it stood, and the nearest of many wrong points would always win.
     """
     count, height, width = size
-    fx, fy, cx, cy = (part[:, None] for part in lenses.unbind(1))
     local = poses[:, :3, :3].transpose(1, 2) @ (points - poses[:, :3, 3:])
     near = 1 / local[:, 2].clamp_min(1 / NEAREST)
-    x = (local[:, 0] * near * fx + cx) * width - 0.5
-    y = (local[:, 1] * near * fy + cy) * height - 0.5
+    u, v = project(local[:, 0] * near, local[:, 1] * near, 1.0, split(lenses, 1))
+    x, y = u * width - 0.5, v * height - 0.5
     inside = (local[:, 2] > 1 / NEAREST) & (x > -0.5) & (x < width - 0.5) & (y > -0.5) & (y < height - 0.5)
     frame = torch.arange(count, device=points.device).repeat_interleave(height * width) * height
     cell = (frame + y.round().clamp(0, height - 1).long()) * width + x.round().clamp(0, width - 1).long()
@@ -127,8 +124,7 @@ def _looked_up(
     place = views[:, :3, :3] @ rays + views[:, :3, 3:]
     local = pose[:, :3, :3].transpose(1, 2) @ (place[:, None] - pose[:, :3, 3:])
     depth = local[:, :, 2].clamp_min(1e-3)
-    x = local[:, :, 0] / depth * lens[:, :1] + lens[:, 2:3]
-    y = local[:, :, 1] / depth * lens[:, 1:2] + lens[:, 3:4]
+    x, y = project(local[:, :, 0] / depth, local[:, :, 1] / depth, 1.0, split(lens, 1))
     grid = torch.stack([2 * x - 1, 2 * y - 1], dim=-1).unflatten(2, (height, width))
     every = near.expand(len(views), count, height, width).reshape(-1, 1, height, width)
     depths = F.grid_sample(every, grid.flatten(0, 1), "bilinear", "border", align_corners=False)

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..cameras.camera import FloatArray
+from ..cameras.projection import pixel_middles, slopes, split
 
 Float32 = NDArray[np.float32]
 Reals = NDArray[np.floating[Any]]
@@ -63,12 +64,9 @@ class Points:
 
 def rays(targets: FloatArray, lenses: FloatArray, columns: int) -> FloatArray:
     """Unit rays (T, columns, 3) of target views, evenly over the width, changing rows."""
-    u = (np.arange(columns) + 0.5) / columns
-    v = 0.5 + np.resize(ROWS, columns)
-    local = np.stack(
-        [(u - lenses[:, 2:3]) / lenses[:, :1], (v - lenses[:, 3:]) / lenses[:, 1:2], np.ones((len(lenses), columns))],
-        axis=-1,
-    )
+    u, v = pixel_middles(np.arange(columns, dtype=np.float64)), 0.5 + np.resize(ROWS, columns)
+    across, down = slopes(u, v, split(lenses, 1))
+    local = np.stack([across, down, np.ones_like(across)], axis=-1)
     local /= np.linalg.norm(local, axis=-1, keepdims=True)
     return np.asarray(local @ targets[:, :3, :3].transpose(0, 2, 1))
 

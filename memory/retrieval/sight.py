@@ -19,6 +19,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..cameras.camera import FloatArray
+from ..cameras.projection import split
 from .points import Points, Reals
 
 CLEAR, BEHIND, RANGE = 1.0, 2.0, 2.1
@@ -36,8 +37,8 @@ def sight_chances(
     what depth can tell: whether nothing stands between and whether both look at the same side.
     """
     places = (poses[:, :3, 3] - points.origin).astype(points.places.dtype)
-    x, y, z = project(points, poses, places)
-    fx, fy, cx, cy = lenses.astype(points.places.dtype).T[:, :, None]
+    x, y, z = in_cameras(points, poses, places)
+    fx, fy, cx, cy = split(lenses.astype(points.places.dtype), 1)
     # In the picture: 0 <= fx x / z + cx <= 1 and the same for y, without dividing.
     seen = (z > 0) & (np.abs(fx * x + (cx - np.float32(0.5)) * z) <= np.float32(0.5) * z)
     seen &= np.abs(fy * y + (cy - np.float32(0.5)) * z) <= np.float32(0.5) * z
@@ -83,8 +84,11 @@ def same_side_and_clear(along: Reals, square: Reals, distance: Reals, scale: flo
     return np.asarray(result)
 
 
-def project(points: Points, poses: FloatArray, places: Reals) -> tuple[Reals, Reals, Reals]:
-    """Coordinates x, y, z (n, P) of the points in the past cameras at ``places`` (n, 3)."""
+def in_cameras(points: Points, poses: FloatArray, places: Reals) -> tuple[Reals, Reals, Reals]:
+    """Coordinates x, y, z (n, P) of the points in past cameras with poses (n, 4, 4) at ``places`` (n, 3).
+
+    All points in all cameras, and float32 is enough: products of matrices instead of a point for each pair.
+    """
     turns = poses[:, :3, :3].astype(points.places.dtype)
     x, y, z = (
         turns[:, :, axis] @ points.places.T - (turns[:, :, axis] * places).sum(axis=1)[:, None] for axis in range(3)

@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..cameras.camera import FloatArray
+from ..cameras.projection import project, split, to_camera, to_world, unproject
 from .points import Float32, Points, Reals, likely_depths, points_at, rays
 from .pool import Pool, Question
-from .sight import project, same_side_and_clear, sight_chances
+from .sight import in_cameras, same_side_and_clear, sight_chances
 from .slant import slants
 
 COLUMNS = 24
@@ -64,9 +65,8 @@ def seen_by_depth(question: Question, points: Points, depth: Float32) -> Reals:
     chances = sight_chances(points, pool.poses, pool.intrinsics, question.scale, question.far, blind=False)
     places = (pool.poses[:, :3, 3] - points.origin).astype(points.places.dtype)
     rows, columns = np.nonzero(chances > 0)
-    x, y, z = (axis[rows, columns] for axis in project(points, pool.poses, places))
-    fx, fy, cx, cy = pool.intrinsics.astype(points.places.dtype).T
-    there = depth_at(depth, rows, fx[rows] * x / z + cx[rows], fy[rows] * y / z + cy[rows])
+    x, y, z = (axis[rows, columns] for axis in in_cameras(points, pool.poses, places))
+    there = depth_at(depth, rows, *project(x, y, z, split(pool.intrinsics.astype(points.places.dtype)[rows])))
     with np.errstate(invalid="ignore", divide="ignore"):
         off = np.log(z / there) * np.float32(1.0 / AGREE)
         agree = np.exp(-0.5 * off * off)
@@ -107,12 +107,9 @@ def _back_projected(pool: Pool, depth: Float32, frames: NDArray[np.intp]) -> Flo
     down = np.unique(np.linspace(0, height - 1, min(DOWN, height)).round().astype(np.intp))
     across = np.unique(np.linspace(0, width - 1, min(ACROSS, width)).round().astype(np.intp))
     z = depth[frames][:, down][:, :, across]
-    lens = pool.intrinsics[frames]
-    x = ((across + 0.5) / width - lens[:, 2, None, None]) / lens[:, 0, None, None] * z
-    y = ((down[:, None] + 0.5) / height - lens[:, 3, None, None]) / lens[:, 1, None, None] * z
-    local = np.stack([x, y, z], axis=-1).reshape(len(frames), -1, 3)
-    poses = pool.poses[frames]
-    places = (local @ poses[:, :3, :3].transpose(0, 2, 1) + poses[:, None, :3, 3]).reshape(-1, 3)
+    u, v = (across + 0.5) / width, (down[:, None] + 0.5) / height
+    local = np.stack(unproject(u, v, z, split(pool.intrinsics[frames], 2)), axis=-1).reshape(len(frames), -1, 3)
+    places = to_world(local, pool.poses[frames]).reshape(-1, 3)
     return np.asarray(places[np.isfinite(places).all(axis=1)])
 
 
@@ -124,9 +121,9 @@ def _carried(question: Question, places: FloatArray, ways: FloatArray) -> FloatA
     count = ways.shape[1]
     result = np.full(ways.shape[:2], np.inf)
     for view, (pose, lens) in enumerate(zip(question.targets, question.lenses, strict=True)):
-        local = (places - pose[:3, 3]) @ pose[:3, :3]
+        local = to_camera(places, pose)
         local = local[local[:, 2] > question.near]
-        column = np.floor((lens[0] * local[:, 0] / local[:, 2] + lens[2]) * count)
+        column = np.floor(project(local[:, 0], local[:, 1], local[:, 2], split(lens))[0] * count)
         inside = (column >= 0) & (column < count)
         local, column = local[inside], column[inside].astype(np.intp)
         ray = ways[view] @ pose[:3, :3]

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..cameras.camera import FloatArray
+from ..cameras.projection import pixel_middles, project, slopes, split, to_world
 from .frame_ranges import Runs, indices_of
 from .state import MemoryState
 
@@ -66,8 +67,7 @@ def _seen(state: MemoryState, of: NDArray[np.int64], by: NDArray[np.int64], scal
     x, y, z = local[:, 0], local[:, 1], local[:, 2]
     ahead = (z > _CLOSEST * scale) & (z < _FARTHEST * scale)
     with np.errstate(divide="ignore", invalid="ignore"):
-        across = lenses[:, 0:1] * x / z + lenses[:, 2:3]
-        down = lenses[:, 1:2] * y / z + lenses[:, 3:4]
+        across, down = project(x, y, z, split(lenses, 1))
     inside = ahead & (across >= 0) & (across < 1) & (down >= 0) & (down < 1)
     if state.has_depth:
         inside &= ~_hidden(state.depth(by), across, down, z, inside)
@@ -89,11 +89,9 @@ def _hidden(
 def _points(state: MemoryState, frames: NDArray[np.int64], scale: float) -> FloatArray:
     """(n, points, 3): places that the frames see, in the scene."""
     poses, lenses = state.cameras(frames)
-    row, column = np.meshgrid(
-        (np.arange(GRID_ROWS) + 0.5) / GRID_ROWS, (np.arange(GRID_COLUMNS) + 0.5) / GRID_COLUMNS, indexing="ij"
-    )
-    across = (column.ravel() - lenses[:, 2:3]) / lenses[:, 0:1]
-    down = (row.ravel() - lenses[:, 3:4]) / lenses[:, 1:2]
+    sides = (pixel_middles(np.arange(count, dtype=np.float64)) for count in (GRID_ROWS, GRID_COLUMNS))
+    row, column = np.meshgrid(*sides, indexing="ij")
+    across, down = slopes(column.ravel(), row.ravel(), split(lenses, 1))
     rays = np.stack([across, down, np.ones_like(across)], axis=-1)
     z = np.broadcast_to(scale * np.asarray(DEPTHS)[None, :, None], (len(frames), len(DEPTHS), rays.shape[1]))
     if state.has_depth:
@@ -101,4 +99,4 @@ def _points(state: MemoryState, frames: NDArray[np.int64], scale: float) -> Floa
         at = kept[:, (row * kept.shape[1]).astype(int).ravel(), (column * kept.shape[2]).astype(int).ravel()]
         z = np.where(np.isfinite(at)[:, None], at[:, None], z)
     local = (z[..., None] * rays[:, None]).reshape(len(frames), -1, 3)
-    return np.asarray(local @ np.swapaxes(poses[:, :3, :3], 1, 2) + poses[:, None, :3, 3])
+    return to_world(local, poses)

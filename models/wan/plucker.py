@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from ...memory.cameras.camera import FloatArray
+from ...memory.cameras.projection import slopes, split
 from ...memory.cameras.trajectory import Trajectory
 from .options import STRIDE
 
@@ -55,9 +56,7 @@ def pluecker_rays(poses: Tensor, pixels: Tensor, width: int, height: int) -> Ten
     """
     x = torch.linspace(0, width - 1, width, dtype=poses.dtype) + 0.5
     y = torch.linspace(0, height - 1, height, dtype=poses.dtype) + 0.5
-    fx, fy, cx, cy = (part[:, :, None] for part in pixels.chunk(4, dim=1))
-    across = ((x - cx) / fx).expand(-1, height, -1)
-    down = ((y[:, None] - cy) / fy).expand(-1, -1, width)
+    across, down = torch.broadcast_tensors(*slopes(x, y[:, None], split(pixels, 2)))
     directions = torch.stack((across, down, torch.ones_like(across)), dim=-1).flatten(1, 2)
     directions = directions / directions.norm(dim=-1, keepdim=True)
     directions = directions @ poses[:, :3, :3].transpose(-1, -2)

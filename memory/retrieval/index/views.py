@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...cameras.camera import FloatArray
+from ...cameras.projection import pixel_middles, slopes, split
 from .lenses import FARTHEST, Float32, cones, tangents
 
 VIEWS, DIFFERENT = 6, 0.6
@@ -187,10 +188,9 @@ def _rays(intrinsics: FloatArray) -> FloatArray:
     """(T, 8, 3) unit rays through an even grid of the picture, finer along its longer side."""
     wide = intrinsics[0, 0] <= intrinsics[0, 1]
     columns, rows = (FINE, COARSE) if wide else (COARSE, FINE)
-    x, y = np.meshgrid((np.arange(columns) + 0.5) / columns, (np.arange(rows) + 0.5) / rows)
-    picture = np.stack([x.ravel(), y.ravel()], axis=1)
+    x, y = np.meshgrid(*(pixel_middles(np.arange(count, dtype=np.float64)) for count in (columns, rows)))
     ray = np.ones((len(intrinsics), FINE * COARSE, 3))
-    ray[..., :2] = np.clip((picture - intrinsics[:, None, 2:]) / intrinsics[:, None, :2], -_STEEP, _STEEP)
+    ray[..., :2] = np.stack(slopes(x.ravel(), y.ravel(), split(intrinsics, 1)), axis=-1).clip(-_STEEP, _STEEP)
     return np.asarray(ray / np.linalg.norm(ray, axis=-1, keepdims=True))
 
 
