@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..memory.cameras.angles import rotations
 from .joined import doorway_place
 from .scenes import Scene
 
@@ -141,21 +142,11 @@ def _poses(
     path: np.ndarray, yaw: np.ndarray, pitch: np.ndarray, roll: np.ndarray, height: np.ndarray
 ) -> np.ndarray:
     poses = np.tile(np.eye(4), (len(path), 1, 1))
-    for frame, place in enumerate(path):
-        poses[frame, :3, :3] = _rotation(yaw[frame], pitch[frame], roll[frame])
-        poses[frame, :3, 3] = place[0], height[frame], place[1]
+    poses[:, :3, :3] = rotations(yaw, pitch, roll)
+    poses[:, 0, 3], poses[:, 1, 3], poses[:, 2, 3] = path[:, 0], height, path[:, 1]
     return poses
 
 
 def _lenses(view: float, frames: int) -> np.ndarray:
     focal = 0.5 / np.tan(np.deg2rad(view) / 2)
     return np.tile([focal, focal * 1.6, 0.5, 0.5], (frames, 1))
-
-
-def _rotation(yaw: float, pitch: float, roll: float) -> np.ndarray:
-    """Camera-to-world: yaw turns right, pitch looks up, roll is clockwise; degrees."""
-    y, p, r = np.deg2rad([yaw, pitch, roll])
-    turn = np.array([[np.cos(y), 0, np.sin(y)], [0, 1, 0], [-np.sin(y), 0, np.cos(y)]])
-    look = np.array([[1, 0, 0], [0, np.cos(p), -np.sin(p)], [0, np.sin(p), np.cos(p)]])
-    lean = np.array([[np.cos(r), -np.sin(r), 0], [np.sin(r), np.cos(r), 0], [0, 0, 1]])
-    return turn @ look @ lean

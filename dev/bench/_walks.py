@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ...memory.cameras.camera import intrinsics_from_fov, pose, rotation
+from ...memory.cameras.angles import rotation
+from ...memory.cameras.camera import intrinsics_from_fov, pose
 from ...memory.cameras.trajectory import Trajectory
 from ...world.scenes import Scene
 

@@ -36,19 +36,6 @@ def horizontal_fov(intrinsics: ArrayLike) -> float:
     return math.degrees(math.atan(cx / fx) + math.atan((1.0 - cx) / fx))
 
 
-def rotation(yaw: float = 0.0, pitch: float = 0.0, roll: float = 0.0) -> FloatArray:
-    """Camera-to-world rotation (3, 3) from degrees; whole turns give exactly the identity.
-
-    ``yaw`` > 0 turns right, ``pitch`` > 0 looks up, ``roll`` > 0 turns the camera clockwise. Yaw is applied about the
-    world's vertical, then pitch about the camera's own right, then roll about its own line of sight.
-    """
-    (sy, cy), (sp, cp), (sr, cr) = (_sin_cos(angle) for angle in (yaw, pitch, roll))
-    about_y = np.array([[cy, 0.0, sy], [0.0, 1.0, 0.0], [-sy, 0.0, cy]])
-    about_x = np.array([[1.0, 0.0, 0.0], [0.0, cp, -sp], [0.0, sp, cp]])
-    about_z = np.array([[cr, -sr, 0.0], [sr, cr, 0.0], [0.0, 0.0, 1.0]])
-    return np.asarray(about_y @ about_x @ about_z, dtype=np.float64)
-
-
 def pose(position: ArrayLike, rotation: ArrayLike) -> FloatArray:
     """Pose (4, 4) from a position (3,) in scene units and a rotation (3, 3)."""
     result = np.eye(4)
@@ -152,10 +139,3 @@ def _rigidity(turns: FloatArray) -> tuple[FloatArray, FloatArray]:
             np.maximum(error, np.abs(dot - float(i == j)), out=error)
     (a, b, c), (d, e, f), (g, h, i_) = rows
     return error, a * (e * i_ - f * h) - b * (d * i_ - f * g) + c * (d * h - e * g)
-
-
-def _sin_cos(degrees: float) -> tuple[float, float]:
-    if not math.isfinite(degrees):
-        raise ValueError(f"An angle is {degrees}: it must be a finite number of degrees.")
-    reduced = math.remainder(degrees, 360.0)
-    return math.sin(math.radians(reduced)), math.cos(math.radians(reduced))

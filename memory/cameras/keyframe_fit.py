@@ -11,6 +11,7 @@ from itertools import product
 
 import numpy as np
 
+from .angles import angles_of
 from .camera import FloatArray, horizontal_fov
 from .keyframe_path import CHANNELS, sampled
 from .keyframes import KINDS, Keyframe
@@ -96,13 +97,9 @@ def fit_keyframes(
 def pose_values(path: Trajectory) -> FloatArray:
     """Right, up, forward, yaw, pitch, roll and fov (F, 7) of a path; the angles never jump by a turn."""
     poses = path.poses
-    turns = poses[:, :3, :3]
-    pitch = np.degrees(np.arcsin(np.clip(-turns[:, 1, 2], -1.0, 1.0)))
-    yaw = np.degrees(np.arctan2(turns[:, 0, 2], turns[:, 2, 2]))
-    roll = np.degrees(np.arctan2(turns[:, 1, 0], turns[:, 1, 1]))
-    angles = np.stack([yaw, pitch, roll], axis=1)
+    angles = angles_of(poses[:, :3, :3])
     # The same rotation, tilted over the top: a tilt that goes on past the zenith keeps its heading.
-    over = np.stack([yaw + 180.0, 180.0 - pitch, roll + 180.0], axis=1)
+    over = np.array([180.0, 180.0, 180.0]) + angles * (1.0, -1.0, 1.0)
     for frame in range(1, len(angles)):
         last = angles[frame - 1]
         near = [option + 360.0 * np.round((last - option) / 360.0) for option in (angles[frame], over[frame])]

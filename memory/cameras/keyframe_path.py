@@ -12,6 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.interpolate import CubicSpline
 
+from .angles import rotations
 from .camera import FloatArray, intrinsics_from_fov
 from .keyframes import Keyframe
 from .trajectory import Trajectory
@@ -60,19 +61,3 @@ def sampled(keyframes: Sequence[Keyframe], at: FloatArray, fov: float) -> FloatA
     # A zoom never overshoots the zooms that were set: past 180 degrees there is no lens.
     result[:, 6] = np.clip(result[:, 6], values[:, 6].min(), values[:, 6].max())
     return result
-
-
-def rotations(yaw: FloatArray, pitch: FloatArray, roll: FloatArray) -> FloatArray:
-    """Rotations (n, 3, 3) of degrees (n,), as ``camera.rotation``; whole turns give exactly the identity."""
-    (sy, cy), (sp, cp), (sr, cr) = (_sin_cos(angle) for angle in (yaw, pitch, roll))
-    rows = [
-        [cy * cr + sy * sp * sr, sy * sp * cr - cy * sr, sy * cp],
-        [cp * sr, cp * cr, -sp],
-        [cy * sp * sr - sy * cr, sy * sr + cy * sp * cr, cy * cp],
-    ]
-    return np.stack([np.stack(row, axis=-1) for row in rows], axis=-2)
-
-
-def _sin_cos(degrees: FloatArray) -> tuple[FloatArray, FloatArray]:
-    radians = np.radians(degrees - 360.0 * np.round(degrees / 360.0))
-    return np.sin(radians), np.cos(radians)

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .camera import FloatArray, horizontal_fov, intrinsics_from_fov, pose, rotation
+from .angles import rotation
+from .camera import FloatArray, horizontal_fov, intrinsics_from_fov, pose
 from .wander import random_walk
 
 MOST_RISE = 60.0

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.interpolate import CubicSpline
 
+from .angles import angles_of, rotations
 from .camera import FloatArray, clean_intrinsics, clean_poses
-from .keyframe_path import rotations
 from .pacing import progress
 from .trajectory import Trajectory
 
@@ -51,7 +51,7 @@ def path_through(
     seen = keys[:, :3, 3] + reach[:, None] * keys[:, :3, 2]
     # Ratios of distances and focal lengths are splined, so that both stay above 0.
     ratios = np.log(np.column_stack([np.where(reach > 0.0, reach, 1.0), lenses[:, :2]]))
-    values = np.concatenate([seen, angles_of(keys), ratios, lenses[:, 2:]], axis=1)
+    values = np.concatenate([seen, angles_of(keys[:, :3, :3], unwrapped=True), ratios, lenses[:, 2:]], axis=1)
     at = _moments(keys, reach, timing)
     share = progress(frames, easing, speed)
     made = values[np.zeros(frames, dtype=int)] if at[-1] == 0.0 else _splined(at, values, share * at[-1], closed)
@@ -64,19 +64,6 @@ def path_through(
         result[-1], made_lenses[-1] = keys[-1], lenses[-1]
     result[0], made_lenses[0] = keys[0], lenses[0]
     return Trajectory(result, made_lenses, fps, name)
-
-
-def angles_of(poses: FloatArray) -> FloatArray:
-    """Yaw, pitch and roll (K, 3) in degrees of poses (K, 4, 4), as ``camera.rotation`` takes them.
-
-    Each differs from the one before by half a turn at most. A camera that looks straight up or down has no roll.
-    """
-    turns = poses[:, :3, :3]
-    steep = np.hypot(turns[:, 0, 2], turns[:, 2, 2]) < 1e-7
-    yaw = np.where(steep, np.arctan2(-turns[:, 2, 0], turns[:, 0, 0]), np.arctan2(turns[:, 0, 2], turns[:, 2, 2]))
-    pitch = np.arctan2(-turns[:, 1, 2], np.hypot(turns[:, 0, 2], turns[:, 2, 2]))
-    roll = np.where(steep, 0.0, np.arctan2(turns[:, 1, 0], turns[:, 1, 1]))
-    return np.asarray(np.degrees(np.unwrap(np.stack([yaw, pitch, roll], axis=1), axis=0)), dtype=np.float64)
 
 
 def _moments(keys: FloatArray, reach: FloatArray, timing: str) -> FloatArray:

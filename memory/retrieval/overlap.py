@@ -21,6 +21,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from ..cameras.angles import headings
 from ..cameras.camera import FloatArray
 
 BoolArray = NDArray[np.bool_]
@@ -29,7 +30,6 @@ _T = TypeVar("_T", bound=np.generic)
 
 SAMPLES = 16
 _BLOCK = 8192
-_LEVEL = 1e-3
 
 
 @dataclass(frozen=True)
@@ -52,13 +52,6 @@ def fans(poses: FloatArray, intrinsics: FloatArray) -> Fans:
     """Fans of cameras with poses (N, 4, 4) and intrinsics (N, 4)."""
     yaw, (left, right) = headings(poses), _half_angles(intrinsics)
     return Fans(poses[:, [0, 2], 3], _ray(yaw - left), _ray(yaw + right), poses[:, :3, 2])
-
-
-def headings(poses: FloatArray) -> FloatArray:
-    """Yaw (N,) in radians of poses (N, 4, 4), above 0 to the right; a vertical camera takes it from its right side."""
-    forward, side = poses[:, :3, 2], poses[:, :3, 0]
-    level = np.hypot(forward[:, 0], forward[:, 2]) > _LEVEL
-    return np.asarray(np.where(level, np.arctan2(forward[:, 0], forward[:, 2]), np.arctan2(-side[:, 2], side[:, 0])))
 
 
 def rays_cross(targets: Fans, past: Fans, near: float, far: float) -> BoolArray:

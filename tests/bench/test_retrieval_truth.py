@@ -20,7 +20,8 @@ from scene_memory.dev.bench.retrieval_truth.oracle import (
 from scene_memory.dev.bench.retrieval_truth.picture import draw
 from scene_memory.dev.bench.retrieval_truth.published import RULES
 from scene_memory.dev.bench.retrieval_truth.walks import long_walk, walk
-from scene_memory.memory.cameras.camera import intrinsics_from_fov, pose, rotation
+from scene_memory.memory.cameras.angles import rotation
+from scene_memory.memory.cameras.camera import intrinsics_from_fov, pose
 
 LENS = intrinsics_from_fov(60.0, 1.6)
 ROOM = np.array([[[-4, 4], [4, 4]], [[4, 4], [4, -4]], [[4, -4], [-4, -4]], [[-4, -4], [-4, 4]]], dtype=np.float64)

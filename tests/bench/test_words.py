@@ -7,7 +7,8 @@ import pytest
 
 from scene_memory.dev.bench.world_model import words
 from scene_memory.dev.bench.world_model.films import HEIGHT, WIDTH
-from scene_memory.memory.cameras.camera import intrinsics_from_fov, pose, rotation
+from scene_memory.memory.cameras.angles import rotation
+from scene_memory.memory.cameras.camera import intrinsics_from_fov, pose
 from scene_memory.world.render import render
 from scene_memory.world.scenes import make_scene
 

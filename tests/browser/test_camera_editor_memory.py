@@ -13,8 +13,9 @@ from dev.support.editor_hand import EditorHand
 from dev.support.frontend import MODES, Frontend, Mode
 from dev.support.server import HostServer
 from scene_memory.memory.bank.bank import Bank
+from scene_memory.memory.cameras.angles import rotations
 from scene_memory.memory.cameras.camera import FloatArray, intrinsics_from_fov, pose
-from scene_memory.memory.cameras.keyframe_path import drawn_path, rotations, sampled
+from scene_memory.memory.cameras.keyframe_path import drawn_path, sampled
 from scene_memory.memory.cameras.keyframes import KINDS, Keyframe, keyframes_text, parse_keyframes
 from scene_memory.memory.retrieval.band import frames_that_saw, seen_shares
 from scene_memory.memory.retrieval.distances import Distances, distances

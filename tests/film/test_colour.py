@@ -26,7 +26,8 @@ def scene(seed: int = 1) -> np.ndarray:
 
 def turning(degrees: list[float], panorama: np.ndarray) -> tuple[np.ndarray, Any]:
     """Pictures (n, 60, 96, 3) and cameras that stand still and look these ways: every pixel a line of sight."""
-    from scene_memory.memory.cameras.camera import intrinsics_from_fov, pose, rotation
+    from scene_memory.memory.cameras.angles import rotation
+    from scene_memory.memory.cameras.camera import intrinsics_from_fov, pose
     from scene_memory.memory.cameras.trajectory import Trajectory
 
     lens = intrinsics_from_fov(60.0, 1.6)

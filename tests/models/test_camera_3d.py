@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from scene_memory.memory.cameras.camera import rotation
+from scene_memory.memory.cameras.angles import rotation
 from scene_memory.models.host.camera_3d import camera_from_3d
 
 Info = dict[str, Any]

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from scene_memory.memory.bank.bank import Bank
-from scene_memory.memory.cameras.camera import pose, rotation
+from scene_memory.memory.cameras.angles import rotation
+from scene_memory.memory.cameras.camera import pose
 from scene_memory.memory.cameras.trajectory import Trajectory
 from scene_memory.memory.state.state import MemoryState
 

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from scene_memory.memory.cameras.camera import intrinsics_from_fov, pose, rotation
+from scene_memory.memory.cameras.angles import rotation
+from scene_memory.memory.cameras.camera import intrinsics_from_fov, pose
 from scene_memory.memory.cameras.presets import make_preset
 from scene_memory.memory.cameras.trajectory import Trajectory
 from scene_memory.models.wan.plucker import cropped, wan_camera_embedding

@@ -18,7 +18,8 @@ from PIL import Image
 
 from dev.support.server import LOCAL, HostServer
 from scene_memory.memory.bank.bank import Bank
-from scene_memory.memory.cameras.camera import pose, rotation
+from scene_memory.memory.cameras.angles import rotation
+from scene_memory.memory.cameras.camera import pose
 from scene_memory.memory.cameras.keyframe_path import drawn_path
 from scene_memory.memory.cameras.keyframes import parse_keyframes
 from scene_memory.memory.cameras.presets import make_preset

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from scene_memory.memory.cameras.camera import intrinsics_from_fov, pose, rotation
+from scene_memory.memory.cameras.angles import rotation
+from scene_memory.memory.cameras.camera import intrinsics_from_fov, pose
 from scene_memory.world import reproject
 from scene_memory.world.render import render_with_depth
 from scene_memory.world.scenes import Scene, make_scene

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from ....memory.cameras.camera import intrinsics_from_fov, pose, rotation
+from ....memory.cameras.angles import rotation
+from ....memory.cameras.camera import intrinsics_from_fov, pose
 from ....memory.cameras.trajectory import Trajectory
 from ....memory.metrics import revisit_pairs
 from ....memory.retrieval.retrieve import retrieve

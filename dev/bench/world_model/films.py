@@ -13,7 +13,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ....memory.cameras.camera import intrinsics_from_fov, pose, rotation
+from ....memory.cameras.angles import rotation
+from ....memory.cameras.camera import intrinsics_from_fov, pose
 from ....memory.cameras.trajectory import Trajectory
 from ....memory.retrieval.retrieve import retrieve
 from ....memory.retrieval.settings import RetrievalSettings

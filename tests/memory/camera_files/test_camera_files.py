@@ -23,7 +23,8 @@ from scene_memory.dev.bench._camera_samples import (
 )
 from scene_memory.memory.camera_files import LAYOUTS, READABLE, WRITABLE, describe, read_trajectory, write_trajectory
 from scene_memory.memory.camera_files.source import Source
-from scene_memory.memory.cameras.camera import horizontal_fov, intrinsics_from_fov, pose, rotation
+from scene_memory.memory.cameras.angles import rotation
+from scene_memory.memory.cameras.camera import horizontal_fov, intrinsics_from_fov, pose
 from scene_memory.memory.cameras.trajectory import Trajectory
 
 POSES, LENS = known_cameras(40)

@@ -23,7 +23,8 @@ from scene_memory.dev.bench._camera_samples import (
 from scene_memory.memory.camera_files import CameraFileError, read_trajectory
 from scene_memory.memory.camera_files.layouts import recognised
 from scene_memory.memory.camera_files.source import Source
-from scene_memory.memory.cameras.camera import intrinsics_from_fov, pose, rotation
+from scene_memory.memory.cameras.angles import rotation
+from scene_memory.memory.cameras.camera import intrinsics_from_fov, pose
 
 POSES, LENS = known_cameras(9)
 Put = Callable[[Files], Path]

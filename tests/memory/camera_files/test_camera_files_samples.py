@@ -15,7 +15,8 @@ import pytest
 from scene_memory.memory.camera_files import read_trajectory
 from scene_memory.memory.camera_files.layouts import recognised
 from scene_memory.memory.camera_files.source import CameraFileError, Source
-from scene_memory.memory.cameras.camera import pose, rotation
+from scene_memory.memory.cameras.angles import rotation
+from scene_memory.memory.cameras.camera import pose
 
 BESIDE = Path(__file__).resolve().parents[4] / "shared" / "data" / "trajectories"
 FOLDER = Path(os.environ.get("SCENEMEMORY_CAMERA_SAMPLES", BESIDE))

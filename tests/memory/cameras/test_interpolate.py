@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy.interpolate import CubicSpline
 from scipy.spatial.transform import Rotation, Slerp
 
-from scene_memory.memory.cameras.camera import rotation
+from scene_memory.memory.cameras.angles import rotation
 from scene_memory.memory.cameras.interpolate import interpolate_intrinsics, interpolate_poses, straight_poses
 
 

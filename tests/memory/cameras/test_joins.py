@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scene_memory.memory.cameras.camera import horizontal_fov, pose, rotation
+from scene_memory.memory.cameras.angles import rotation
+from scene_memory.memory.cameras.camera import horizontal_fov, pose
 from scene_memory.memory.cameras.joins import following, joined, steps
 from scene_memory.memory.cameras.presets import EASINGS, PRESETS, make_preset
 from scene_memory.memory.cameras.trajectory import Trajectory

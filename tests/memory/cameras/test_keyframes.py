@@ -11,9 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scene_memory.memory.cameras import keyframe_fit
-from scene_memory.memory.cameras.camera import horizontal_fov, rotation
+from scene_memory.memory.cameras.angles import rotation, rotations
+from scene_memory.memory.cameras.camera import horizontal_fov
 from scene_memory.memory.cameras.keyframe_fit import fit_keyframes, pose_values
-from scene_memory.memory.cameras.keyframe_path import drawn_path, rotations, sampled
+from scene_memory.memory.cameras.keyframe_path import drawn_path, sampled
 from scene_memory.memory.cameras.keyframes import KINDS, LIMITS, MAX_TEXT, Keyframe, keyframes_text, parse_keyframes
 from scene_memory.memory.cameras.presets import PRESETS, make_preset
 from scene_memory.memory.cameras.trajectory import Trajectory

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
-from scene_memory.memory.cameras.camera import horizontal_fov, intrinsics_from_fov, pose, rotation
+from scene_memory.memory.cameras.angles import rotation
+from scene_memory.memory.cameras.camera import horizontal_fov, intrinsics_from_fov, pose
 from scene_memory.memory.cameras.presets import EASINGS, PRESETS, RETURNING, make_preset
 from scene_memory.memory.cameras.trajectory import Trajectory
 

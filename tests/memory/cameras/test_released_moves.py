@@ -8,7 +8,8 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from scene_memory.memory.cameras.camera import pose, rotation
+from scene_memory.memory.cameras.angles import rotation
+from scene_memory.memory.cameras.camera import pose
 from scene_memory.memory.cameras.presets import make_preset
 
 ORIGIN = (0.0, 0.0, 0.0)

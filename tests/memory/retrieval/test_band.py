@@ -7,7 +7,8 @@ import time
 import numpy as np
 import pytest
 
-from scene_memory.memory.cameras.camera import intrinsics_from_fov, pose, rotation
+from scene_memory.memory.cameras.angles import rotation
+from scene_memory.memory.cameras.camera import intrinsics_from_fov, pose
 from scene_memory.memory.cameras.trajectory import Trajectory
 from scene_memory.memory.retrieval import band
 from scene_memory.memory.retrieval.band import frames_that_saw, seen_shares

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scene_memory.dev.bench.retrieval_truth.oracle import cast
-from scene_memory.memory.cameras.camera import intrinsics_from_fov, pose, rotation
+from scene_memory.memory.cameras.angles import rotation
+from scene_memory.memory.cameras.camera import intrinsics_from_fov, pose
 from scene_memory.memory.cameras.trajectory import Trajectory
 from scene_memory.memory.retrieval.cover import LEAST_GAIN, failing_together, greedy_cover
 from scene_memory.memory.retrieval.points import likely_points

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from scene_memory.memory.cameras.camera import intrinsics_from_fov, pose, rotation
+from scene_memory.memory.cameras.angles import rotation
+from scene_memory.memory.cameras.camera import intrinsics_from_fov, pose
 from scene_memory.memory.retrieval.index import CameraIndex
 from scene_memory.memory.retrieval.index.camera_index import EXACT
 from scene_memory.memory.retrieval.index.headings import MIDDLE, SPREAD, directions

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from scene_memory.memory.cameras.camera import intrinsics_from_fov, pose, rotation
+from scene_memory.memory.cameras.angles import rotation
+from scene_memory.memory.cameras.camera import intrinsics_from_fov, pose
 from scene_memory.memory.retrieval.index import CameraIndex
 from scene_memory.memory.retrieval.index.lenses import Cones
 from scene_memory.memory.retrieval.index.thinning import CELL, fair_shares, sampled, spread, thinned

@@ -14,7 +14,8 @@ import pytest
 
 from scene_memory.dev.bench.retrieval_truth.oracle import cast
 from scene_memory.memory.bank.bank import Bank
-from scene_memory.memory.cameras.camera import intrinsics_from_fov, pose, rotation
+from scene_memory.memory.cameras.angles import rotation
+from scene_memory.memory.cameras.camera import intrinsics_from_fov, pose
 from scene_memory.memory.cameras.presets import make_preset
 from scene_memory.memory.cameras.trajectory import Trajectory
 from scene_memory.memory.retrieval.reasons import Noted, noted, notes_of, percent

@@ -9,10 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scene_memory.memory.cameras.camera import intrinsics_from_fov, look_at, pose, rotation
+from scene_memory.memory.cameras.angles import headings, rotation
+from scene_memory.memory.cameras.camera import intrinsics_from_fov, look_at, pose
 from scene_memory.memory.cameras.presets import make_preset
 from scene_memory.memory.cameras.trajectory import Trajectory
-from scene_memory.memory.retrieval.overlap import fans, headings, overlap, rays_cross
+from scene_memory.memory.retrieval.overlap import fans, overlap, rays_cross
 from scene_memory.memory.retrieval.retrieve import retrieve
 from scene_memory.memory.retrieval.settings import RetrievalSettings
 from scene_memory.memory.retrieval.strategies import STRATEGIES

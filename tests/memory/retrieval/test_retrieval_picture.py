@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from scene_memory.memory.bank.bank import Bank
-from scene_memory.memory.cameras.camera import intrinsics_from_fov, pose, rotation
+from scene_memory.memory.cameras.angles import rotation
+from scene_memory.memory.cameras.camera import intrinsics_from_fov, pose
 from scene_memory.memory.cameras.presets import make_preset
 from scene_memory.memory.cameras.trajectory import Trajectory
 from scene_memory.memory.pictures import picture_of_retrieval as pictures

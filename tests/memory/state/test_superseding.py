@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from scene_memory.memory.cameras.camera import intrinsics_from_fov, pose, rotation
+from scene_memory.memory.cameras.angles import rotation
+from scene_memory.memory.cameras.camera import intrinsics_from_fov, pose
 from scene_memory.memory.state.state import MemoryState, SegmentRecord
 from scene_memory.memory.state.superseding import outdated_frames
 
