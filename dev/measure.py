@@ -35,7 +35,7 @@ def measure_bank(root: Path, name: str) -> Film:
     """Measures the bank `name` below `root`."""
     load_pack()
     state: MemoryState = import_from_pack("memory.bank.bank").Bank.open(root, name).load()
-    metrics = import_from_pack("memory.metrics")
+    metrics = import_from_pack("dev.metrics")
     pairs = metrics.revisit_pairs(state.poses, round(AWAY_S * (state.fps or 1)))
     if not pairs:
         raise SetupError(
@@ -55,7 +55,7 @@ def measure_bank(root: Path, name: str) -> Film:
 
 def film_motion(state: MemoryState) -> float:
     """Mean absolute difference between neighbouring frames, read a few at a time."""
-    metrics = import_from_pack("memory.metrics")
+    metrics = import_from_pack("dev.metrics")
     total, steps = 0.0, max(1, state.frames - 1)
     for start in range(0, steps, AT_A_TIME):
         stop = min(start + AT_A_TIME + 1, state.frames)

@@ -111,7 +111,7 @@ def contact_sheet(film: MemoryState, columns: int = 4) -> Pixels:
 
 def comparison(films: Sequence[MemoryState], columns: int = 6) -> Pixels:
     """For each film, frames before the camera left above the frames from the same poses after it returned."""
-    metrics = import_from_pack("memory.metrics")
+    metrics = import_from_pack("dev.metrics")
     pairs = metrics.revisit_pairs(films[0].poses, round(AWAY_S * (films[0].fps or 1)))
     chosen = [pairs[place] for place in np.linspace(0, len(pairs) - 1, columns + 2).round().astype(int)[1:-1]]
     lines = []
@@ -139,7 +139,7 @@ def save_loop(films: Sequence[MemoryState], path: Path) -> None:
 
 def excursion(film: MemoryState) -> tuple[int, int]:
     """First and last frame of the turn away and back: the longest stretch between equal poses without moving off."""
-    metrics = import_from_pack("memory.metrics")
+    metrics = import_from_pack("dev.metrics")
     places = film.poses[:, :3, 3]
     best = (0, film.frames)
     longest = 0

@@ -17,6 +17,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from ..memory.cameras.pacing import spread
 from ..memory.cameras.projection import pixel_middles, project, slopes, split
 from ..memory.cameras.trajectory import Trajectory
 
@@ -102,7 +103,7 @@ def anchored(
     """
     if strength <= 0.0 or not len(references) or not len(pictures):
         return pictures
-    chosen = np.unique(np.linspace(0, len(pictures) - 1, LOOKED_AT).round().astype(int))
+    chosen = spread(len(pictures), LOOKED_AT)
     cameras = replace(path, poses=path.poses[chosen], intrinsics=path.intrinsics[chosen])
     change = change_between(*pairs(pictures[chosen], cameras, references, seen_from, distance))
     return pictures if change is None else change.on(pictures, min(1.0, strength))

@@ -21,13 +21,13 @@ import torch
 from numpy.typing import NDArray
 
 from ...memory.cameras.trajectory import Trajectory
-from ...memory.metrics import psnr
 from ...memory.retrieval.retrieve import retrieve
 from ...memory.retrieval.settings import RetrievalSettings
 from ...memory.retrieval.strategies import STRATEGIES
 from ...memory.state.state import MemoryState, SegmentRecord
 from ...world.render import render
 from ...world.scenes import HELD_OUT_SEEDS, Scene, make_scene
+from ..metrics import psnr
 from ._host import load_host
 from ._walks import long_walk
 

@@ -15,6 +15,7 @@ from .angles import angles_of
 from .camera import FloatArray, horizontal_fov
 from .keyframe_path import CHANNELS, sampled
 from .keyframes import KINDS, Keyframe
+from .pacing import spread
 from .trajectory import Trajectory
 
 MOST = 100
@@ -46,7 +47,7 @@ def fit_keyframes(
     Where a dozen of them come hardly nearer, as with the sway of a hand, ``most`` are spread evenly instead.
     Raises ``Stopped`` soon after ``stopped`` says so.
     """
-    rows = np.unique(np.linspace(0, len(path) - 1, min(len(path), _LOOKED_AT)).round().astype(np.int64))
+    rows = spread(len(path), _LOOKED_AT)
     seen = replace(path, poses=path.poses[rows], intrinsics=path.intrinsics[rows])
     values = pose_values(seen.relative())
     at = rows.astype(np.float64)
@@ -86,8 +87,7 @@ def fit_keyframes(
         first_missed = first_missed or float(missed[best].max())
         dozens, rest = divmod(len(found), DOZEN)
         if not rest and missed[best].max() > first_missed / 2**dozens:
-            spread = np.unique(np.linspace(0, len(at) - 1, min(most, len(at))).round().astype(np.int64))
-            return tuple(keyframe(int(row)) for row in spread)
+            return tuple(keyframe(int(row)) for row in spread(len(at), most))
         row = int(np.argmax(missed[best]))
         new = int(np.searchsorted(chosen, row))
         chosen.insert(new, row)

@@ -1,4 +1,4 @@
-"""How a camera move spends its time: easings, and speed curves that an artist draws."""
+"""How a camera move spends its time: easings, speed curves that an artist draws, and frames spread evenly."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.interpolate import PchipInterpolator
 
 from .camera import FloatArray
@@ -35,6 +36,15 @@ EASINGS: dict[str, Easing] = {
 }
 """Progress 0..1 over time 0..1, ends exact. ``smooth`` starts and stops gently, ``smoother`` more so; ``even`` keeps
 one speed; ``ease in`` only starts gently and ``ease out`` only stops gently; ``soft ends`` keeps one speed between."""
+
+
+def spread(frames: int, most: int) -> NDArray[np.int64]:
+    """Numbers (n,) of ``most`` of 0 to ``frames`` - 1, evenly spread, the first and the last among them; all if fewer.
+
+    >>> spread(100, 4).tolist(), spread(2, 4).tolist()
+    ([0, 33, 66, 99], [0, 1])
+    """
+    return np.unique(np.linspace(0, frames - 1, min(frames, most)).round().astype(np.int64))
 
 
 def progress(frames: int, easing: str = "even", speed: Sequence[float] = ()) -> FloatArray:

@@ -1,18 +1,230 @@
-"""Ready-made camera moves. Each starts at the identity pose; ``Trajectory.after`` puts it where the film stands."""
+"""Ready-made camera moves: where the camera is for each share of the way, and how far, at what pace and with what sway.
+
+Each starts at the identity pose; ``Trajectory.after`` puts it where the film stands.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from . import moves
-from .moves import Asked, Move
+from .angles import rotation
+from .camera import FloatArray, horizontal_fov, intrinsics_from_fov, pose
 from .pacing import EASINGS, progress
 from .trajectory import Trajectory
-from .wander import hand_sway
+from .wander import hand_sway, random_walk
+
+MOST_RISE = 60.0
+LEAST_FOV, MOST_FOV = 1.0, 170.0
+
+
+@dataclass(frozen=True)
+class MoveParameters:
+    """What a move is asked for.
+
+    ``progress`` (F,) is the share of the way covered in each frame; ``amount`` is in degrees or scene units as the
+    move's docstring says; ``radius`` in scene units; ``fov`` horizontal, in degrees; ``aspect`` width / height;
+    ``seed`` for the moves that chance decides.
+    """
+
+    progress: FloatArray
+    amount: float
+    radius: float
+    fov: float
+    aspect: float
+    seed: int = 0
+
+    @property
+    def intrinsics(self) -> FloatArray:
+        """Intrinsics (4,) at the start."""
+        return intrinsics_from_fov(self.fov, self.aspect)
+
+
+@dataclass(frozen=True)
+class MoveResult:
+    """What a move gives: ``poses`` (F, 4, 4) and ``intrinsics`` (F, 4), or (4,) where the lens stays as it is."""
+
+    poses: FloatArray
+    intrinsics: FloatArray
+
+
+Move = Callable[[MoveParameters], MoveResult]
+Place = Callable[[MoveParameters, float], FloatArray]
+
+
+def _placed(place: Place) -> Move:
+    """A move from the pose at each share of the way, with the lens left as it is."""
+
+    def move(given: MoveParameters) -> MoveResult:
+        return MoveResult(np.stack([place(given, u) for u in given.progress]), given.intrinsics)
+
+    move.__doc__, move.__name__ = place.__doc__, place.__name__
+    return move
+
+
+@_placed
+def static(given: MoveParameters, u: float) -> FloatArray:
+    """The camera does not move. The amount is not used."""
+    return np.eye(4)
+
+
+@_placed
+def pan(given: MoveParameters, u: float) -> FloatArray:
+    """The camera turns on the spot by the amount in degrees: above 0 to the right."""
+    return _turned(yaw=given.amount * u)
+
+
+@_placed
+def tilt(given: MoveParameters, u: float) -> FloatArray:
+    """The camera looks up or down by the amount in degrees: above 0 is up."""
+    return _turned(pitch=given.amount * u)
+
+
+@_placed
+def roll(given: MoveParameters, u: float) -> FloatArray:
+    """The camera turns about its line of sight by the amount in degrees: above 0 is clockwise."""
+    return _turned(roll=given.amount * u)
+
+
+@_placed
+def dolly(given: MoveParameters, u: float) -> FloatArray:
+    """The camera moves by the amount in scene units: above 0 is forward."""
+    return _moved(0.0, 0.0, given.amount * u)
+
+
+@_placed
+def truck(given: MoveParameters, u: float) -> FloatArray:
+    """The camera moves sideways by the amount in scene units: above 0 is to the right."""
+    return _moved(given.amount * u, 0.0, 0.0)
+
+
+@_placed
+def pedestal(given: MoveParameters, u: float) -> FloatArray:
+    """The camera rises or sinks by the amount in scene units: above 0 is up."""
+    return _moved(0.0, -given.amount * u, 0.0)
+
+
+@_placed
+def orbit(given: MoveParameters, u: float) -> FloatArray:
+    """The camera circles a point in front of it, looking at it, by the amount in degrees: above 0 goes right."""
+    turn = rotation(yaw=-given.amount * u)
+    return pose(np.array([0.0, 0.0, given.radius]) - given.radius * turn[:, 2], turn)
+
+
+@_placed
+def arc(given: MoveParameters, u: float) -> FloatArray:
+    """The camera circles a point in front of it and rises over it, looking at it, by the amount in degrees.
+
+    It rises by half as many degrees, up to 60; its distance stays. Above 0 goes right.
+    """
+    up = min(abs(given.amount) / 2.0, MOST_RISE)
+    turn = rotation(yaw=-given.amount * u, pitch=-up * u)
+    return pose(np.array([0.0, 0.0, given.radius]) - given.radius * turn[:, 2], turn)
+
+
+@_placed
+def crane(given: MoveParameters, u: float) -> FloatArray:
+    """The camera rises by the amount in scene units and keeps looking at a point in front of it: above 0 is up."""
+    height = given.amount * u
+    return pose([0.0, -height, 0.0], rotation(pitch=-math.degrees(math.atan2(height, given.radius))))
+
+
+@_placed
+def spiral(given: MoveParameters, u: float) -> FloatArray:
+    """The camera circles a point in front of it by the amount in degrees, closing in and rising, looking at it.
+
+    It ends at half the distance over the ground, and half of the radius up. Above 0 goes right.
+    """
+    distance, height, yaw = given.radius * (1.0 - u / 2.0), given.radius * u / 2.0, -given.amount * u
+    over_ground = np.array([0.0, 0.0, given.radius]) - distance * rotation(yaw=yaw)[:, 2]
+    pitch = -math.degrees(math.atan2(height, distance))
+    return pose(over_ground - np.array([0.0, height, 0.0]), rotation(yaw=yaw, pitch=pitch))
+
+
+@_placed
+def bend(given: MoveParameters, u: float) -> FloatArray:
+    """The camera walks round a bend of the amount in degrees, looking along it: above 0 goes right."""
+    side = math.copysign(given.radius, given.amount)
+    turn = rotation(yaw=given.amount * u)
+    return pose([side * (1.0 - turn[0, 0]), 0.0, side * turn[0, 2]], turn)
+
+
+def turn_away_and_come_back(given: MoveParameters) -> MoveResult:
+    """The camera turns on the spot by the amount in degrees and comes back through exactly the same poses."""
+    return pan(given)
+
+
+def walk_away_and_come_back(given: MoveParameters) -> MoveResult:
+    """The camera walks round a bend of the amount in degrees and comes back through exactly the same poses."""
+    return bend(given)
+
+
+def look_around(given: MoveParameters) -> MoveResult:
+    """The camera turns all the way round, by the amount in degrees: 360 ends exactly where it began."""
+    return pan(given)
+
+
+def loop(given: MoveParameters) -> MoveResult:
+    """The camera walks in a circle, looking along it, by the amount in degrees: 360 ends exactly where it began."""
+    return bend(given)
+
+
+def zoom(given: MoveParameters) -> MoveResult:
+    """The lens zooms: its field of view narrows by the amount in degrees. Above 0 zooms in; the camera stays."""
+    end = given.fov - given.amount
+    if not LEAST_FOV <= end <= MOST_FOV:
+        raise ValueError(
+            f"The amount of 'zoom' is {given.amount:g} degrees and the field of view {given.fov:g}: it "
+            f"would end at {end:g}, and must stay between {LEAST_FOV:g} and {MOST_FOV:g}. Use "
+            f"{given.fov / 2.0:g} to halve it, or -20 to widen it."
+        )
+    # Focal lengths in even ratios: the picture grows at an even pace.
+    times = (intrinsics_from_fov(end, given.aspect)[0] / given.intrinsics[0]) ** given.progress
+    return _zoomed(np.tile(np.eye(4), (len(times), 1, 1)), given.intrinsics, times)
+
+
+def dolly_zoom(given: MoveParameters) -> MoveResult:
+    """The camera moves by the amount in scene units, and what is at the radius keeps its size. Above 0 is forward."""
+    times = 1.0 - given.amount * given.progress / given.radius
+    end = given.intrinsics * [times[-1], 1.0, 1.0, 1.0]
+    if not times[-1] > 0.0 or not LEAST_FOV <= horizontal_fov(end) <= MOST_FOV:
+        raise ValueError(
+            f"The amount of 'dolly zoom' is {given.amount:g} and the radius {given.radius:g}: the lens "
+            f"would leave {LEAST_FOV:g} to {MOST_FOV:g} degrees. Use half of the radius, "
+            f"{given.radius / 2.0:g}, or a greater radius."
+        )
+    return _zoomed(np.stack([_moved(0.0, 0.0, given.amount * u) for u in given.progress]), given.intrinsics, times)
+
+
+def handheld(given: MoveParameters) -> MoveResult:
+    """The camera is held by hand and strays by about the amount in degrees, as the seed decides."""
+    return static(given)
+
+
+def walk(given: MoveParameters) -> MoveResult:
+    """The camera walks where the seed leads it, turning by less than the amount in degrees within 77 frames.
+
+    Within 77 frames it goes one to two times the radius (Context-as-Memory's B-spline walk: 60 degrees, 3 to 6 units).
+    """
+    return MoveResult(random_walk(given.progress, given.amount, given.radius, given.seed), given.intrinsics)
+
+
+def _zoomed(poses: FloatArray, start: FloatArray, times: FloatArray) -> MoveResult:
+    intrinsics = np.tile(start, (len(times), 1))
+    intrinsics[:, :2] *= times[:, None]
+    return MoveResult(poses, intrinsics)
+
+
+def _turned(yaw: float = 0.0, pitch: float = 0.0, roll: float = 0.0) -> FloatArray:
+    return pose((0.0, 0.0, 0.0), rotation(yaw, pitch, roll))
+
+
+def _moved(right: float, down: float, forward: float) -> FloatArray:
+    return pose((right, down, forward), np.eye(3))
+
 
 __all__ = ["DEGREES", "EASINGS", "PRESETS", "RETURNING", "UNITS", "Preset", "make_preset"]
 
@@ -21,7 +233,8 @@ DEGREES, UNITS = "degrees", "scene units"
 
 @dataclass(frozen=True)
 class Preset:
-    """A move, the ``unit`` of its amount (empty where it is not used), and the ``amount`` that shows it well."""
+    """A camera move: the function ``move``, the ``unit`` of its amount (empty where it is not used), and the ``amount``
+    that shows it well. The node's tooltip is made of it, and its help page is held to it."""
 
     move: Move
     unit: str
@@ -30,34 +243,39 @@ class Preset:
     @property
     def about(self) -> str:
         """What the camera does and what the amount means, in a sentence or two."""
-        return (self.move.__doc__ or "").split("\n\n")[0].strip()
+        return " ".join((self.move.__doc__ or "").split("\n\n")[0].split())
 
 
 PRESETS: dict[str, Preset] = {
-    "static": Preset(moves.static, "", 0.0),
-    "pan": Preset(moves.pan, DEGREES, 60.0),
-    "tilt": Preset(moves.tilt, DEGREES, 20.0),
-    "roll": Preset(moves.roll, DEGREES, 15.0),
-    "dolly": Preset(moves.dolly, UNITS, 1.0),
-    "truck": Preset(moves.truck, UNITS, 1.0),
-    "pedestal": Preset(moves.pedestal, UNITS, 0.5),
-    "orbit": Preset(moves.orbit, DEGREES, 60.0),
-    "arc": Preset(moves.arc, DEGREES, 60.0),
-    "crane": Preset(moves.crane, UNITS, 1.0),
-    "spiral": Preset(moves.spiral, DEGREES, 360.0),
-    "zoom": Preset(moves.zoom, DEGREES, 35.0),
-    "dolly zoom": Preset(moves.dolly_zoom, UNITS, 1.0),
-    "handheld": Preset(moves.handheld, DEGREES, 1.0),
-    "walk": Preset(moves.walk, DEGREES, 60.0),
-    "loop": Preset(moves.loop, DEGREES, 360.0),
-    "turn away and come back": Preset(moves.turn_away_and_come_back, DEGREES, 120.0),
-    "walk away and come back": Preset(moves.walk_away_and_come_back, DEGREES, 90.0),
-    "look around": Preset(moves.look_around, DEGREES, 360.0),
+    "static": Preset(static, "", 0.0),
+    "pan": Preset(pan, DEGREES, 60.0),
+    "tilt": Preset(tilt, DEGREES, 20.0),
+    "roll": Preset(roll, DEGREES, 15.0),
+    "dolly": Preset(dolly, UNITS, 1.0),
+    "truck": Preset(truck, UNITS, 1.0),
+    "pedestal": Preset(pedestal, UNITS, 0.5),
+    "orbit": Preset(orbit, DEGREES, 60.0),
+    "arc": Preset(arc, DEGREES, 60.0),
+    "crane": Preset(crane, UNITS, 1.0),
+    "spiral": Preset(spiral, DEGREES, 360.0),
+    "zoom": Preset(zoom, DEGREES, 35.0),
+    "dolly zoom": Preset(dolly_zoom, UNITS, 1.0),
+    "handheld": Preset(handheld, DEGREES, 1.0),
+    "walk": Preset(walk, DEGREES, 60.0),
+    "loop": Preset(loop, DEGREES, 360.0),
+    "turn away and come back": Preset(turn_away_and_come_back, DEGREES, 120.0),
+    "walk away and come back": Preset(walk_away_and_come_back, DEGREES, 90.0),
+    "look around": Preset(look_around, DEGREES, 360.0),
 }
 """Moves by the name the artist sees."""
 
 RETURNING = frozenset({"turn away and come back", "walk away and come back"})
 """Moves whose frames i and F-1-i have equal poses, bit for bit."""
+
+
+def moves_measured_in(unit: str) -> str:
+    """The names of the moves whose amount has this unit, as a list for the artist."""
+    return ", ".join(name for name, preset in PRESETS.items() if preset.unit == unit)
 
 
 def fewest_frames(name: str) -> int:
@@ -102,11 +320,11 @@ def make_preset(
         )
     steps = (frames + 1) // 2 if name in RETURNING else frames
     covered = progress(steps, easing, speed)
-    moved = PRESETS[name].move(Asked(covered, amount, radius, fov, aspect, seed))
-    poses, lenses = moved.poses, moved.lenses
+    moved = PRESETS[name].move(MoveParameters(covered, amount, radius, fov, aspect, seed))
+    poses = moved.poses
     sway = handheld + (abs(amount) if name == "handheld" else 0.0)
     if sway > 0.0:
         poses = poses @ hand_sway(covered * (steps - 1) / fps, fps, sway, seed)
     if name in RETURNING:
         poses = np.concatenate([poses, poses[::-1][frames % 2 :]])
-    return Trajectory(poses, lenses, fps, name)
+    return Trajectory(poses, moved.intrinsics, fps, name)

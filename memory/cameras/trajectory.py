@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from .camera import FloatArray, clean_intrinsics, clean_poses, rigid_inverse
-from .interpolate import interpolate_intrinsics, interpolate_poses, rotations_from_quaternions
+from .interpolate import interpolate_intrinsics, interpolate_poses
 from .pacing import progress
 
 
@@ -41,24 +41,6 @@ class Trajectory:
         object.__setattr__(self, "poses", poses)
         object.__setattr__(self, "intrinsics", intrinsics)
         object.__setattr__(self, "fps", float(self.fps))
-
-    @classmethod
-    def from_quaternions(
-        cls, positions: ArrayLike, quaternions: ArrayLike, intrinsics: ArrayLike, fps: float, name: str = ""
-    ) -> Trajectory:
-        """A path from positions (F, 3) and camera-to-world quaternions (F, 4), w last, of either sign."""
-        turns = rotations_from_quaternions(quaternions)
-        places = np.asarray(positions, dtype=np.float64)
-        if places.shape != (len(turns), 3):
-            raise ValueError(
-                f"Positions have the shape {places.shape}, expected ({len(turns)}, 3) for {len(turns)} "
-                "quaternions. Give x y z for each frame."
-            )
-        poses = np.zeros((len(turns), 4, 4))
-        poses[:, :3, :3] = turns
-        poses[:, :3, 3] = places
-        poses[:, 3, 3] = 1.0
-        return cls(poses, np.asarray(intrinsics, dtype=np.float64), fps, name)
 
     def __len__(self) -> int:
         return len(self.poses)

@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from ..cameras.pacing import spread
 from ..state.frame_ranges import Runs, runs_text
 from ..state.state import MemoryState
 from ..state.summary import MemorySummary, summarise, summary_lines
@@ -144,7 +145,7 @@ def _time_line(summary: MemorySummary, colours: dict[int, Colour]) -> Pixels:
         picture[top : top + row, left : WIDTH - MARGIN] = BACKGROUND
         strip(runs, top, row, MARKS[name])
         top += row + 2
-    for place in np.linspace(0, summary.frames - 1, 9).round().astype(int):
+    for place in spread(summary.frames, 9).tolist():
         label = str(place)
         x = left + int(place * across)
         write(picture, label, (min(x, WIDTH - MARGIN - text_width(label)), top + LINE - 2), QUIET)
@@ -180,8 +181,3 @@ def frame_sheet(
             cv2.rectangle(sheet, (left, top), (left + width - 1, top + height - 1), colours[index], 2, cv2.LINE_AA)
         write(sheet, captions.get(index, f"frame {index}"), (left, top + height + LINE - 2), TEXT, room=width)
     return sheet
-
-
-def spread(frames: int, most: int) -> NDArray[np.int64]:
-    """Up to ``most`` of ``frames`` places, evenly, ends included."""
-    return np.unique(np.linspace(0, frames - 1, min(frames, most)).round().astype(np.int64))

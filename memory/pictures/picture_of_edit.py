@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from ..cameras.pacing import spread
 from ..state.frame_ranges import Runs, count_of, indices_of, runs_text
 from ..state.state import MemoryState
 from .drawing import LINE, MARGIN, TEXT, WHITE, Colour, Pixels, canvas, write
-from .picture_of_bank import MARKS, WIDTH, frame_sheet, spread
+from .picture_of_bank import MARKS, WIDTH, frame_sheet
 
 MOST_SHOWN = 18
 COLOURS: dict[str, Colour] = {

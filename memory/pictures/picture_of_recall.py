@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..retrieval.report import Recalled, frames_told, recalled
+from ..retrieval.reasons import Recalled, frames_told, recalled
 from ..state.state import MemoryState
 from .drawing import BACKGROUND, LINE, MARGIN, PANEL, QUIET, TEXT, Colour, Pixels, canvas, write
 

@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 
 from ..cameras.camera import FloatArray
+from ..cameras.pacing import spread
 from ..cameras.trajectory import Trajectory
 from ..retrieval.reasons import Reason
 from ..retrieval.retrieve import Retrieval
@@ -88,7 +89,7 @@ def _head(state: MemoryState, used: int, count: int, looked_at: int) -> Pixels:
 
 def _map(state: MemoryState, targets: Trajectory, retrieval: Retrieval, colours: list[Colour], used: int) -> Pixels:
     picture = canvas(MAP_HEIGHT, MAP_WIDTH)
-    shown = np.unique(np.linspace(0, state.frames - 1, min(state.frames, MAX_PAST_DRAWN)).round().astype(np.int64))
+    shown = spread(state.frames, MAX_PAST_DRAWN)
     past = state.cameras(shown)[0]
     chosen = list(zip(*state.cameras(retrieval.indices), strict=True))
     views = sorted({0, len(targets) - 1})

@@ -11,9 +11,9 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from ..cameras.camera import FloatArray, horizontal_fov, look_at, rigid_inverse
+from ..cameras.pacing import spread
 from ..cameras.trajectory import Trajectory
 from .drawing import LINE, MARGIN, PANEL, QUIET, TEXT, WHITE, Colour, Pixels, canvas, series_colour, write
-from .picture_of_bank import spread
 
 SIDE = 420
 MOST_CAMERAS, MOST_FRAMES = 9, 2000

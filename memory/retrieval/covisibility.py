@@ -15,9 +15,8 @@ from functools import cached_property
 import numpy as np
 
 from ..cameras.camera import FloatArray, rigid_inverse
-from .cover import gains_in_order
 from .points import Float32, Points, likely_points
-from .pool import Integers, Question
+from .pool import Comparison, Integers
 from .sight import certain_chances, sight_chances
 from .surface import depth_of_the_best, known_surface, seen_by_depth
 
@@ -29,30 +28,32 @@ _ON_THE_EDGE = 1.0 + 1e-6
 
 @dataclass(frozen=True, eq=False)
 class Covisibility:
-    """The pool of a ``question`` (lengths in scales) and the ``points`` that its coming views may see.
+    """The pool of a ``comparison`` (lengths in scales) and the ``points`` that its coming views may see.
 
     ``chances`` (n, P) that each frame of the pool saw each of them; ``depth`` (n, h, w) of the pool, None if there is
     none.
     """
 
-    question: Question
+    comparison: Comparison
     points: Points
     chances: Float32
     depth: Float32 | None
 
     @classmethod
-    def of(cls, question: Question) -> Covisibility:
-        """What the pool of a question saw."""
-        question = _in_own_units(question)
-        pool = question.pool
-        points = likely_points(question.targets, question.lenses, question.depth, question.near, question.far)
+    def of(cls, comparison: Comparison) -> Covisibility:
+        """What the pool of a comparison saw."""
+        comparison = _in_own_units(comparison)
+        pool = comparison.pool
+        points = likely_points(
+            comparison.targets, comparison.intrinsics, comparison.depth, comparison.near, comparison.far
+        )
         single = points.single()
-        chances = sight_chances(single, pool.poses, pool.intrinsics, question.scale, question.far)
+        chances = sight_chances(single, pool.poses, pool.intrinsics, comparison.scale, comparison.far)
         depth = depth_of_the_best(pool, chances @ single.weight)
         if depth is not None:
-            points = known_surface(question, points, depth)
-            chances = seen_by_depth(question, points.single(), depth)
-        return cls(question, points, chances.astype(np.float32, copy=False), depth)
+            points = known_surface(comparison, points, depth)
+            chances = seen_by_depth(comparison, points.single(), depth)
+        return cls(comparison, points, chances.astype(np.float32, copy=False), depth)
 
     def shares(self, rows: Sequence[int]) -> FloatArray:
         """(T, n) share 0..1 of each coming view that frames of the pool saw, by their places in it."""
@@ -75,8 +76,8 @@ class Covisibility:
     def gains(self, rows: Sequence[int]) -> list[float]:
         """What each of these frames adds to those before it, 0..1, as the choice reckons (``cover``)."""
         weight = np.asarray(self.points.weight, dtype=np.float64)
-        places = self.question.pool.poses[list(rows), :3, 3]
-        gains = gains_in_order(self._chances(rows), weight, places, TOGETHER * self.question.scale)
+        places = self.comparison.pool.poses[list(rows), :3, 3]
+        gains = gains_in_order(self._chances(rows), weight, places, TOGETHER * self.comparison.scale)
         return [float(gain) for gain in gains]
 
     @cached_property
@@ -96,18 +97,18 @@ class Covisibility:
 
     def _worked_out(self, rows: Integers) -> FloatArray:
         # A point at the very end of what counts must not fall to either side by a last digit.
-        part = replace(self.question, pool=self.question.pool.part(rows), far=self.question.far * _ON_THE_EDGE)
+        part = replace(self.comparison, pool=self.comparison.pool.part(rows), far=self.comparison.far * _ON_THE_EDGE)
         if self.depth is not None:
             return np.asarray(seen_by_depth(part, self.points, self.depth[rows]), dtype=np.float64)
         found = sight_chances(self.points, part.pool.poses, part.pool.intrinsics, part.scale, part.far)
         return np.asarray(found, dtype=np.float64)
 
 
-def _in_own_units(question: Question) -> Question:
-    """The question with lengths in scales and places seen from the first target, so that neither the unit of the scene
-    nor where it lies has a say in how numbers are rounded."""
-    scale, pool = question.scale, question.pool
-    back = rigid_inverse(question.targets[0])
+def _in_own_units(comparison: Comparison) -> Comparison:
+    """The comparison with lengths in scales and places seen from the first target, so that neither the unit of the
+    scene nor where it lies has a say in how numbers are rounded."""
+    scale, pool = comparison.scale, comparison.pool
+    back = rigid_inverse(comparison.targets[0])
 
     def seen(poses: FloatArray) -> FloatArray:
         result = back @ poses
@@ -119,5 +120,21 @@ def _in_own_units(question: Question) -> Question:
         return np.asarray(pool.depth(frames) * np.float32(1.0 / scale))
 
     own = replace(pool, poses=seen(pool.poses), depth=None if pool.depth is None else depth)
-    near, far, median = question.near / scale, question.far / scale, question.depth / scale
-    return replace(question, pool=own, targets=seen(question.targets), near=near, far=far, depth=median, scale=1.0)
+    near, far, median = comparison.near / scale, comparison.far / scale, comparison.depth / scale
+    return replace(comparison, pool=own, targets=seen(comparison.targets), near=near, far=far, depth=median, scale=1.0)
+
+
+def gains_in_order(chances: FloatArray, weight: FloatArray, places: FloatArray, reach: float) -> FloatArray:
+    """(n,) what each row of ``chances`` (n, P) adds to the rows before it, as a share of all points.
+
+    As ``coverage.greedy_cover`` reckons, in float64 and row by row, so that the figures are the same on every machine.
+    Frames at ``places`` (n, 3) fail together as ``coverage.failing_together`` says.
+    """
+    worth = chances * weight
+    left = worth.copy()
+    for row in range(len(left) - 1):
+        rest = left[row + 1 :]
+        apart = rest * chances[row]
+        distance = np.linalg.norm(places[row + 1 :] - places[row], axis=1)
+        rest -= apart + np.exp(-distance / reach)[:, None] * (np.minimum(rest, worth[row]) - apart)
+    return np.asarray(left.sum(axis=1))

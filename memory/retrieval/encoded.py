@@ -25,7 +25,7 @@ ANGLE_DEGREES = 2.0
 """Directions so near show 97 % of the same with a lens of 70 degrees."""
 
 DISTANCE = 0.05
-"""Places so near, in scales of the film (``Question.scale``), show the same."""
+"""Places so near, in scales of the film (``Comparison.scale``), show the same."""
 
 _films: OrderedDict[tuple[int, str], frozenset[int]] = OrderedDict()
 _FILMS = 8

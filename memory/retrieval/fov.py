@@ -5,101 +5,102 @@ from __future__ import annotations
 import numpy as np
 
 from ..cameras.camera import FloatArray
-from .pool import BoolArray, Choice, Integers, Question
+from .pool import BoolArray, Integers
+from .query import ChosenFrame, RetrievalQuery
 
 MEETS, FAR_OFF = "views meet on the map", "views meet on the map, far off"
 """The paper's rule looks from above: what it takes for seen may lie above or below the picture."""
 
 
-def fov_random(question: Question) -> list[Choice]:
+def fov_random(query: RetrievalQuery) -> list[ChosenFrame]:
     """Any frames that saw part of the segment."""
-    there = np.flatnonzero(_open(question))
-    count = min(question.count, len(there))
-    return _choices(question, [int(i) for i in question.random.choice(there, count, replace=False)], MEETS)
+    there = np.flatnonzero(_open(query))
+    count = min(query.count, len(there))
+    return _choices(query, [int(i) for i in query.random.choice(there, count, replace=False)], MEETS)
 
 
-def fov_nonadjacent(question: Question) -> list[Choice]:
+def fov_nonadjacent(query: RetrievalQuery) -> list[ChosenFrame]:
     """One frame of each run of consecutive frames that saw part of the segment, spread over its views.
 
     While places are left, the chosen frames and their neighbours are taken out of the runs and the rest is gone through
     again, so no two chosen frames are ever adjacent.
     """
-    return _choices(question, _one_a_run(question, question.count), MEETS)
+    return _choices(query, _one_a_run(query, query.count), MEETS)
 
 
-def fov_nonadjacent_far(question: Question) -> list[Choice]:
+def fov_nonadjacent_far(query: RetrievalQuery) -> list[ChosenFrame]:
     """As ``fov_nonadjacent``; a share of the places goes to frames far off in space and time from those chosen."""
-    distant = round(question.count * question.far_share)
-    chosen = _one_a_run(question, question.count - distant)
+    distant = round(query.count * query.far_share)
+    chosen = _one_a_run(query, query.count - distant)
     far: list[int] = []
-    place, time = _per_spread(question.pool.poses[:, :3, 3]), _per_spread(question.pool.times[:, None])
+    place, time = _per_spread(query.pool.poses[:, :3, 3]), _per_spread(query.pool.times[:, None])
     while len(far) < distant:
-        open_frames = np.flatnonzero(_not_adjacent(question, chosen + far, 1))
+        open_frames = np.flatnonzero(_not_adjacent(query, chosen + far, 1))
         if not len(open_frames):
             break
-        known = [*chosen, *far, *question.given]
+        known = [*chosen, *far, *query.given]
         distance = np.hypot(_nearest(place, open_frames, known), _nearest(time, open_frames, known))
-        distance *= question.pool.strength[open_frames]
-        far.append(int(open_frames[np.argmax(distance + 1e-6 * question.random.random(len(open_frames)))]))
-    return _choices(question, chosen, MEETS) + _choices(question, far, FAR_OFF)
+        distance *= query.pool.strength[open_frames]
+        far.append(int(open_frames[np.argmax(distance + 1e-6 * query.random.random(len(open_frames)))]))
+    return _choices(query, chosen, MEETS) + _choices(query, far, FAR_OFF)
 
 
-def _choices(question: Question, places: list[int], rule: str) -> list[Choice]:
-    return [Choice(int(question.pool.indices[place]), rule) for place in places]
+def _choices(query: RetrievalQuery, places: list[int], rule: str) -> list[ChosenFrame]:
+    return [ChosenFrame(int(query.pool.indices[place]), rule) for place in places]
 
 
-def _open(question: Question) -> BoolArray:
+def _open(query: RetrievalQuery) -> BoolArray:
     """(n,) candidates of the pool that are not given anyway."""
-    free: BoolArray = question.candidate.copy()
-    free[list(question.given)] = False
+    free: BoolArray = query.candidate.copy()
+    free[list(query.given)] = False
     return free
 
 
-def _one_a_run(question: Question, count: int) -> list[int]:
+def _one_a_run(query: RetrievalQuery, count: int) -> list[int]:
     """Up to ``count`` places in the pool, no two adjacent: round by round one of each run, the best first.
 
     What a choice adds is the growth of the sum over target views of the square root of the shares that the chosen
     frames have in it: a view seen by few is worth more than one seen by many.
     """
     result: list[int] = []
-    gap = question.gap
-    covered = question.shares[:, list(question.given)].sum(axis=1)
+    gap = query.gap
+    covered = query.shares[:, list(query.given)].sum(axis=1)
     while len(result) < count:
-        free = _not_adjacent(question, result, gap)
+        free = _not_adjacent(query, result, gap)
         if not free.any():
             if gap == 1:
                 break
             gap = max(1, gap // 2)
             continue
-        runs = _runs(question, free)
+        runs = _runs(query, free)
         while free.any() and len(result) < count:
             places = np.flatnonzero(free)
-            seen = question.shares[:, places]
+            seen = query.shares[:, places]
             gain = (np.sqrt(covered[:, None] + seen) - np.sqrt(covered)[:, None]).sum(axis=0)
-            liked = gain * question.pool.strength[places]
-            best = int(places[np.argmax(liked + 1e-6 * question.random.random(len(places)))])
+            liked = gain * query.pool.strength[places]
+            best = int(places[np.argmax(liked + 1e-6 * query.random.random(len(places)))])
             result.append(best)
-            covered += question.shares[:, best]
+            covered += query.shares[:, best]
             free &= runs != runs[best]
     return result
 
 
-def _not_adjacent(question: Question, chosen: list[int], gap: int) -> BoolArray:
+def _not_adjacent(query: RetrievalQuery, chosen: list[int], gap: int) -> BoolArray:
     """(n,) candidates more than ``gap`` frames of the film from each chosen and given one."""
-    free = _open(question)
-    indices = question.pool.indices
-    for place in [*chosen, *question.given]:
+    free = _open(query)
+    indices = query.pool.indices
+    for place in [*chosen, *query.given]:
         free &= np.abs(indices - indices[place]) > gap
     return free
 
 
-def _runs(question: Question, free: BoolArray) -> Integers:
+def _runs(query: RetrievalQuery, free: BoolArray) -> Integers:
     """(n,) number of the run of consecutive free frames that each frame belongs to.
 
     A pool may hold only a few frames of a stretch of film: frames that follow each other in the pool are consecutive
     unless the film jumps on by more than twice the gap.
     """
-    jumps = np.diff(question.pool.indices, prepend=question.pool.indices[:1]) > 2 * question.gap
+    jumps = np.diff(query.pool.indices, prepend=query.pool.indices[:1]) > 2 * query.gap
     return np.asarray(np.cumsum(~free | jumps))
 
 

@@ -1,4 +1,7 @@
-"""The choice of context frames for a segment, and why each was chosen (Context-as-Memory, algorithm 2)."""
+"""The choice of context frames for a segment, and why each was chosen (Context-as-Memory, algorithm 2).
+
+The same question, asked of views along a path, says how much of each the memory has seen: the editor's band.
+"""
 
 from __future__ import annotations
 
@@ -8,14 +11,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..cameras.camera import FloatArray
+from ..cameras.pacing import spread
 from ..cameras.trajectory import Trajectory
 from ..state.state import MemoryState
 from .distances import Distances, distances
 from .encoded import encoded_frames, without_twins
-from .pool import Choice, Integers, Pool, Question, Usable
+from .pool import Integers, Pool
+from .query import ChosenFrame, RetrievalQuery, Usable
 from .reasons import Reason
 from .settings import RetrievalSettings
-from .strategies import POOLS, STRATEGIES
+from .strategies import STRATEGIES
 
 NEIGHBOUR_SECONDS = 0.5
 
@@ -53,16 +58,16 @@ def retrieve(state: MemoryState, targets: Trajectory, settings: RetrievalSetting
     given = _given(state, settings.k)
     if not given:
         return Retrieval(_frozen([]), (), 0)
-    chosen = [Choice(given[0], "most recent"), *(Choice(index, "pinned") for index in given[1:])]
+    chosen = [ChosenFrame(given[0], "most recent"), *(ChosenFrame(index, "pinned") for index in given[1:])]
     size = distances(state, targets, settings)
-    views = np.unique(np.linspace(0, len(targets) - 1, TARGET_VIEWS).round().astype(np.int64))
+    views = spread(len(targets), TARGET_VIEWS)
     poses, lenses = targets.poses[views], targets.intrinsics[views]
-    near = _near(state, poses, lenses, size, POOLS.get(settings.strategy, 0))
-    question = question_of(state, poses, lenses, settings, size, given, near)
-    if question.count > 0:
-        chosen += STRATEGIES[settings.strategy](question)
-    candidates = int(question.candidate.sum()) if question.asked else len(question.pool) - len(given)
-    reasons = _reasons(state, settings, question, chosen, size)
+    near = _near(state, poses, lenses, size, STRATEGIES[settings.strategy].pool)
+    query = query_of(state, poses, lenses, settings, size, given, near)
+    if query.count > 0:
+        chosen += STRATEGIES[settings.strategy].choose(query)
+    candidates = int(query.candidate.sum()) if query.asked else len(query.pool) - len(given)
+    reasons = _reasons(state, settings, query, chosen, size)
     return Retrieval(_frozen([choice.index for choice in chosen]), reasons, candidates)
 
 
@@ -78,19 +83,19 @@ def _given(state: MemoryState, k: int) -> list[int]:
     return []
 
 
-def question_of(
+def query_of(
     state: MemoryState, poses: FloatArray, lenses: FloatArray, settings: RetrievalSettings, size: Distances,
     given: list[int], near: Integers,
-) -> Question:
+) -> RetrievalQuery:
     """What a strategy is asked for coming views (T, 4, 4) with lenses (T, 4): its pool are the ``given`` frames and
     those ``near`` the views."""
     pool = _pool(state, np.union1d(near, np.asarray(given, dtype=np.int64)))
-    return Question(
+    return RetrievalQuery(
         count=settings.k - len(given),
         pool=pool,
         given=tuple(int(place) for place in np.searchsorted(pool.indices, given)),
         targets=poses,
-        lenses=lenses,
+        intrinsics=lenses,
         near=size.near,
         far=size.far,
         depth=size.depth,
@@ -134,18 +139,18 @@ def _pool(state: MemoryState, indices: Integers) -> Pool:
 
 
 def _reasons(
-    state: MemoryState, settings: RetrievalSettings, question: Question, chosen: list[Choice], size: Distances
+    state: MemoryState, settings: RetrievalSettings, query: RetrievalQuery, chosen: list[ChosenFrame], size: Distances
 ) -> tuple[Reason, ...]:
     """Why each was chosen, and what it saw, measured in 3-D whatever it was chosen by."""
     rows = np.asarray([choice.index for choice in chosen], dtype=np.int64)
-    pool = question.pool
+    pool = query.pool
     if settings.strategy != "coverage":
         # What stands in the way is known from frames beside the chosen ones too: the same that coverage looks at.
-        limit = POOLS["coverage"] if state.has_depth else 0
-        near = _near(state, question.targets, question.lenses, size, limit)
+        limit = STRATEGIES["coverage"].pool if state.has_depth else 0
+        near = _near(state, query.targets, query.intrinsics, size, limit)
         pool = _pool(state, np.union1d(near, rows))
-        question = replace(question, pool=pool, given=())
-    shares = question.seen.shares(np.searchsorted(pool.indices, rows).tolist()).max(axis=0)
+        query = replace(query, pool=pool, given=())
+    shares = query.seen.shares(np.searchsorted(pool.indices, rows).tolist()).max(axis=0)
     ages = state.end_time - state.times_at(rows)
     return tuple(
         Reason(choice.index, choice.rule, float(share), choice.gain, float(age))
@@ -157,3 +162,33 @@ def _frozen(indices: list[int]) -> NDArray[np.int64]:
     result = np.asarray(indices, dtype=np.int64)
     result.flags.writeable = False
     return result
+
+
+TOGETHER, NEAR = 4, 256
+"""Views that share one look into the index, and the frames that it finds for them."""
+NEAR_ONE = 512
+"""Frames that are looked at for a single view."""
+
+
+def seen_shares(state: MemoryState, poses: FloatArray, lenses: FloatArray, size: Distances) -> FloatArray:
+    """(T,) the share 0..1 of each view, poses (T, 4, 4) and lenses (T, 4), that the memory has seen."""
+    result = np.zeros(len(poses))
+    for begin in range(0, len(poses), TOGETHER):
+        part = slice(begin, begin + TOGETHER)
+        result[part] = _asked(state, poses[part], lenses[part], size, NEAR).seen.together()
+    return result
+
+
+def frames_that_saw(
+    state: MemoryState, pose: FloatArray, lens: FloatArray, size: Distances
+) -> tuple[float, Integers, FloatArray]:
+    """The share 0..1 of the view from a pose (4, 4) through a lens (4,) that the memory has seen, the frames near it,
+    and the share that each of them saw."""
+    query = _asked(state, pose[None], lens[None], size, NEAR_ONE)
+    shares = query.seen.shares(range(len(query.pool)))[0]
+    return float(query.seen.together()[0]), query.pool.indices, shares
+
+
+def _asked(state: MemoryState, poses: FloatArray, lenses: FloatArray, size: Distances, limit: int) -> RetrievalQuery:
+    near = state.index.candidates(poses, lenses, reach=size.reach, limit=limit, usable=usable_of(state))
+    return query_of(state, poses, lenses, RetrievalSettings(), size, [], near)

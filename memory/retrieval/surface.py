@@ -3,6 +3,9 @@
 Depth kept with past frames is carried into the target views: where it falls in the column of a ray, the nearest of it
 is the surface that the ray meets. A past camera saw that surface if its own depth there agrees: if it is nearer,
 something stood in the way. Depth may be wrong by some tenths, so both are soft.
+
+How the surface lies is read off neighbouring rays. Over a flat surface with n . X = 1 the inverse depth 1 / z is
+n . (x / z, y / z, 1): linear in the picture. It is fitted by least squares over the rays whose depth is much the same.
 """
 
 from __future__ import annotations
@@ -11,11 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..cameras.camera import FloatArray
+from ..cameras.pacing import spread
 from ..cameras.projection import project, split, to_camera, to_world, unproject
 from .points import Float32, Points, Reals, likely_depths, points_at, rays
-from .pool import Pool, Question
+from .pool import Comparison, Pool
 from .sight import in_cameras, same_side_and_clear, sight_chances
-from .slant import slants
 
 COLUMNS = 24
 """Rays a view: more than without depth, for each has one point instead of several."""
@@ -43,26 +46,26 @@ def depth_of_the_best(pool: Pool, useful: Reals) -> Float32 | None:
     return result
 
 
-def known_surface(question: Question, points: Points, depth: Float32) -> Points:
+def known_surface(comparison: Comparison, points: Points, depth: Float32) -> Points:
     """``points`` anew, at the surface that ``depth`` (n, h, w) of the pool shows.
 
     Rays where it shows none get their likely depths.
     """
     best = np.flatnonzero(np.isfinite(depth).any(axis=(1, 2)))
-    ways = rays(question.targets, question.lenses, COLUMNS)
-    found = _carried(question, _back_projected(question.pool, depth, best), ways)
-    depths = likely_depths(question.depth, question.near, question.far)
+    ways = rays(comparison.targets, comparison.intrinsics, COLUMNS)
+    found = _carried(comparison, _back_projected(comparison.pool, depth, best), ways)
+    depths = likely_depths(comparison.depth, comparison.near, comparison.far)
     seen = np.isfinite(found)[..., None]
     distance = np.where(seen, found[..., None], depths)
     weight = np.where(seen, np.eye(len(depths))[0], UNSEEN / len(depths))
-    normal = slants(ways @ question.targets[:, :3, :3], found) @ question.targets[:, :3, :3].transpose(0, 2, 1)
-    return points_at(question.targets, question.lenses, ways, distance, weight, normal)
+    normal = slants(ways @ comparison.targets[:, :3, :3], found) @ comparison.targets[:, :3, :3].transpose(0, 2, 1)
+    return points_at(comparison.targets, comparison.intrinsics, ways, distance, weight, normal)
 
 
-def seen_by_depth(question: Question, points: Points, depth: Float32) -> Reals:
+def seen_by_depth(comparison: Comparison, points: Points, depth: Float32) -> Reals:
     """(n, P) chance that each frame of the pool saw each point, by its own depth (n, h, w) where it has any."""
-    pool = question.pool
-    chances = sight_chances(points, pool.poses, pool.intrinsics, question.scale, question.far, blind=False)
+    pool = comparison.pool
+    chances = sight_chances(points, pool.poses, pool.intrinsics, comparison.scale, comparison.far, blind=False)
     places = (pool.poses[:, :3, 3] - points.origin).astype(points.places.dtype)
     rows, columns = np.nonzero(chances > 0)
     x, y, z = (axis[rows, columns] for axis in in_cameras(points, pool.poses, places))
@@ -79,7 +82,7 @@ def seen_by_depth(question: Question, points: Points, depth: Float32) -> Reals:
     away = points.places[columns[blind]] - places[rows[blind]]
     along = (away * points.sight[columns[blind]]).sum(axis=1)
     seen_from = points.distance[columns[blind]]
-    agree[blind] *= same_side_and_clear(along, (away * away).sum(axis=1), seen_from, question.scale)
+    agree[blind] *= same_side_and_clear(along, (away * away).sum(axis=1), seen_from, comparison.scale)
     chances[rows, columns] *= agree
     return chances
 
@@ -104,8 +107,7 @@ def depth_at(depth: Float32, frames: NDArray[np.intp], u: Reals, v: Reals) -> Re
 def _back_projected(pool: Pool, depth: Float32, frames: NDArray[np.intp]) -> FloatArray:
     """(m, 3) places in the world of the depth samples of some frames."""
     height, width = depth.shape[1:]
-    down = np.unique(np.linspace(0, height - 1, min(DOWN, height)).round().astype(np.intp))
-    across = np.unique(np.linspace(0, width - 1, min(ACROSS, width)).round().astype(np.intp))
+    down, across = spread(height, DOWN), spread(width, ACROSS)
     z = depth[frames][:, down][:, :, across]
     u, v = (across + 0.5) / width, (down[:, None] + 0.5) / height
     local = np.stack(unproject(u, v, z, split(pool.intrinsics[frames], 2)), axis=-1).reshape(len(frames), -1, 3)
@@ -113,16 +115,16 @@ def _back_projected(pool: Pool, depth: Float32, frames: NDArray[np.intp]) -> Flo
     return np.asarray(places[np.isfinite(places).all(axis=1)])
 
 
-def _carried(question: Question, places: FloatArray, ways: FloatArray) -> FloatArray:
+def _carried(comparison: Comparison, places: FloatArray, ways: FloatArray) -> FloatArray:
     """(T, C) distance along each ray (T, C, 3) to the nearest surface that falls on it, infinite where none does.
 
     The nearest surface is the middle of the samples that are hardly deeper than the nearest one.
     """
     count = ways.shape[1]
     result = np.full(ways.shape[:2], np.inf)
-    for view, (pose, lens) in enumerate(zip(question.targets, question.lenses, strict=True)):
+    for view, (pose, lens) in enumerate(zip(comparison.targets, comparison.intrinsics, strict=True)):
         local = to_camera(places, pose)
-        local = local[local[:, 2] > question.near]
+        local = local[local[:, 2] > comparison.near]
         column = np.floor(project(local[:, 0], local[:, 1], local[:, 2], split(lens))[0] * count)
         inside = (column >= 0) & (column < count)
         local, column = local[inside], column[inside].astype(np.intp)
@@ -138,3 +140,39 @@ def _carried(question: Question, places: FloatArray, ways: FloatArray) -> FloatA
             middle = start + np.add.reduceat(surface, start, dtype=np.intp) // 2
             result[view, here] = z[middle] / ray[here, 2]
     return result
+
+
+WINDOW, SMOOTH = 3, 1.25
+"""Rays to each side, and the ratio of depths per ray up to which two lie on one surface."""
+FEWEST = 3
+"""Rays that a normal is fitted to at least."""
+
+
+def slants(ways: FloatArray, distance: FloatArray) -> FloatArray:
+    """Unit normals (T, C, 3) to the viewer, in the axes of ``ways``; 0 where the surface is not known.
+
+    ``ways`` (T, C, 3) are unit rays in camera axes, neighbours beside each other, and ``distance`` (T, C) along them is
+    not finite where it is unknown.
+    """
+    views, count = distance.shape
+    slope = ways[..., :2] / ways[..., 2:]
+    known = np.isfinite(distance)
+    logarithm = np.log(np.where(known, distance, 1.0))
+    inverse = np.where(known, 1.0 / (np.where(known, distance, 1.0) * ways[..., 2]), 0.0)
+    square, product = np.zeros((views, count, 3, 3)), np.zeros((views, count, 3))
+    for shift in range(-WINDOW, WINDOW + 1):
+        at = np.arange(count) + shift
+        inside = (at >= 0) & (at < count)
+        at = np.clip(at, 0, count - 1)
+        same = inside & known[:, at] & known
+        same &= np.abs(logarithm[:, at] - logarithm) < np.log(SMOOTH) * max(1, abs(shift))
+        row = np.concatenate([slope[:, at] - slope, np.ones((views, count, 1))], axis=2) * same[..., None]
+        square += row[..., :, None] * row[..., None, :]
+        product += row * inverse[:, at, None]
+    enough = square[..., 2, 2] >= FEWEST
+    # Rays differ less in height than across: what is hardly measured is taken to be upright.
+    square += np.diag([1e-4, 0.3, 1e-9])
+    fit = np.linalg.solve(square, product[..., None])[..., 0]
+    normal = np.concatenate([fit[..., :2], (fit[..., 2] - (fit[..., :2] * slope).sum(axis=2))[..., None]], axis=2)
+    size = np.linalg.norm(normal, axis=2, keepdims=True)
+    return np.asarray(np.where(enough[..., None] & (size > 0), -normal / np.maximum(size, 1e-300), 0.0))

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..cameras.camera import FloatArray
+from ..cameras.pacing import spread
 from ..cameras.projection import pixel_middles, project, slopes, split, to_world
 from .frame_ranges import Runs, indices_of
 from .state import MemoryState
@@ -38,7 +39,7 @@ def outdated_frames(
     """
     views = indices_of(newer)
     first = int(views[0])
-    views = views[np.unique(np.linspace(0, len(views) - 1, MOST_VIEWS).round().astype(np.int64))]
+    views = views[spread(len(views), MOST_VIEWS)]
     found = [
         earlier[shared_view(state, views, earlier, scale) >= same_place]
         for begin in range(0, first, _BLOCK)

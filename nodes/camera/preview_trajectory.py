@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from comfy_api.latest import io, ui
 
+from ...memory.cameras.pacing import spread
 from ...memory.cameras.trajectory import Trajectory
-from ...memory.pictures.picture_of_bank import spread
 from ...memory.pictures.picture_of_trajectory import figures, trajectory_picture
 from ...memory.state.state import MemoryState
 from ..pictures import to_image

@@ -47,10 +47,9 @@ class FovRetriever(io.ComfyNode):
                     "strategy",
                     options=list(STRATEGIES),
                     default=defaults.strategy,
-                    tooltip="'coverage' takes the frames that together show the most of what is coming. "
-                    "'fov_nonadjacent_far' is the paper's full rule; the other fov rules leave parts of it out. "
-                    "'pinned' takes only the newest frame and the pinned ones, as Story Keyframes marks them. The "
-                    "rest is what they were compared with. Recommended: coverage.",
+                    tooltip="What joins the newest frame and the pinned ones. "
+                    + "; ".join(f"'{name}': {strategy.about}" for name, strategy in STRATEGIES.items())
+                    + ". Recommended: coverage.",
                 ),
                 fixed_seed("Fixes the choice between frames that are equally good. Recommended: 0."),
                 io.Float.Input(

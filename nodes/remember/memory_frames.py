@@ -6,8 +6,8 @@ import numpy as np
 from comfy_api.latest import io
 from numpy.typing import NDArray
 
+from ...memory.cameras.pacing import spread
 from ...memory.cameras.trajectory import Trajectory
-from ...memory.pictures.picture_of_bank import spread
 from ...memory.state.frame_ranges import frame_runs, indices_of, runs_of, runs_text
 from ...memory.state.state import MemoryState
 from ..inputs import frames_text

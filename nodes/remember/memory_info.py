@@ -5,7 +5,7 @@ from __future__ import annotations
 from comfy_api.latest import io, ui
 
 from ...memory.pictures.picture_of_bank import THUMBNAILS, bank_picture
-from ...memory.retrieval.report import report
+from ...memory.retrieval.reasons import report
 from ...memory.state.state import MemoryState
 from ...memory.state.summary import summarise, summary_text
 from ..pictures import to_image

@@ -17,8 +17,8 @@ from scene_memory.memory.cameras.angles import rotations
 from scene_memory.memory.cameras.camera import FloatArray, intrinsics_from_fov, pose
 from scene_memory.memory.cameras.keyframe_path import drawn_path, sampled
 from scene_memory.memory.cameras.keyframes import KINDS, Keyframe, keyframes_text, parse_keyframes
-from scene_memory.memory.retrieval.band import frames_that_saw, seen_shares
 from scene_memory.memory.retrieval.distances import Distances, distances
+from scene_memory.memory.retrieval.retrieve import frames_that_saw, seen_shares
 from scene_memory.memory.retrieval.settings import RetrievalSettings
 from scene_memory.memory.state.state import MemoryState
 

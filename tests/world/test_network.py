@@ -10,9 +10,9 @@ import pytest
 import torch
 from safetensors import safe_open
 
+from scene_memory.dev.metrics import psnr
 from scene_memory.memory.cameras.angles import rotation
 from scene_memory.memory.cameras.camera import intrinsics_from_fov, pose
-from scene_memory.memory.metrics import psnr
 from scene_memory.world import rays
 from scene_memory.world.network import PATCH, Remembered, TextEncoder, WorldNet, best_gain
 from scene_memory.world.render import render

@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from ....memory.cameras.angles import rotation
 from ....memory.cameras.camera import intrinsics_from_fov, pose
 from ....memory.cameras.trajectory import Trajectory
-from ....memory.metrics import revisit_pairs
 from ....memory.retrieval.retrieve import retrieve
 from ....memory.state.state import MemoryState
 from ....world.render import render
 from ....world.scenes import HELD_OUT_SEEDS, PLACES, Scene, make_scene
+from ...metrics import revisit_pairs
 from . import films, measures
 from .films import SEGMENT, Frames, Painter, TrueFilm
 from .words import WordReader, words_of

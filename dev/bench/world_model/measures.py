@@ -6,8 +6,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ....memory.metrics import psnr
 from ....world.reproject import reproject
+from ...metrics import psnr
 from .films import Frames, TrueFilm
 
 SEEN = 0.5

@@ -12,8 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .headings import DIRECTIONS, LOOKS, MIDDLE, SPREAD, looks
-from .lenses import Cones, Float32
+from .cones import DIRECTIONS, LOOKS, MIDDLE, SPREAD, Cones, Float32, looks
 from .thinning import Integers
 from .views import Views, meets
 

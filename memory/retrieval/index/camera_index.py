@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike
 
 from ...cameras.camera import FloatArray
 from .block import Block
-from .lenses import FARTHEST, Cones, checked, cones, joined
+from .cones import FARTHEST, Cones, checked, cones, joined
 from .thinning import CELL, Integers, Usable, fair_shares, sampled, thinned
 from .views import Views, meets, views
 

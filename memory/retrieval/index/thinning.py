@@ -7,8 +7,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from .headings import directions
-from .lenses import Cones, Float32
+from .cones import Cones, Float32, directions
 
 Integers = NDArray[np.int64]
 Usable = Callable[[Integers], NDArray[np.bool_]]

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from ...cameras.camera import FloatArray
 from ...cameras.projection import pixel_middles, slopes, split
-from .lenses import FARTHEST, Float32, cones, tangents
+from .cones import FARTHEST, Float32, cones, tangents
 
 VIEWS, DIFFERENT = 6, 0.6
 FINE, COARSE = 4, 2

@@ -12,6 +12,7 @@ from scipy.spatial.transform import Rotation, Slerp
 
 from scene_memory.memory.cameras.angles import rotation
 from scene_memory.memory.cameras.camera import intrinsics_from_fov, pose
+from scene_memory.memory.cameras.interpolate import rotations_from_quaternions
 from scene_memory.memory.cameras.pacing import EASINGS
 from scene_memory.memory.cameras.trajectory import Trajectory
 
@@ -198,8 +199,10 @@ def test_slerp_survives_quaternion_sign_flips(flips: list[bool]):
     half = np.radians(np.linspace(0.0, 300.0, 6)) / 2.0
     quaternions = np.stack([0 * half, np.sin(half), 0 * half, np.cos(half)], axis=1)
     signs = np.where(flips, -1.0, 1.0)[:, None]
-    plain = Trajectory.from_quaternions(np.zeros((6, 3)), quaternions, LENS, 8.0)
-    flipped = Trajectory.from_quaternions(np.zeros((6, 3)), quaternions * signs, LENS, 8.0)
+    poses = np.tile(np.eye(4), (2, 6, 1, 1))
+    poses[0, :, :3, :3] = rotations_from_quaternions(quaternions)
+    poses[1, :, :3, :3] = rotations_from_quaternions(quaternions * signs)
+    plain, flipped = (Trajectory(one, LENS, 8.0) for one in poses)
     assert flipped == plain
     assert flipped.retimed(51) == plain.retimed(51)
     np.testing.assert_allclose(plain.retimed(11).poses[1, :3, :3], rotation(30), atol=1e-9)
@@ -207,7 +210,7 @@ def test_slerp_survives_quaternion_sign_flips(flips: list[bool]):
 
 def test_a_zero_quaternion_is_refused():
     with pytest.raises(ValueError, match="names no rotation"):
-        Trajectory.from_quaternions(np.zeros((1, 3)), np.zeros((1, 4)), LENS, 8.0)
+        rotations_from_quaternions(np.zeros((1, 4)))
 
 
 def test_scaling_moves_positions_only():

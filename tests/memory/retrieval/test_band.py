@@ -11,9 +11,8 @@ from scene_memory.memory.cameras.angles import rotation
 from scene_memory.memory.cameras.camera import intrinsics_from_fov, pose
 from scene_memory.memory.cameras.trajectory import Trajectory
 from scene_memory.memory.retrieval import band
-from scene_memory.memory.retrieval.band import frames_that_saw, seen_shares
 from scene_memory.memory.retrieval.distances import Distances, distances
-from scene_memory.memory.retrieval.retrieve import retrieve
+from scene_memory.memory.retrieval.retrieve import frames_that_saw, retrieve, seen_shares
 from scene_memory.memory.retrieval.settings import RetrievalSettings
 from scene_memory.memory.state.edits import Edit
 from scene_memory.memory.state.state import MemoryState, SegmentRecord

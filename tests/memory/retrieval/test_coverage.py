@@ -11,15 +11,14 @@ from scene_memory.dev.bench.retrieval_truth.oracle import cast
 from scene_memory.memory.cameras.angles import rotation
 from scene_memory.memory.cameras.camera import intrinsics_from_fov, pose
 from scene_memory.memory.cameras.trajectory import Trajectory
-from scene_memory.memory.retrieval.cover import LEAST_GAIN, failing_together, greedy_cover
+from scene_memory.memory.retrieval.coverage import LEAST_GAIN, failing_together, greedy_cover
+from scene_memory.memory.retrieval.distances import scene_scale
 from scene_memory.memory.retrieval.points import likely_points
 from scene_memory.memory.retrieval.retrieve import retrieve
-from scene_memory.memory.retrieval.scale import scene_scale
 from scene_memory.memory.retrieval.settings import RetrievalSettings
 from scene_memory.memory.retrieval.sight import sight_chances
-from scene_memory.memory.retrieval.slant import slants
 from scene_memory.memory.retrieval.strategies import STRATEGIES
-from scene_memory.memory.retrieval.surface import depth_at
+from scene_memory.memory.retrieval.surface import depth_at, slants
 from scene_memory.memory.state.edits import Edit
 from scene_memory.memory.state.state import MemoryState, SegmentRecord
 

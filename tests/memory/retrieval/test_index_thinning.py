@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scene_memory.memory.cameras.angles import rotation
 from scene_memory.memory.cameras.camera import intrinsics_from_fov, pose
 from scene_memory.memory.retrieval.index import CameraIndex
-from scene_memory.memory.retrieval.index.lenses import Cones
+from scene_memory.memory.retrieval.index.cones import Cones
 from scene_memory.memory.retrieval.index.thinning import CELL, fair_shares, sampled, spread, thinned
 
 Groups = st.lists(st.integers(0, 60), min_size=1, max_size=40)

@@ -12,8 +12,7 @@ from scene_memory.memory.bank.bank import Bank
 from scene_memory.memory.cameras.presets import make_preset
 from scene_memory.memory.pictures import picture_of_recall
 from scene_memory.memory.pictures.picture_of_bank import bank_picture
-from scene_memory.memory.retrieval.reasons import notes_of
-from scene_memory.memory.retrieval.report import looked_at, recalled, report
+from scene_memory.memory.retrieval.reasons import looked_at, notes_of, recalled, report
 from scene_memory.memory.retrieval.retrieve import retrieve
 from scene_memory.memory.retrieval.settings import RetrievalSettings
 from scene_memory.memory.state.state import MemoryState

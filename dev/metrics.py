@@ -1,4 +1,4 @@
-"""Figures of a film: PSNR, sharpness, motion, and PSNR where the camera comes back to a place."""
+"""Figures of a film: PSNR, motion, and PSNR where the camera comes back to a place."""
 
 from __future__ import annotations
 
@@ -7,8 +7,6 @@ import math
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .cameras.camera import FloatArray
-
 PSNR_CAP = 100.0
 """Decibels at which one pair counts in a mean, so that equal pictures do not make it infinite."""
 
@@ -16,7 +14,7 @@ PSNR_CAP = 100.0
 def psnr(a: ArrayLike, b: ArrayLike) -> float:
     """Peak signal-to-noise ratio in dB of two pictures or films of one shape; infinite if they are equal.
 
-    Both are uint8 (peak 255) or both float (peak 1).
+    Both are uint8 (peak 255) or both float (peak 1). Raises ``ValueError`` for two shapes, and for no pictures.
     """
     first, second = np.asarray(a), np.asarray(b)
     if first.shape != second.shape:
@@ -25,16 +23,6 @@ def psnr(a: ArrayLike, b: ArrayLike) -> float:
         raise ValueError("There are no pictures to compare. Give at least one.")
     error = float(np.mean((_unit(first) - _unit(second)) ** 2))
     return math.inf if error == 0.0 else -10.0 * math.log10(error)
-
-
-def sharpness(frames: ArrayLike) -> FloatArray:
-    """Gradient energy (F,) of frames (F, H, W, 3): mean squared step of brightness (0..1) to the next pixel.
-
-    0 for a flat picture; it falls with blur. Compare only films of one size.
-    """
-    brightness = _film(frames) @ np.array([0.299, 0.587, 0.114])
-    across, down = np.diff(brightness, axis=2) ** 2, np.diff(brightness, axis=1) ** 2
-    return np.asarray(across.mean(axis=(1, 2)) + down.mean(axis=(1, 2)))
 
 
 def motion(frames: ArrayLike) -> float:
@@ -81,21 +69,17 @@ def revisit_pairs(
 
 
 def revisit_psnr(frames: ArrayLike, pairs: list[tuple[int, int]]) -> float:
-    """Mean PSNR in dB over the pairs of frames (F, H, W, 3), each pair at most 100 dB."""
+    """Mean PSNR in dB over the pairs of frames (F, H, W, 3), each pair at most 100 dB.
+
+    Raises ``ValueError`` if there are no pairs.
+    """
     if not pairs:
         raise ValueError("There are no pairs of frames at one pose. Use a camera path that leaves and comes back.")
     film = np.asarray(frames)
     return float(np.mean([min(PSNR_CAP, psnr(film[i], film[j])) for i, j in pairs]))
 
 
-def _film(frames: ArrayLike) -> FloatArray:
-    film = np.asarray(frames)
-    if film.ndim != 4 or film.shape[3] != 3 or min(film.shape[:3]) < 1:
-        raise ValueError(f"Frames have the shape {film.shape}, expected (frames, height, width, 3).")
-    return _unit(film)
-
-
-def _unit(values: NDArray[np.generic]) -> FloatArray:
+def _unit(values: NDArray[np.generic]) -> NDArray[np.float64]:
     """Values as float64 with the peak at 1."""
     scale = 255.0 if values.dtype == np.uint8 else 1.0
     return np.asarray(values, dtype=np.float64) / scale

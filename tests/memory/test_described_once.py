@@ -1,0 +1,50 @@
+"""What is described in one record is said the same on the help pages and in README."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from scene_memory.memory.camera_files.layouts import LAYOUTS
+from scene_memory.memory.cameras.presets import DEGREES, PRESETS, UNITS, moves_measured_in
+from scene_memory.memory.retrieval.settings import RetrievalSettings
+from scene_memory.memory.retrieval.strategies import STRATEGIES
+
+ROOT = Path(__file__).resolve().parents[2]
+NUMBERS = {20: "twenty", 21: "twenty-one", 22: "twenty-two"}
+
+
+def page(name: str) -> str:
+    return (ROOT / "web" / "docs" / f"{name}.md").read_text(encoding="utf-8")
+
+
+def test_the_help_page_lists_every_move_in_order_with_what_it_does_and_an_amount():
+    rows = [
+        f"| **{name}** | {move.about} | {f'{move.amount:g} {move.unit}' if move.unit else ''} |".replace("|  |", "| |")
+        for name, move in PRESETS.items()
+    ]
+    assert "\n".join(rows) in page("SceneMemoryCameraTrajectory")
+
+
+def test_every_move_is_measured_in_something_or_in_nothing():
+    told = f"{moves_measured_in(DEGREES)}, {moves_measured_in(UNITS)}".split(", ")
+    assert sorted(["static", *told]) == sorted(PRESETS)
+
+
+def test_the_help_page_lists_every_strategy_in_order_with_what_it_takes():
+    rows = [f"| **{name}** | {strategy.about} |" for name, strategy in STRATEGIES.items()]
+    assert "\n".join(rows) in page("SceneMemoryFovRetriever")
+
+
+def test_a_strategy_that_looks_at_views_has_a_pool_to_look_at():
+    looking = {name for name, strategy in STRATEGIES.items() if strategy.pool}
+    assert looking == {name for name in STRATEGIES if name.startswith("fov") or name == RetrievalSettings().strategy}
+
+
+@pytest.mark.parametrize(
+    "told",
+    [f"Camera Trajectory has {len(PRESETS)} ready-made moves", f"Trajectory reads {NUMBERS[len(LAYOUTS)]} layouts"],
+)
+def test_readme_counts_right(told: str):
+    assert told in (ROOT / "README.md").read_text(encoding="utf-8")
