@@ -4,9 +4,8 @@ One module a layout, one table of them, `layouts.LAYOUTS`. A reader gives what t
 `reading` fills in what it leaves open. docs/camera_files.md lists the layouts for artists.
 """
 
-from .layouts import LAYOUTS, READABLE, WRITABLE, describe
+from .layouts import LAYOUTS, READABLE, WRITABLE, write_trajectory
 from .reading import read_trajectory
 from .source import CameraFileError
-from .writing import write_trajectory
 
-__all__ = ["LAYOUTS", "READABLE", "WRITABLE", "CameraFileError", "describe", "read_trajectory", "write_trajectory"]
+__all__ = ["LAYOUTS", "READABLE", "WRITABLE", "CameraFileError", "read_trajectory", "write_trajectory"]

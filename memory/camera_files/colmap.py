@@ -9,11 +9,10 @@ from scipy.spatial.transform import Rotation
 
 from ..cameras.camera import FloatArray
 from ..cameras.trajectory import Trajectory
-from . import colmap_binary, colmap_text
-from .layout import Given, Layout, Recorded, Size
-from .lens import from_pixels
-from .natural import natural_order
-from .numbers import is_number
+from .colmap_model import begins_with_camera, begins_with_image, cameras, images
+from .intrinsics import from_pixels
+from .layout import Layout, ReadOptions, Recorded, Size
+from .numbers import is_number, natural_order
 from .poses import inverse, quaternion_poses
 from .realestate10k import rate_line, stated_rate
 from .source import Source, sibling
@@ -25,37 +24,25 @@ WIDE = {"OPENCV_FISHEYE", "SIMPLE_RADIAL_FISHEYE", "RADIAL_FISHEYE", "THIN_PRISM
         "FOV"}  # fmt: skip
 
 
-def recognises(source: Source) -> bool:
-    if source.is_table:
-        return colmap_text.begins_with_image(source)
-    return not source.is_text and colmap_binary.begins_with_image(source)
-
-
-def is_second(source: Source) -> bool:
-    if source.is_table:
-        return colmap_text.begins_with_camera(source, FOCAL_TWICE | FOCAL_ONCE | WIDE)
-    return not source.is_text and colmap_binary.begins_with_camera(source)
-
-
-def read(source: Source, given: Given) -> Recorded:
-    images = colmap_text.images(source) if source.is_text else colmap_binary.images(source)
-    if given.camera:
-        chosen = [index for index, camera in enumerate(images.cameras) if camera == given.camera]
+def read(source: Source, options: ReadOptions) -> Recorded:
+    model = images(source)
+    if options.camera:
+        chosen = [index for index, camera in enumerate(model.cameras) if camera == options.camera]
         if not chosen:
-            known = ", ".join(sorted(set(images.cameras))[:12])
-            source.refuse(f"it has no image of the camera {given.camera!r}", f"Use one of these CAMERA_IDs: {known}")
+            known = ", ".join(sorted(set(model.cameras))[:12])
+            source.refuse(f"it has no image of the camera {options.camera!r}", f"Use one of these CAMERA_IDs: {known}")
     else:
-        chosen = list(range(len(images.names)))
-    order = [chosen[index] for index in natural_order([images.names[index] for index in chosen])]
+        chosen = list(range(len(model.names)))
+    order = [chosen[index] for index in natural_order([model.names[index] for index in chosen])]
 
     def where(index: int) -> str:
-        return images.where(order[index])
+        return model.where(order[index])
 
-    values = images.values[order]
+    values = model.values[order]
     poses = inverse(quaternion_poses(source, values[:, 4:7], values[:, (1, 2, 3, 0)], where))
     lenses = None
-    if given.intrinsics is not None and not (given.fov and given.aspect):
-        lenses = _lenses(given.intrinsics, [images.cameras[index] for index in order], given)
+    if options.intrinsics is not None and not (options.fov and options.aspect):
+        lenses = _lenses(options.intrinsics, [model.cameras[index] for index in order], options)
     fps = stated_rate(source.beginning[0].split()) if source.is_text else 0.0
     return Recorded(poses, lenses, fps=fps, where=where)
 
@@ -69,22 +56,22 @@ def model_in(folder: Path) -> Path | None:
     return None
 
 
-def _lenses(source: Source, cameras: list[str], given: Given) -> FloatArray:
+def _lenses(source: Source, wanted: list[str], options: ReadOptions) -> FloatArray:
     """Normalised intrinsics (F, 4) for each image's CAMERA_ID from the file of cameras."""
     known: dict[str, FloatArray] = {}
-    for camera in colmap_text.cameras(source) if source.is_text else colmap_binary.cameras(source):
-        known[camera.words[0]] = _lens(source, camera.words, camera.place, given)
-    missing = next((camera for camera in cameras if camera not in known), None)
+    for camera in cameras(source):
+        known[camera.words[0]] = _lens(source, camera.words, camera.place, options)
+    missing = next((camera for camera in wanted if camera not in known), None)
     if missing is not None:
         source.refuse(f"it has no camera {missing!r}, which an image uses",
                       "Choose the cameras file of the same model")  # fmt: skip
-    return np.stack([known[camera] for camera in cameras])
+    return np.stack([known[camera] for camera in wanted])
 
 
-def _lens(source: Source, words: list[str], place: str, given: Given) -> FloatArray:
+def _lens(source: Source, words: list[str], place: str, options: ReadOptions) -> FloatArray:
     """Normalised intrinsics (4,) of a line CAMERA_ID MODEL WIDTH HEIGHT PARAMS[]. Distortion is left out."""
     model = words[1] if len(words) > 1 else ""
-    if model in WIDE and not given.fov:
+    if model in WIDE and not options.fov:
         source.refuse(f"the camera model {model} is a fisheye, which no flat picture has",
                       "Set fov, or undistort the pictures with `colmap image_undistorter`", place)  # fmt: skip
     if model not in FOCAL_TWICE | FOCAL_ONCE | WIDE:
@@ -105,17 +92,17 @@ def _lens(source: Source, words: list[str], place: str, given: Given) -> FloatAr
 
 def write(trajectory: Trajectory, path: Path, size: Size) -> dict[Path, str]:
     width, height = size
-    lenses, cameras = np.unique(trajectory.intrinsics * (width, height, width, height), axis=0, return_inverse=True)
+    lenses, which = np.unique(trajectory.intrinsics * (width, height, width, height), axis=0, return_inverse=True)
     frames = len(trajectory)
     views = inverse(trajectory.poses)
     turns = Rotation.from_matrix(views[:, :3, :3]).as_quat(canonical=True)[:, (3, 0, 1, 2)]
     rows = np.concatenate([turns, views[:, :3, 3]], axis=1).tolist()
-    images = [rate_line(trajectory.fps), "# Image list with two lines of data per image:",
+    listing = [rate_line(trajectory.fps), "# Image list with two lines of data per image:",
               "#   IMAGE_ID, QW, QX, QY, QZ, TX, TY, TZ, CAMERA_ID, NAME", "#   POINTS2D[] as (X, Y, POINT3D_ID)",
               f"# Number of images: {frames}, mean observations per image: 0"]  # fmt: skip
-    images += [
+    listing += [
         f"{number} {' '.join(map(repr, row))} {camera + 1} frame_{number:06d}.png\n"
-        for number, (row, camera) in enumerate(zip(rows, cameras.reshape(-1).tolist(), strict=True), 1)
+        for number, (row, camera) in enumerate(zip(rows, which.reshape(-1).tolist(), strict=True), 1)
     ]
     listed = ["# Camera list with one line of data per camera:", "#   CAMERA_ID, MODEL, WIDTH, HEIGHT, PARAMS[]"]
     listed += [f"{number} PINHOLE {width} {height} {' '.join(map(repr, lens))}"
@@ -123,7 +110,7 @@ def write(trajectory: Trajectory, path: Path, size: Size) -> dict[Path, str]:
     return {
         sibling(path, "images", "cameras"): "\n".join([*listed, ""]),
         sibling(path, "images", "points3D"): "# 3D point list: empty\n",
-        path: "\n".join([*images, ""]),
+        path: "\n".join([*listing, ""]),
     }
 
 
@@ -133,10 +120,10 @@ LAYOUT = Layout(
     "quaternion (w first) and translation, OpenCV axes; in text two lines each. Cameras go in the order of the "
     "pictures' names. Lens distortion is left out. It holds no times. Writing makes images.txt, cameras.txt and an "
     "empty points3D.txt.",
-    recognises,
+    begins_with_image,
     read,
     write,
     intrinsics=("images", "cameras"),
-    is_second=is_second,
+    is_second=begins_with_camera,
     cameras=True,
 )

@@ -6,7 +6,7 @@ import numpy as np
 
 from ..cameras.camera import FloatArray
 from .keyed import field_of_frames, first_frame, found_frames, frames_in_order
-from .layout import Given, Layout, Recorded
+from .layout import Layout, ReadOptions, Recorded
 from .numbers import json_array
 from .poses import FROM_UNREAL, refuse_numbers, rigid_poses
 from .recammaster import CENTIMETRE
@@ -20,8 +20,8 @@ def recognises(source: Source) -> bool:
     return isinstance(first, dict) and isinstance(first.get("position"), list) and "rotation" in first
 
 
-def read(source: Source, given: Given) -> Recorded:
-    listed = frames_in_order(source, _actor(source, given.camera))
+def read(source: Source, options: ReadOptions) -> Recorded:
+    listed = frames_in_order(source, _actor(source, options.camera))
     frames, where = found_frames(source, *listed, names=("position", "rotation"))
     places = json_array(source, field_of_frames(source, frames, "position", where), (3,), "the position", where)
     angles = json_array(source, field_of_frames(source, frames, "rotation", where), (3,), "the rotation", where)

@@ -1,25 +1,127 @@
-"""Tables that name their columns: EuRoC's ground truth, and what spreadsheets and scripts export."""
+"""Tables that name their columns: EuRoC's ground truth, and what spreadsheets and scripts export.
+
+Which of the columns are a time, a place, a quaternion and a lens is read off their names.
+"""
 
 from __future__ import annotations
 
 import csv
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from ..cameras.camera import FloatArray
-from .columns import Columns, named_columns
-from .layout import Given, Layout, Recorded
-from .lens import DEFAULT_ASPECT, check_normalised, from_pixels
-from .numbers import number_lines, numbers_of
+from .intrinsics import DEFAULT_ASPECT, check_normalised, from_pixels
+from .layout import Layout, ReadOptions, Recorded
+from .numbers import is_number, number_lines, numbers_of
 from .poses import Where, quaternion_poses
 from .source import Source
-from .times import among, found, timed
+from .times import UNITS, among, found, timed
+
+_LOOKED_AT = 20
+"""Lines that may stand before the one that names the columns."""
+_LONGEST = 10_000
+"""Characters of a line that names columns."""
+_FEWEST = 7
+"""Columns of a place and a quaternion."""
+_SEPARATORS = (",", ";", "\t")
+_UNITS = {"ns": "nanoseconds", "nsec": "nanoseconds", "us": "microseconds", "usec": "microseconds",
+          "ms": "milliseconds", "msec": "milliseconds", "s": "seconds", "sec": "seconds", "secs": "seconds",
+          **{name: name for name in UNITS}}  # fmt: skip
+_PLACE = re.compile(r"(.*(?:pos|position|trans|translation|loc|location)|p|t|p_?rs_?r|cam|camera|)[_. ]*([xyz])")
+_TURN = re.compile(r"(.*(?:quat|quaternion|orientation|rotation|rot)|q|q_?rs)[_. ]*([wxyz])")
+_TIME = re.compile(r"(?:.*header[_. ]*)?(?:time[_. ]*stamps?|times?|stamps?|t|ts)")
+_LENS = {name: name for name in ("hfov", "vfov", "fov", "fx", "fy", "cx", "cy", "width", "height")}
+_LENS |= {"fovx": "hfov", "fovh": "hfov", "fovy": "vfov", "fovv": "vfov"}
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Where a table has what: indices of columns from 0, and what separates them.
+
+    ``separator`` is "" for spaces. ``line`` is the index of the first row. ``place`` x y z, ``turn`` x y z w, ``time``
+    -1 if there is none, ``unit`` its name in `UNITS`, or "". ``lens`` by the names in `_LENS`.
+    """
+
+    separator: str
+    line: int
+    place: tuple[int, ...]
+    turn: tuple[int, ...]
+    time: int
+    unit: str
+    lens: dict[str, int]
+    names: tuple[str, ...]
+
+
+def named_columns(source: Source) -> Columns | None:
+    """The columns of a table whose line before the first row names a place and a quaternion; None for any other."""
+    for separator, line, names in headers(source):
+        plain = [_plain(name) for name in names]
+        places, turns = _groups(plain, _PLACE, "xyz"), _groups(plain, _TURN, "xyzw")
+        if len(places) == len(turns) == 1 and _row_length(source, separator, line) > max(places[0] + turns[0]):
+            time, unit = _time(names, plain)
+            short = [re.sub(r"[^a-z]", "", name) for name in plain]
+            lens = {_LENS[name]: index for index, name in enumerate(short) if name in _LENS}
+            return Columns(separator, line, places[0], turns[0], time, unit, lens, tuple(names))
+    return None
+
+
+def headers(source: Source) -> Iterator[tuple[str, int, list[str]]]:
+    """Lines before the first row that may name columns: the separator ("" for spaces), the next line's index, names."""
+    for index, line in enumerate(source.beginning[:_LOOKED_AT] if source.is_table else []):
+        if len(line) > _LONGEST:
+            return
+        text = line.strip().lstrip("#% ")
+        separator = next((mark for mark in _SEPARATORS if mark in text), "")
+        names = [name.strip(" \"'") for name in text.split(separator or None)]
+        words = [name for name in names if not is_number(name)]
+        if text and len(words) < len(names):
+            return
+        # A comment between spaces is prose, or TUM's own, which has its own order.
+        if len(words) >= _FEWEST and (separator or not line.lstrip().startswith("#")):
+            yield separator, index + 1, names
+
+
+def _row_length(source: Source, separator: str, line: int) -> int:
+    """How many columns the first row has, from line index ``line``; COLMAP names its own between commas it has not."""
+    begin = next(source.row_begins(line), None)
+    return 0 if begin is None else len(source.line_at(begin).split(separator or None))
+
+
+def _plain(name: str) -> str:
+    """A column's name without its unit, in small letters."""
+    return re.sub(r"[\[(].*?[\])]", "", name).strip().lower()
+
+
+def _groups(names: Sequence[str], pattern: re.Pattern[str], letters: str) -> list[tuple[int, ...]]:
+    """The columns that have all ``letters`` behind the same beginning: one tuple for each beginning that has."""
+    groups: dict[str, dict[str, int]] = {}
+    for index, name in enumerate(names):
+        match = pattern.fullmatch(name)
+        if match:
+            groups.setdefault(match[1], {}).setdefault(match[2], index)
+    return [tuple(group[letter] for letter in letters) for group in groups.values() if len(group) == len(letters)]
+
+
+def _time(names: Sequence[str], plain: Sequence[str]) -> tuple[int, str]:
+    """The column of times, -1 if there is none, and the name of its unit, "" if it is not said."""
+    for index, name in enumerate(plain):
+        bracket = re.search(r"[\[(]\s*([a-z]+)\s*[\])]", names[index].lower())
+        if _TIME.fullmatch(name):
+            return index, _UNITS.get(bracket[1], "") if bracket else ""
+        before, _, unit = name.replace(" ", "_").rpartition("_")
+        if unit in _UNITS and (not before or _TIME.fullmatch(before)) and (before or len(unit) > 2):
+            return index, _UNITS[unit]
+    return -1, ""
+
 
 _LARGEST_NORMALISED = 10.0
-"""A cx above it is in pixels, as in `lens.check_normalised`."""
+"""A cx above it is in pixels, as in `intrinsics.check_normalised`."""
 _EUROC = "p_RS_R"
 """How EuRoC's ground truth names a place: that of the body and its sensors."""
-_TIME = 7
+_TIME_COLUMN = 7
 """Where the time is among the columns that are taken: behind the place and the quaternion."""
 _TICK = 1e-4
 """Of its unit: to which times that are no whole numbers are rounded."""
@@ -29,7 +131,7 @@ def recognises(source: Source) -> bool:
     return named_columns(source) is not None
 
 
-def read(source: Source, given: Given) -> Recorded:
+def read(source: Source, options: ReadOptions) -> Recorded:
     columns = named_columns(source)
     if columns is None:
         source.refuse(
@@ -44,17 +146,17 @@ def read(source: Source, given: Given) -> Recorded:
         source.tell("Its poses are those of the body that carries the camera, not turned to the camera.")
     times, tick = None, 0.0
     if columns.time >= 0 and len(values) > 1:
-        whole = bool((values[:, _TIME] == np.round(values[:, _TIME])).all())
+        whole = bool((values[:, _TIME_COLUMN] == np.round(values[:, _TIME_COLUMN])).all())
         unit = columns.unit or ("nanoseconds" if euroc else "seconds")
-        chosen, times, tick = timed(source, values[:, _TIME], values, unit, where)
+        chosen, times, tick = timed(source, values[:, _TIME_COLUMN], values, unit, where)
         tick *= 1.0 if whole else _TICK
     else:
         chosen = found(source, values)
     values, where = values[chosen], among(where, chosen)
     poses = quaternion_poses(source, values[:, :3], values[:, 3:7], where)
-    behind = _TIME + (columns.time >= 0)
+    behind = _TIME_COLUMN + (columns.time >= 0)
     lens = {name: values[:, behind + index] for index, name in enumerate(columns.lens)}
-    lenses = None if given.fov and given.aspect else _lenses(source, lens, given, where)
+    lenses = None if options.fov and options.aspect else _lenses(source, lens, options, where)
     return Recorded(poses, lenses, times, tick, where=where)
 
 
@@ -78,9 +180,9 @@ def _table(source: Source, columns: Columns, lines: list[str], wanted: list[int]
     return numbers_of(source, rows, len(wanted), "CSV", where)
 
 
-def _lenses(source: Source, lens: dict[str, FloatArray], given: Given, where: Where) -> FloatArray | None:
+def _lenses(source: Source, lens: dict[str, FloatArray], options: ReadOptions, where: Where) -> FloatArray | None:
     """Normalised intrinsics (F, 4) from the columns of a lens; None if there are none."""
-    if given.fov or not lens:
+    if options.fov or not lens:
         return None
     sized = "width" in lens and "height" in lens
     size = np.stack([lens["width"], lens["height"]], axis=1) if sized else None
@@ -105,7 +207,7 @@ def _lenses(source: Source, lens: dict[str, FloatArray], given: Given, where: Wh
         index = int(np.argmax(wrong))
         source.refuse(f"the field of view is {angle[index]:g}, expected degrees below 180",
                       "Write it in degrees, or set fov", where(index))  # fmt: skip
-    shape = size[:, 0] / size[:, 1] if size is not None else np.full(len(angle), given.aspect or DEFAULT_ASPECT)
+    shape = size[:, 0] / size[:, 1] if size is not None else np.full(len(angle), options.aspect or DEFAULT_ASPECT)
     focal = 0.5 / np.tan(np.radians(angle) / 2.0)
     wide, high = (focal, focal * shape) if "hfov" in lens else (focal / shape, focal)
     half = np.full(len(angle), 0.5)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from .intrinsics import from_pixels
 from .keyed import field_of_frames
-from .layout import Given, Layout, Recorded
-from .lens import from_pixels
+from .layout import Layout, ReadOptions, Recorded
 from .numbers import json_array
 from .poses import frame
 from .source import MAX_POSES, Source
@@ -25,7 +25,7 @@ def recognises(source: Source) -> bool:
     return named and "fx" in first and isinstance(document.get("resolution"), list)
 
 
-def read(source: Source, given: Given) -> Recorded:
+def read(source: Source, options: ReadOptions) -> Recorded:
     if not recognises(source):
         source.refuse('it has no "cameras" with a quaternion and fx, and no "resolution"', "Choose another layout")
     document = source.document if isinstance(source.document, dict) else {}

@@ -7,11 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..cameras.camera import FloatArray
+from .intrinsics import from_pixels
 from .keyed import field_of_frames
-from .layout import Given, Layout, Recorded
-from .lens import from_pixels
-from .natural import natural_order
-from .numbers import json_array
+from .layout import Layout, ReadOptions, Recorded
+from .numbers import json_array, natural_order
 from .poses import Where, rigid_poses
 from .source import MAX_POSES, Source
 
@@ -25,7 +24,7 @@ def recognises(source: Source) -> bool:
     return isinstance(turn, list) and len(turn) == 3 and all(isinstance(row, list) and len(row) == 3 for row in turn)
 
 
-def read(source: Source, given: Given) -> Recorded:
+def read(source: Source, options: ReadOptions) -> Recorded:
     cameras = source.document
     if not isinstance(cameras, list) or not cameras:
         source.refuse("it is no list of cameras", "Choose cameras.json of a trained 3DGS model, or another layout")
@@ -40,7 +39,7 @@ def read(source: Source, given: Given) -> Recorded:
     turns = json_array(source, field_of_frames(source, cameras, "rotation", where), (3, 3), "the rotation", where)
     places = json_array(source, field_of_frames(source, cameras, "position", where), (3,), "the position", where)
     poses = rigid_poses(source, np.concatenate([turns, places[:, :, None]], axis=2), where)
-    lenses = None if given.fov and given.aspect else _lenses(source, cameras, where)
+    lenses = None if options.fov and options.aspect else _lenses(source, cameras, where)
     return Recorded(poses, lenses, where=where)
 
 

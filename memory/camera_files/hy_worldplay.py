@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from .intrinsics import from_pixels
 from .keyed import field_of_frames, first_frame, found_frames, frames_in_order
-from .layout import Given, Layout, Recorded
-from .lens import from_pixels
+from .layout import Layout, ReadOptions, Recorded
 from .numbers import json_array
 from .poses import rigid_poses
 from .source import Source
@@ -18,7 +18,7 @@ def recognises(source: Source) -> bool:
     return isinstance(first, dict) and "extrinsic" in first
 
 
-def read(source: Source, given: Given) -> Recorded:
+def read(source: Source, options: ReadOptions) -> Recorded:
     frames, where = found_frames(source, *frames_in_order(source, source.document), names=("extrinsic", "K"))
     matrices = json_array(source, field_of_frames(source, frames, "extrinsic", where), (4, 4), "the extrinsic", where)
     cameras = json_array(source, field_of_frames(source, frames, "K", where), (3, 3), "K", where)

@@ -12,9 +12,9 @@ from scipy.interpolate import CubicHermiteSpline
 from ..cameras.camera import FloatArray
 from ..cameras.interpolate import interpolate_poses, interpolate_values, straight_poses
 from . import supersplat
+from .intrinsics import DEFAULT_ASPECT
 from .keyed import field_of_frames
-from .layout import Given, Layout, Recorded
-from .lens import DEFAULT_ASPECT
+from .layout import Layout, ReadOptions, Recorded
 from .numbers import json_array
 from .poses import Where
 from .source import MAX_POSES, Source
@@ -54,16 +54,16 @@ def recognises(source: Source) -> bool:
     return supersplat.recognises(source) or (source.is_json and is_track(source.document))
 
 
-def read(source: Source, given: Given) -> Recorded:
+def read(source: Source, options: ReadOptions) -> Recorded:
     if supersplat.recognises(source):
-        return supersplat.read(source, given)
-    if given.camera:
-        source.refuse(f"it has one camera, and {given.camera!r} was asked for", "Leave camera empty")
+        return supersplat.read(source, options)
+    if options.camera:
+        source.refuse(f"it has one camera, and {options.camera!r} was asked for", "Leave camera empty")
     if not is_track(source.document):
         source.refuse("its cameras have no frame or time", "Choose another layout, or auto")
     document = source.document if isinstance(source.document, dict) else {}
     _refuse_tools(source, document)
-    fps = _positive(source, document, "fps") or given.fps or DEFAULT_FPS
+    fps = _positive(source, document, "fps") or options.fps or DEFAULT_FPS
     keys = _keys(source, fps)
     at = _frames(source, document, keys, fps)
     step, share = _shares(keys, at)
@@ -71,7 +71,7 @@ def read(source: Source, given: Given) -> Recorded:
                 for camera in keys.cameras)  # fmt: skip
     made = _Between(keys, at, step, share)
     poses = _aimed(source, keys, made) if fixed else made.poses(poses_of(source, keys.cameras, keys.where))
-    return Recorded(poses, _lenses(source, document, keys, made, given), fps=fps)
+    return Recorded(poses, _lenses(source, document, keys, made, options), fps=fps)
 
 
 @dataclass(frozen=True)
@@ -222,7 +222,7 @@ def _aimed(source: Source, keys: _Keys, made: _Between) -> FloatArray:
 
 
 def _lenses(
-    source: Source, document: dict[str, object], keys: _Keys, made: _Between, given: Given
+    source: Source, document: dict[str, object], keys: _Keys, made: _Between, options: ReadOptions
 ) -> FloatArray | None:
     """Normalised intrinsics (F, 4) from vertical fov, zoom and the picture's shape; None if no keyframe has a fov."""
     known = [camera if isinstance(camera, dict) else {} for camera in keys.cameras]
@@ -232,7 +232,7 @@ def _lenses(
     fov = numbers(source, keys.cameras, "fov", 0.0, keys.where)
     zoom = numbers(source, keys.cameras, "zoom", 1.0, keys.where)
     width, height = (_positive(source, document, name) for name in ("width", "height"))
-    shape = given.aspect or (width / height if width and height else DEFAULT_ASPECT)
+    shape = options.aspect or (width / height if width and height else DEFAULT_ASPECT)
     aspect = numbers(source, keys.cameras, "aspect", shape, keys.where)
     upright_lenses(source, fov, zoom, aspect, keys.where)
     values = made.values(np.column_stack([fov, zoom, aspect]))

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from .layout import Given, Layout, Recorded
+from .layout import Layout, ReadOptions, Recorded
 from .numbers import first_rows, is_numeric, number_table
 from .poses import rigid_poses
 from .source import Source
@@ -27,7 +27,7 @@ def looks_rigid(row: Sequence[str]) -> bool:
     return bool(np.abs(np.linalg.norm(turn, axis=1) - 1.0).max() <= _NEAR)
 
 
-def read(source: Source, given: Given) -> Recorded:
+def read(source: Source, options: ReadOptions) -> Recorded:
     values, where = number_table(source, 0, COLUMNS, "KITTI")
     return Recorded(rigid_poses(source, values.reshape(-1, 3, 4), where), where=where)
 

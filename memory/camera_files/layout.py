@@ -30,7 +30,7 @@ class Recorded:
 
 
 @dataclass(frozen=True)
-class Given:
+class ReadOptions:
     """What the caller says: the camera to pick, the file of intrinsics, and what stands in for a silent file.
 
     ``fov`` (horizontal, degrees), ``aspect`` (width / height) and ``fps`` are 0 where the file's own, or the default,
@@ -51,7 +51,7 @@ Size = tuple[int, int]
 class Layout:
     """One layout. ``about`` is for the artist: who writes it and how it counts.
 
-    ``recognises(source)`` looks at the content only. ``read(source, given)`` gives what is there. ``write(trajectory,
+    ``recognises(source)`` looks at the content only. ``read(source, options)`` gives what is there. ``write(trajectory,
     path, size)`` gives the text of each file, the camera path's own last. ``intrinsics`` names the second file: the
     word in the first file's name and the word in the second's; ``is_second`` recognises one that was chosen by
     mistake. ``cameras`` says that a file may hold several.
@@ -60,7 +60,7 @@ class Layout:
     name: str
     about: str
     recognises: Callable[[Source], bool]
-    read: Callable[[Source, Given], Recorded]
+    read: Callable[[Source, ReadOptions], Recorded]
     write: Callable[[Trajectory, Path, Size], dict[Path, str]] | None = None
     intrinsics: tuple[str, str] | None = None
     is_second: Callable[[Source], bool] | None = None

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from ..cameras.camera import FloatArray
-from .layout import Given, Layout, Recorded
-from .lens import from_pixels
+from .intrinsics import from_pixels
+from .layout import Layout, ReadOptions, Recorded
 from .npy import is_npy, is_one_pose, npy_array, npy_shape
 from .poses import rigid_poses
 from .source import Source
@@ -24,7 +24,7 @@ def is_second(source: Source) -> bool:
     )
 
 
-def read(source: Source, given: Given) -> Recorded:
+def read(source: Source, options: ReadOptions) -> Recorded:
     poses = npy_array(source)
     if is_one_pose(source):
         poses = poses[None]
@@ -34,7 +34,7 @@ def read(source: Source, given: Given) -> Recorded:
             "Choose the file of poses; this one is found beside it",
         )
     matrices = rigid_poses(source, poses)
-    lenses = None if given.intrinsics is None else _lenses(given.intrinsics, len(matrices))
+    lenses = None if options.intrinsics is None else _lenses(options.intrinsics, len(matrices))
     return Recorded(matrices, lenses)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .layout import Given, Layout, Recorded
+from .layout import Layout, ReadOptions, Recorded
 from .numbers import json_array
 from .poses import frame, inverse, rigid_poses
 from .source import Source
@@ -15,7 +15,7 @@ def recognises(source: Source) -> bool:
     return isinstance(first, list) and len(first) == 12 and not any(isinstance(value, list) for value in first)
 
 
-def read(source: Source, given: Given) -> Recorded:
+def read(source: Source, options: ReadOptions) -> Recorded:
     rows = json_array(source, source.document, (12,), "the matrix", frame)
     return Recorded(inverse(rigid_poses(source, rows.reshape(-1, 3, 4))))
 

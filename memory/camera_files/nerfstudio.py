@@ -11,11 +11,10 @@ import numpy as np
 
 from ..cameras.camera import FloatArray, horizontal_fov, intrinsics_from_fov
 from ..cameras.trajectory import Trajectory
+from .intrinsics import DEFAULT_ASPECT, DEFAULT_FOV, from_pixels
 from .keyed import field_of_frames, first_found, found_frames
-from .layout import Given, Layout, Recorded, Size
-from .lens import DEFAULT_ASPECT, DEFAULT_FOV, from_pixels
-from .natural import natural_order
-from .numbers import json_array
+from .layout import Layout, ReadOptions, Recorded, Size
+from .numbers import json_array, natural_order
 from .poses import FLIP_YZ, FROM_Z_UP, Where, rigid_poses
 from .source import MAX_POSES, Source
 
@@ -31,7 +30,7 @@ def recognises(source: Source) -> bool:
     return isinstance(first, dict) and "transform_matrix" in first
 
 
-def read(source: Source, given: Given) -> Recorded:
+def read(source: Source, options: ReadOptions) -> Recorded:
     document = source.document
     frames = document.get("frames") if isinstance(document, dict) else None
     if not isinstance(document, dict) or not isinstance(frames, list) or not frames:
@@ -48,7 +47,7 @@ def read(source: Source, given: Given) -> Recorded:
     rows = 3 if isinstance(matrices[0], list) and len(matrices[0]) == 3 else 4
     native = rigid_poses(source, json_array(source, matrices, (rows, 4), "transform_matrix", where), where)
     poses = FROM_Z_UP @ native @ FLIP_YZ
-    lenses = None if given.fov and given.aspect else _lenses(source, document, frames, given, where)
+    lenses = None if options.fov and options.aspect else _lenses(source, document, frames, options, where)
     fps = document.get("fps")
     stated = float(fps) if isinstance(fps, (int, float)) and 0.0 < fps < 1e6 else 0.0
     return Recorded(poses, lenses, fps=stated, where=where)
@@ -62,12 +61,12 @@ def _order(frames: list[object]) -> list[int]:
 
 
 def _lenses(
-    source: Source, document: dict[str, object], frames: list[object], given: Given, where: Where
+    source: Source, document: dict[str, object], frames: list[object], options: ReadOptions, where: Where
 ) -> FloatArray | None:
     """Normalised intrinsics (F, 4) or (4,) from the entries of each frame or of the whole file; None if it has none."""
     model = str(document.get("camera_model", ""))
     wide = "FISHEYE" in model.upper() or "EQUIRECTANGULAR" in model.upper() or document.get("is_fisheye") is True
-    if wide and not given.fov:
+    if wide and not options.fov:
         source.refuse(f"its camera_model {model or 'fisheye'} is no flat picture's", "Set fov, or undistort the "
                       "pictures")  # fmt: skip
     if any(document.get(name) not in (None, 0, 0.0) for name in DISTORTION):
@@ -75,10 +74,10 @@ def _lenses(
     entry = _entries(source, document, frames, where)
     width, height = entry("w"), entry("h")
     size = None if width is None or height is None else np.stack([width, height], axis=1)
-    angles = _of_angles(source, entry, size, given, where)
+    angles = _of_angles(source, entry, size, options, where)
     focal, focal_y = entry("fl_x"), entry("fl_y")
     if focal is None and focal_y is None:
-        if angles is None and size is not None and not given.fov:
+        if angles is None and size is not None and not options.fov:
             lenses = np.stack([intrinsics_from_fov(DEFAULT_FOV, float(wide / high)) for wide, high in size])
             source.tell(f"It says nothing of the lens: {DEFAULT_FOV:g} degrees are taken for the shape of w and h.")
             return lenses
@@ -91,13 +90,14 @@ def _lenses(
     if focal is None or focal_y is None or middle[0] is None or middle[1] is None:
         source.refuse(f"it has {name} but neither cx cy nor w h", "Add w and h, the size of the pictures in pixels")
     lenses = from_pixels(source, np.stack([focal, focal_y, middle[0], middle[1]], axis=1), where, size)
-    if angles is not None and not given.fov:
+    if angles is not None and not options.fov:
         _compare(source, lenses, angles)
     return lenses
 
 
 def _of_angles(
-    source: Source, entry: Callable[[str], FloatArray | None], size: FloatArray | None, given: Given, where: Where
+    source: Source, entry: Callable[[str], FloatArray | None], size: FloatArray | None, options: ReadOptions,
+    where: Where,
 ) -> FloatArray | None:
     """Normalised intrinsics (F, 4) of the fields of view; None if there are none. Pixels are square if it has one."""
     focals: list[FloatArray | None] = []
@@ -111,7 +111,7 @@ def _of_angles(
                           f"Write the field of view in {unit.split()[0]}", where(index))  # fmt: skip
         focals.append(None if angle is None else 0.5 / np.tan(angle * (math.pi / whole) / 2.0))
     wide, high = focals
-    shape = size[:, 0] / size[:, 1] if size is not None else given.aspect or DEFAULT_ASPECT
+    shape = size[:, 0] / size[:, 1] if size is not None else options.aspect or DEFAULT_ASPECT
     if wide is None and high is None:
         return None
     wide = high / shape if wide is None and high is not None else wide

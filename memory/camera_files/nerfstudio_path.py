@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from ..cameras.camera import FloatArray
+from .intrinsics import DEFAULT_ASPECT
 from .keyed import field_of_frames
-from .layout import Given, Layout, Recorded
-from .lens import DEFAULT_ASPECT
+from .layout import Layout, ReadOptions, Recorded
 from .numbers import json_array
 from .poses import FLIP_YZ, FROM_Z_UP, frame, rigid_poses
 from .source import MAX_POSES, Source
@@ -24,7 +24,7 @@ def recognises(source: Source) -> bool:
     )
 
 
-def read(source: Source, given: Given) -> Recorded:
+def read(source: Source, options: ReadOptions) -> Recorded:
     document = source.document
     cameras = document.get("camera_path") if isinstance(document, dict) else None
     if not isinstance(document, dict) or not isinstance(cameras, list) or not cameras:
@@ -40,21 +40,23 @@ def read(source: Source, given: Given) -> Recorded:
     shape = (rows, 4) if length in (3, 4) else (rows * 4,)
     native = json_array(source, matrices, shape, "camera_to_world", frame).reshape(-1, rows, 4)
     poses = FROM_Z_UP @ rigid_poses(source, native, frame) @ FLIP_YZ
-    lenses = None if given.fov and given.aspect else _lenses(source, document, cameras, given)
+    lenses = None if options.fov and options.aspect else _lenses(source, document, cameras, options)
     return Recorded(poses, lenses, fps=_rate(source, document, len(cameras)))
 
 
-def _lenses(source: Source, document: dict[str, object], cameras: list[object], given: Given) -> FloatArray | None:
+def _lenses(
+    source: Source, document: dict[str, object], cameras: list[object], options: ReadOptions
+) -> FloatArray | None:
     """Normalised intrinsics (F, 4) from the vertical field of view; the shape is that of the rendered pictures."""
     kind = str(document.get("camera_type") or "").lower()
-    if kind not in FLAT and not given.fov:
+    if kind not in FLAT and not options.fov:
         source.refuse(f"its camera_type {kind!r} is no flat picture's", "Set fov, or render it as perspective")
     if kind not in FLAT or not any(isinstance(camera, dict) and camera.get("fov") for camera in cameras):
         return None
     width, height = _size(document.get("render_width")), _size(document.get("render_height"))
     rendered = width / height if width and height else 0.0
     wanted: list[object] = [
-        [camera.get("fov"), rendered or _size(camera.get("aspect")) or given.aspect or DEFAULT_ASPECT]
+        [camera.get("fov"), rendered or _size(camera.get("aspect")) or options.aspect or DEFAULT_ASPECT]
         for camera in cameras
         if isinstance(camera, dict)
     ]

@@ -1,7 +1,8 @@
-"""Numbers out of text and JSON, as arrays, with the place of each that is wrong."""
+"""Numbers out of text, JSON and names, with the place of each that is wrong."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from itertools import chain, islice
 
@@ -111,3 +112,16 @@ def is_numeric(row: Sequence[str], columns: int) -> bool:
 def _short(value: object) -> str:
     text = repr(value)
     return text if len(text) <= 60 else f"{text[:60]} ..."
+
+
+_NUMBER = re.compile(r"\d+")
+
+
+def natural_order(names: Sequence[str]) -> list[int]:
+    """Indices of ``names`` in their order, with their numbers counted as numbers; equal names keep theirs."""
+    keys = [_NUMBER.sub(_padded, name) for name in names]
+    return sorted(range(len(keys)), key=keys.__getitem__)
+
+
+def _padded(match: re.Match[str]) -> str:
+    return match[0].zfill(20)

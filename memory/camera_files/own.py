@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from ..cameras.trajectory import Trajectory
-from .layout import Given, Layout, Recorded, Size
-from .lens import check_normalised
+from .intrinsics import check_normalised
+from .layout import Layout, ReadOptions, Recorded, Size
 from .numbers import json_array
 from .poses import frame, rigid_poses
 from .source import Source
@@ -22,7 +22,7 @@ def recognises(source: Source) -> bool:
     return source.is_json and isinstance(source.document, dict) and source.document.get("format") == FORMAT
 
 
-def read(source: Source, given: Given) -> Recorded:
+def read(source: Source, options: ReadOptions) -> Recorded:
     document = source.document
     if not isinstance(document, dict) or document.get("format") != FORMAT:
         source.refuse(f'it does not say "format": "{FORMAT}"', "Choose another layout, or auto")

@@ -12,9 +12,9 @@ import numpy as np
 from ..cameras.trajectory import Trajectory
 from . import own
 from .colmap import model_in
-from .layout import Given, Layout, Recorded
+from .intrinsics import chosen, refuse_implausible
+from .layout import Layout, ReadOptions, Recorded
 from .layouts import layout_named, recognised
-from .lens import chosen, refuse_implausible
 from .source import MAX_POSES, Source, second_files
 from .times import DEFAULT_FPS, even_rate, evenly, usual_rate
 
@@ -67,12 +67,12 @@ def read_trajectory(
         path = model_in(path) or path
     source = Source(path)
     found = recognised(source) if layout == AUTO else layout_named(layout)
-    given = Given(camera.strip(), _second(source, found, intrinsics), fov, aspect, fps)
-    if given.camera and not found.cameras:
+    options = ReadOptions(camera.strip(), _second(source, found, intrinsics), fov, aspect, fps)
+    if options.camera and not found.cameras:
         source.refuse(
-            f"a file of {found.name} has one camera, and {given.camera!r} was asked for", "Leave camera empty"
+            f"a file of {found.name} has one camera, and {options.camera!r} was asked for", "Leave camera empty"
         )
-    recorded = found.read(source, given)
+    recorded = found.read(source, options)
     if recorded.intrinsics is not None and not fov and found is not own.LAYOUT:
         refuse_implausible(source, np.atleast_2d(recorded.intrinsics), recorded.where)
     if recorded.fps and found is not own.LAYOUT and not RATES[0] <= recorded.fps <= RATES[1]:
@@ -81,7 +81,7 @@ def read_trajectory(
     _tell_jump(source, recorded)
     lenses = chosen(recorded.intrinsics, len(recorded.poses), fov, aspect)
     result = _paced(source, recorded, lenses, fps)
-    for one in (source, given.intrinsics):
+    for one in (source, options.intrinsics):
         for sentence in one.told if one is not None else ():
             tell(sentence)
     return result

@@ -8,9 +8,9 @@ import numpy as np
 
 from ..cameras.camera import FloatArray
 from ..cameras.trajectory import Trajectory
-from .columns import named_columns
-from .layout import Given, Layout, Recorded, Size
-from .lens import check_normalised
+from .csv_table import named_columns
+from .intrinsics import check_normalised
+from .layout import Layout, ReadOptions, Recorded, Size
 from .numbers import first_rows, is_number, is_numeric, number_table
 from .poses import inverse, rigid_poses
 from .source import Source
@@ -30,7 +30,7 @@ def recognises(source: Source) -> bool:
     return bool(rows) and is_numeric(rows[0], COLUMNS)
 
 
-def read(source: Source, given: Given) -> Recorded:
+def read(source: Source, options: ReadOptions) -> Recorded:
     title = source.beginning[0].split()
     values, where = number_table(source, 0 if is_numeric(title, COLUMNS) else 1, COLUMNS, "RealEstate10K")
     stamps = values[:, 0]
@@ -39,7 +39,7 @@ def read(source: Source, given: Given) -> Recorded:
         chosen, times, unit = found(source, values[:, 1:]), None, 0.0
     else:
         chosen = in_order(source, stamps, values[:, 1:], where)
-        times, unit, fps = _times(source, stamps[chosen], fps, given)
+        times, unit, fps = _times(source, stamps[chosen], fps, options)
     values, where = values[chosen], among(where, chosen)
     poses = inverse(rigid_poses(source, values[:, 7:].reshape(-1, 3, 4), where))
     return Recorded(poses, check_normalised(source, values[:, 1:5], where), times, unit, fps, where=where)
@@ -49,14 +49,16 @@ def _no_times(stamps: FloatArray) -> bool:
     return bool((stamps == stamps[0]).all())
 
 
-def _times(source: Source, stamps: FloatArray, fps: float, given: Given) -> tuple[FloatArray | None, float, float]:
+def _times(
+    source: Source, stamps: FloatArray, fps: float, options: ReadOptions
+) -> tuple[FloatArray | None, float, float]:
     """Seconds of rising ``stamps`` (F,), their rounding and the frame rate, 0 where the file does not say it.
 
     Whole numbers less than `_FRAMES` apart are numbers of frames, whose rate the file does not hold.
     """
     steps = np.diff(stamps)
     if len(steps) and float(np.median(steps)) < _FRAMES and (stamps == np.round(stamps)).all():
-        rate = fps or given.fps or DEFAULT_FPS
+        rate = fps or options.fps or DEFAULT_FPS
         source.tell(f"Its first column counts frames, not microseconds: they run at {rate:g} a second, set fps for "
                     "another rate.")  # fmt: skip
         return (None, 0.0, fps) if (steps == steps[0]).all() else ((stamps - stamps[0]) / rate, 0.0, rate)

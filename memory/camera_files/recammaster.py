@@ -6,7 +6,7 @@ import numpy as np
 
 from ..cameras.camera import FloatArray
 from .keyed import first_frame, frames_in_order
-from .layout import Given, Layout, Recorded
+from .layout import Layout, ReadOptions, Recorded
 from .numbers import numbers_of
 from .poses import FROM_UNREAL, Where, refuse_numbers, rigid_poses
 from .source import Source
@@ -19,9 +19,9 @@ def recognises(source: Source) -> bool:
     return isinstance(first, dict) and bool(first) and isinstance(next(iter(first.values())), str)
 
 
-def read(source: Source, given: Given) -> Recorded:
+def read(source: Source, options: ReadOptions) -> Recorded:
     frames, where = frames_in_order(source, source.document)
-    camera = given.camera
+    camera = options.camera
     texts = []
     for index, cameras in enumerate(frames):
         if not isinstance(cameras, dict) or not cameras:

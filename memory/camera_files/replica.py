@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from .kitti import looks_rigid
-from .layout import Given, Layout, Recorded
+from .layout import Layout, ReadOptions, Recorded
 from .numbers import first_rows, is_numeric, number_table
 from .poses import rigid_poses
 from .source import Source
@@ -25,7 +25,7 @@ def _ends(row: Sequence[str]) -> bool:
     return all(abs(float(word) - value) <= _NEAR for word, value in zip(row[12:], _LAST, strict=True))
 
 
-def read(source: Source, given: Given) -> Recorded:
+def read(source: Source, options: ReadOptions) -> Recorded:
     values, where = number_table(source, 0, COLUMNS, "Replica")
     return Recorded(rigid_poses(source, values.reshape(-1, 4, 4), where), where=where)
 

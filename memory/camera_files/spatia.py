@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from ..cameras.camera import FloatArray
-from .layout import Given, Layout, Recorded
-from .lens import check_normalised
+from .intrinsics import check_normalised
+from .layout import Layout, ReadOptions, Recorded
 from .numbers import is_number, json_array, number_lines, numbers_of
 from .poses import inverse, rigid_poses
 from .source import Source
@@ -36,7 +36,7 @@ def is_second(source: Source) -> bool:
     return len(words) == 4 and all(map(is_number, words))
 
 
-def read(source: Source, given: Given) -> Recorded:
+def read(source: Source, options: ReadOptions) -> Recorded:
     lines, where = number_lines(source)
     try:
         matrices = source.parse_json("[" + ",".join(lines) + "]")
@@ -50,7 +50,7 @@ def read(source: Source, given: Given) -> Recorded:
     rows = len(matrices[0]) if isinstance(matrices, list) and isinstance(matrices[0], list) else 4
     values = json_array(source, matrices, (3 if rows == 3 else 4, 4), "the matrix", where)
     poses = inverse(rigid_poses(source, values, where))
-    return Recorded(poses, None if given.intrinsics is None else _lenses(given.intrinsics, len(poses)), where=where)
+    return Recorded(poses, None if options.intrinsics is None else _lenses(options.intrinsics, len(poses)), where=where)
 
 
 def _lenses(source: Source, frames: int) -> FloatArray:

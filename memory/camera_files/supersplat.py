@@ -6,8 +6,8 @@ import numpy as np
 from scipy.interpolate import CubicHermiteSpline
 
 from ..cameras.camera import FloatArray
-from .layout import Given, Recorded
-from .lens import DEFAULT_ASPECT
+from .intrinsics import DEFAULT_ASPECT
+from .layout import ReadOptions, Recorded
 from .numbers import json_array
 from .poses import refuse_numbers
 from .source import MAX_POSES, Source
@@ -24,9 +24,9 @@ def recognises(source: Source) -> bool:
     return isinstance(document, dict) and ("animTracks" in document or "startAnim" in _inside(document, "camera"))
 
 
-def read(source: Source, given: Given) -> Recorded:
+def read(source: Source, options: ReadOptions) -> Recorded:
     document = source.document if isinstance(source.document, dict) else {}
-    track = _track(source, document, given.camera)
+    track = _track(source, document, options.camera)
     rate = _number(source, track, "frameRate", 0.0)
     times = _numbers(source, _inside(track, "keyframes"), "times", 1)[:, 0]
     if not rate:
@@ -50,7 +50,7 @@ def read(source: Source, given: Given) -> Recorded:
     at = np.arange(frames, dtype=np.float64)
     made = _played(times, np.concatenate(columns, axis=1), at, smooth, duration if loops else 0.0)
     poses = looking(source, made[:, :3], made[:, 3:6], lambda index: f"frame {index}")
-    return Recorded(poses, _lenses(source, made[:, 6], given), fps=rate, name=str(track.get("name") or ""))
+    return Recorded(poses, _lenses(source, made[:, 6], options), fps=rate, name=str(track.get("name") or ""))
 
 
 def _track(source: Source, document: _Track, name: str) -> _Track:
@@ -86,9 +86,9 @@ def _played(times: FloatArray, values: FloatArray, at: FloatArray, smooth: float
     return np.asarray(curve(np.clip(at, times[0], times[-1])), dtype=np.float64)
 
 
-def _lenses(source: Source, fov: FloatArray, given: Given) -> FloatArray:
+def _lenses(source: Source, fov: FloatArray, options: ReadOptions) -> FloatArray:
     """Normalised intrinsics (F, 4): the viewer's field of view is that of the picture's longer side."""
-    shape = given.aspect or DEFAULT_ASPECT
+    shape = options.aspect or DEFAULT_ASPECT
     if shape > 1.0:
         fov = np.degrees(2.0 * np.arctan(np.tan(np.radians(fov) / 2.0) / shape))
     ones = np.ones_like(fov)

@@ -1,20 +1,91 @@
-"""Cameras of three.js: ComfyUI's LOAD3D_CAMERA, one or a list of them, PerspectiveCamera's own JSON, and scenes."""
+"""Cameras of three.js: ComfyUI's LOAD3D_CAMERA, one or a list of them, PerspectiveCamera's own JSON, and scenes.
+
+Of a scene the tree is walked, and the matrices of parents and children are multiplied.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Iterator
 
 import numpy as np
 
 from ..cameras.camera import FloatArray
 from . import flashworld, supersplat
+from .intrinsics import DEFAULT_ASPECT
 from .keyed import field_of_frames, first_found, found_frames
-from .layout import Given, Layout, Recorded
-from .lens import DEFAULT_ASPECT
+from .layout import Layout, ReadOptions, Recorded
 from .numbers import json_array
 from .poses import FLIP_YZ, Where, frame, rigid_poses
 from .source import MAX_POSES, Source
-from .threejs_scene import scene_cameras
 from .times import LONGEST, among, timed
 from .viewer import is_flat, looking, numbers, refuse_flat, turned, upright_lenses, vectors
+
+Node = dict[str, object]
+
+
+def scene_cameras(source: Source) -> list[object] | None:
+    """The perspective cameras of a scene, each with its ``matrix`` in the world; None for any other file."""
+    document = source.document
+    root = document.get("object", document) if isinstance(document, dict) else None
+    if not isinstance(root, dict) or not (isinstance(root.get("children"), list) or root.get("type") == "Scene"):
+        return None
+    found: list[object] = []
+    flat = 0
+    for node, matrix in _walked(source, root):
+        kind = str(node.get("type", ""))
+        flat += kind == "OrthographicCamera"
+        if kind == "PerspectiveCamera":
+            found.append({**node, "matrix": _unscaled(matrix).T.reshape(16).tolist()})
+    if not found:
+        source.refuse(
+            f"the scene has {'only orthographic cameras' if flat else 'no camera'}",
+            "Add a PerspectiveCamera to it, or export the camera itself",
+        )
+    if isinstance(document, dict) and _is_animated(document, root):
+        source.refuse(
+            "the scene is moved by animations, which are not read", "Bake the camera's movement to a list of cameras"
+        )
+    if len(found) > 1:
+        source.tell(f"The scene has {len(found)} cameras: each is a frame, in their order. Name one to have it alone.")
+    return found
+
+
+def _walked(source: Source, root: Node) -> Iterator[tuple[Node, FloatArray]]:
+    """Every object below and with ``root``, parents first, and its matrix (4, 4) in the world."""
+    waiting: list[tuple[Node, FloatArray]] = [(root, np.eye(4))]
+    seen = 0
+    while waiting:
+        node, above = waiting.pop()
+        seen += 1
+        if seen > MAX_POSES:
+            source.refuse(f"it has more than {MAX_POSES} objects", "Export the camera alone")
+        matrix = above @ _local(source, node)
+        yield node, matrix
+        children = node.get("children")
+        for child in reversed(children if isinstance(children, list) else []):
+            if isinstance(child, dict):
+                waiting.append((child, matrix))
+
+
+def _local(source: Source, node: Node) -> FloatArray:
+    if "matrix" not in node:
+        return np.eye(4)
+    name = str(node.get("name") or node.get("type") or "object")[:40]
+    columns = json_array(source, [node["matrix"]], (16,), "the matrix", lambda _: name)
+    return np.ascontiguousarray(columns.reshape(4, 4).T)
+
+
+def _unscaled(matrix: FloatArray) -> FloatArray:
+    """A camera does not see the scale of what it is in: only the directions of its axes."""
+    length = np.linalg.norm(matrix[:3, :3], axis=0)
+    result: FloatArray = matrix.copy()
+    result[:3, :3] /= np.where(length > 0.0, length, 1.0)
+    return result
+
+
+def _is_animated(document: Node, root: Node) -> bool:
+    return any(isinstance(one.get("animations"), list) and one["animations"] for one in (document, root))
+
 
 LISTS = ("cameras", "keyframes", "frames")
 WRAPS = ("camera", "camera_info", "object")
@@ -65,7 +136,7 @@ def _are_sparse(cameras: list[object]) -> bool:
     return len(known) > 1 and _SPARSE <= (max(known) - min(known)) / (len(known) - 1) <= LONGEST
 
 
-def read(source: Source, given: Given) -> Recorded:
+def read(source: Source, options: ReadOptions) -> Recorded:
     if is_track(source.document):
         source.refuse("its cameras are keyframes", "Choose the layout Keyframe track, or auto")
     scene = scene_cameras(source)
@@ -76,7 +147,7 @@ def read(source: Source, given: Given) -> Recorded:
         source.refuse("it has no cameras", "Write one camera, or a list of them")
     if len(cameras) > MAX_POSES:
         source.refuse(f"it has {len(cameras)} cameras, at most {MAX_POSES} are read", "Keep only those of the shot")
-    cameras = _named(source, cameras, given.camera)
+    cameras = _named(source, cameras, options.camera)
     cameras, where = found_frames(source, cameras, frame, ("matrix", "position"))
     check(source, cameras)
     times: FloatArray | None = None
@@ -84,7 +155,7 @@ def read(source: Source, given: Given) -> Recorded:
         stamps = json_array(source, field_of_frames(source, cameras, "time", where), (), "time", where)
         chosen, times, _ = timed(source, stamps, stamps[:, None], "seconds", where)
         cameras, where = [cameras[index] for index in chosen], among(where, chosen)
-    return Recorded(poses_of(source, cameras, where), _lenses(source, cameras, given), times, _TICK, where=where)
+    return Recorded(poses_of(source, cameras, where), _lenses(source, cameras, options), times, _TICK, where=where)
 
 
 def listed(document: object) -> list[object]:
@@ -163,13 +234,13 @@ def poses_of(source: Source, cameras: list[object], where: Where) -> FloatArray:
     return result
 
 
-def _lenses(source: Source, cameras: list[object], given: Given) -> FloatArray | None:
+def _lenses(source: Source, cameras: list[object], options: ReadOptions) -> FloatArray | None:
     """Normalised intrinsics (F, 4) from the vertical field of view, zoom and aspect; None if no camera has a fov."""
     known = [camera if isinstance(camera, dict) else {} for camera in cameras]
     if not any(camera.get("fov") for camera in known):
         return None
     wanted: list[object] = [
-        [camera.get("fov"), camera.get("zoom") or 1.0, camera.get("aspect") or given.aspect or DEFAULT_ASPECT]
+        [camera.get("fov"), camera.get("zoom") or 1.0, camera.get("aspect") or options.aspect or DEFAULT_ASPECT]
         for camera in known
     ]
     values = json_array(source, wanted, (3,), "fov, zoom and aspect", frame)

@@ -10,8 +10,8 @@ from scipy.spatial.transform import Rotation
 
 from ..cameras.camera import FloatArray
 from ..cameras.trajectory import Trajectory
-from .columns import named_columns
-from .layout import Given, Layout, Recorded, Size
+from .csv_table import named_columns
+from .layout import Layout, ReadOptions, Recorded, Size
 from .numbers import first_rows, is_numeric, number_table
 from .poses import quaternion_poses
 from .realestate10k import rate_line, stated_rate
@@ -29,7 +29,7 @@ def recognises(source: Source) -> bool:
     return source.is_table and _all_have(source, COLUMNS) and named_columns(source) is None
 
 
-def read(source: Source, given: Given) -> Recorded:
+def read(source: Source, options: ReadOptions) -> Recorded:
     values, where = number_table(source, 0, COLUMNS, "TUM")
     order = _order(source)
     chosen, times, unit = timed(source, values[:, 0], values[:, 1:], "seconds", where)

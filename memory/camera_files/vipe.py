@@ -7,9 +7,9 @@ from numpy.typing import NDArray
 
 from ..cameras.camera import FloatArray
 from ..cameras.interpolate import interpolate_intrinsics, interpolate_poses
-from .layout import Given, Layout, Recorded
-from .lens import from_pixels
-from .npz import npz_array, npz_shapes
+from .intrinsics import from_pixels
+from .layout import Layout, ReadOptions, Recorded
+from .npy import npz_array, npz_shapes
 from .poses import rigid_poses
 from .source import MAX_POSES, Source
 
@@ -26,7 +26,7 @@ def is_second(source: Source) -> bool:
     return FRAMES in shapes and len(shapes.get(POSES, ())) == 2
 
 
-def read(source: Source, given: Given) -> Recorded:
+def read(source: Source, options: ReadOptions) -> Recorded:
     matrices = npz_array(source, POSES)
     if matrices.ndim != 3:
         source.refuse(f"its poses have the shape {matrices.shape}, expected frames x 4 x 4", "Choose the file of poses")
@@ -39,8 +39,8 @@ def read(source: Source, given: Given) -> Recorded:
 
     poses = rigid_poses(source, matrices[order], where)
     lenses = None
-    if given.intrinsics is not None and not (given.fov and given.aspect):
-        lenses = _lenses(given.intrinsics, frames, given)
+    if options.intrinsics is not None and not (options.fov and options.aspect):
+        lenses = _lenses(options.intrinsics, frames, options)
     if frames[-1] - frames[0] != len(frames) - 1:
         # Frames whose pose was lost: the camera went on between, so they get their place again.
         at = np.arange(frames[0], frames[-1] + 1)
@@ -72,11 +72,11 @@ def _frames(source: Source, count: int) -> NDArray[np.int64]:
     return frames
 
 
-def _lenses(source: Source, frames: NDArray[np.int64], given: Given) -> FloatArray | None:
+def _lenses(source: Source, frames: NDArray[np.int64], options: ReadOptions) -> FloatArray | None:
     """Normalised intrinsics (F, 4) of ``frames`` (F,) from fx fy cx cy in pixels; None for a fisheye given a fov."""
     values = npz_array(source, POSES)
     if values.ndim != 2 or not len(values) or values.shape[1] != 4:
-        if given.fov:
+        if options.fov:
             return None
         source.refuse(
             f"its shape is {values.shape}, expected fx fy cx cy for each frame: the camera is no flat picture's",

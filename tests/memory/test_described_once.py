@@ -48,3 +48,11 @@ def test_a_strategy_that_looks_at_views_has_a_pool_to_look_at():
 )
 def test_readme_counts_right(told: str):
     assert told in (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_the_page_of_camera_files_lists_every_layout_in_order_in_its_tables_and_in_words():
+    told = (ROOT / "docs" / "camera_files.md").read_text(encoding="utf-8")
+    for begin in ("| {} |", "- **{}**: "):
+        places = [told.find(begin.format(name)) for name in LAYOUTS]
+        assert -1 not in places and places == sorted(places)
+    assert all(f"- **{name}**: {layout.about}\n" in told for name, layout in LAYOUTS.items())

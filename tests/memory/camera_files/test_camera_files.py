@@ -21,7 +21,8 @@ from scene_memory.dev.bench._camera_samples import (
     known_cameras,
     tum_uneven,
 )
-from scene_memory.memory.camera_files import LAYOUTS, READABLE, WRITABLE, describe, read_trajectory, write_trajectory
+from scene_memory.memory.camera_files import LAYOUTS, READABLE, WRITABLE, read_trajectory, write_trajectory
+from scene_memory.memory.camera_files.layouts import layout_named
 from scene_memory.memory.camera_files.source import Source
 from scene_memory.memory.cameras.angles import rotation
 from scene_memory.memory.cameras.camera import horizontal_fov, intrinsics_from_fov, pose
@@ -42,9 +43,9 @@ def proper(path: Trajectory) -> bool:
 def test_the_table_holds_every_layout_that_was_promised():
     assert set(READABLE) == set(SAMPLES)
     assert WRITABLE == ("SceneMemory JSON", "RealEstate10K", "COLMAP", "nerfstudio", "TUM")
-    assert all(len(describe(name)) > 60 for name in READABLE)
+    assert all(len(LAYOUTS[name].about) > 60 for name in READABLE)
     with pytest.raises(ValueError, match="no layout 'VHS'. Use one of: SceneMemory JSON"):
-        describe("VHS")
+        layout_named("VHS")
 
 
 @pytest.mark.parametrize("named", [True, False])

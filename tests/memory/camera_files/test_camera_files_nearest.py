@@ -12,7 +12,7 @@ import pytest
 
 from scene_memory.dev.bench._camera_samples import SAMPLES, Files, known_cameras, npz
 from scene_memory.memory.camera_files import LAYOUTS, CameraFileError, read_trajectory
-from scene_memory.memory.camera_files.nearest import COLUMNS, NAMES, nearest
+from scene_memory.memory.camera_files.layouts import COLUMNS, NAMES, nearest
 from scene_memory.memory.camera_files.source import Source
 
 POSES, LENS = known_cameras(4)
