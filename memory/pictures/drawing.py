@@ -61,7 +61,7 @@ def thumbnail(frame: Pixels, width: int, height: int) -> Pixels:
 
 
 def grown(picture: Pixels, height: int) -> Pixels:
-    """A picture with background below it, up to ``height``."""
+    """A picture (H, W, 3) with background below it, up to ``height``: (height, W, 3)."""
     result = canvas(height, picture.shape[1])
     result[: len(picture)] = picture
     return result
@@ -140,8 +140,8 @@ def wedge(
     picture: Pixels, plan: Plan, pose: FloatArray, lens: FloatArray, reach: float, colour: Colour, fill: float = 0.0,
     line: int = 1,
 ) -> None:
-    """The view of a camera on a map: its horizontal field of view, ``reach`` pixels long, ``fill`` 0..1 of it covered,
-    its outline ``line`` pixels wide."""
+    """The view of a camera with a pose (4, 4) and intrinsics (4,) on a map: its horizontal field of view, ``reach``
+    pixels long, ``fill`` 0..1 of it covered, its outline ``line`` pixels wide."""
     outline = (np.array(plan.at(pose)) + fan(pose, lens, reach)).round().astype(np.int32)
     if fill:
         layer = picture.copy()
@@ -151,12 +151,31 @@ def wedge(
 
 
 def camera_mark(picture: Pixels, plan: Plan, pose: FloatArray, colour: Colour, tick: int = 9, radius: int = 2) -> None:
-    """A camera on a map: a dot, and a tick the way it looks."""
+    """A camera with a pose (4, 4) on a map: a dot of ``radius`` pixels, and a ``tick`` of so many the way it looks."""
     at, heading = plan.at(pose), _heading(pose)
     if tick:
         end = (round(at[0] + tick * math.sin(heading)), round(at[1] - tick * math.cos(heading)))
         cv2.line(picture, at, end, colour, 1, cv2.LINE_AA)
     cv2.circle(picture, at, radius, colour, -1, cv2.LINE_AA)
+
+
+def scale_bar(picture: Pixels, end: tuple[int, int], scale: float, room: float, below: bool = False) -> None:
+    """How long a few scene units are at ``scale`` pixels a unit: a bar of ``room`` pixels at most whose right end is
+    ``end`` (x, y), and its length in words above it, or ``below``."""
+    units = round_units(room / scale)
+    right, y = end
+    left = round(right - units * scale)
+    if right - left < 2:
+        return
+    cv2.line(picture, (left, y), end, QUIET, 1, cv2.LINE_AA)
+    label = f"{units:g} unit{'s' if units != 1 else ''}"
+    write(picture, label, (right - text_width(label), y + LINE) if below else (left, y - 5), QUIET)
+
+
+def round_units(room: float) -> float:
+    """The greatest 1, 2 or 5 times a power of ten that is not above ``room``."""
+    decade = 10.0 ** math.floor(math.log10(max(room, 1e-12)))
+    return float(decade * max(step for step in (1, 2, 5) if step * decade <= room * (1 + 1e-9)))
 
 
 def _heading(pose: FloatArray) -> float:

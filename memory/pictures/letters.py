@@ -51,6 +51,7 @@ class OpenCvLetters:
         self._face: Any = cv2.FontFace("uni")  # type: ignore[attr-defined, unused-ignore]
 
     def has(self, letter: str) -> bool:
+        """Whether its picture is not that of the question mark, which OpenCV draws for what it lacks."""
         if letter == "?":
             return True
         own, none = (np.zeros((48, 48, 3), dtype=np.uint8) for _ in range(2))
@@ -63,6 +64,7 @@ class OpenCvLetters:
         return int(left + across)
 
     def draw(self, picture: Pixels, line: str, at: tuple[int, int], colour: Colour, pixels: int) -> None:
+        """Draws on a picture (H, W, 3)."""
         cv2.putText(picture, line, at, colour, self._face, pixels)  # type: ignore[call-overload, unused-ignore]
 
 
@@ -76,6 +78,7 @@ class SystemLetters:
         return round(sum(float(font.getlength(part)) for part, font in self._runs(line, pixels)))
 
     def draw(self, picture: Pixels, line: str, at: tuple[int, int], colour: Colour, pixels: int) -> None:
+        """Draws on a picture (H, W, 3)."""
         image = Image.fromarray(picture)
         pen, x = ImageDraw.Draw(image), float(at[0])
         for part, font in self._runs(line, pixels):

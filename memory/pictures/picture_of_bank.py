@@ -1,4 +1,6 @@
-"""A picture of a memory: a map of its cameras, its shots, a time line of what is kept, and some of its frames."""
+"""A picture of a memory: a map of its cameras, its shots, a time line of what is kept, what each segment looked at, and
+some of its frames; and one of the frames that an edit is about.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..cameras.pacing import spread
-from ..state.frame_ranges import Runs, runs_text
+from ..retrieval.reasons import Recalled, frames_told, recalled
+from ..state.frame_ranges import Runs, count_of, indices_of, runs_text
 from ..state.state import MemoryState
 from ..state.summary import MemorySummary, summarise, summary_lines
 from .drawing import (
@@ -26,13 +29,13 @@ from .drawing import (
     canvas,
     grown,
     note_picture,
+    scale_bar,
     series_colour,
     text_width,
     thumbnail,
     wedge,
     write,
 )
-from .picture_of_recall import recall_picture
 
 MAP_SIDE, SIDE_WIDTH = 460, 620
 WIDTH, TIME_LEFT = MAP_SIDE + SIDE_WIDTH, 90
@@ -80,24 +83,9 @@ def _map(state: MemoryState, colours: dict[int, Colour]) -> Pixels:
         camera_mark(picture, plan, pose, colours[int(shot)] if used else MARKS["dropped"], tick)
     wedge(picture, plan, poses[-1], lenses[-1], 0.16 * MAP_SIDE, WHITE)
     write(picture, "from above; white = newest, grey = no longer used", (MARGIN, MAP_SIDE - MARGIN), QUIET)
-    _scale_bar(picture, plan)
+    if plan.scale < MOST_SCALE:
+        scale_bar(picture, (MAP_SIDE - 2 * MARGIN, 2 * MARGIN), plan.scale, 100.0, below=True)
     return picture
-
-
-def _scale_bar(picture: Pixels, plan: Plan) -> None:
-    """How long a few scene units are; none where the camera only turned, for then the map has no scale."""
-    if plan.scale >= MOST_SCALE:
-        return
-    room = max(100 / plan.scale, 1e-9)
-    decade = 10.0 ** np.floor(np.log10(room))
-    units = decade * max(step for step in (1, 2, 5) if step * decade <= room)
-    right, y = MAP_SIDE - 2 * MARGIN, 2 * MARGIN
-    length = round(units * plan.scale)
-    if not 2 <= length <= MAP_SIDE // 2:
-        return
-    cv2.line(picture, (right - length, y), (right, y), QUIET, 1, cv2.LINE_AA)
-    label = f"{units:g} unit{'s' if units != 1 else ''}"
-    write(picture, label, (right - text_width(label), y + LINE), QUIET)
 
 
 def _table(summary: MemorySummary, colours: dict[int, Colour], disk_bytes: int | None) -> Pixels:
@@ -181,3 +169,76 @@ def frame_sheet(
             cv2.rectangle(sheet, (left, top), (left + width - 1, top + height - 1), colours[index], 2, cv2.LINE_AA)
         write(sheet, captions.get(index, f"frame {index}"), (left, top + height + LINE - 2), TEXT, room=width)
     return sheet
+
+
+MOST_EDITED = 18
+COLOURS: dict[str, Colour] = {
+    "pin": MARKS["pinned"],
+    "exclude": MARKS["excluded"],
+    "superseded": MARKS["superseded"],
+    "strength": (90, 180, 255),
+}
+CALM: Colour = (120, 210, 140)
+
+
+def edit_picture(state: MemoryState, action: str, runs: Runs, newer: Runs = ()) -> Pixels:
+    """Draw the frames ``runs`` that ``action`` is about, (H, W, 3) uint8; ``newer`` show the place as it is now."""
+    colour = COLOURS.get(action, CALM)
+    shown = [] if newer == () else [_edited(state, newer, "now", WHITE, 6)]
+    shown.append(_edited(state, runs, action, colour, MOST_EDITED))
+    return np.concatenate(shown)
+
+
+def _edited(state: MemoryState, runs: Runs, title: str, colour: Colour, most: int) -> Pixels:
+    count = count_of(runs)
+    head = canvas(LINE + 2 * MARGIN, WIDTH)
+    line = f"{title}: {count} frame{'' if count == 1 else 's'} ({runs_text(runs)})" if count else f"{title}: no frame"
+    write(head, line, (MARGIN, LINE + MARGIN // 2), TEXT, 1.1, WIDTH - 2 * MARGIN)
+    frames = indices_of(runs)
+    frames = frames[~state.flags(frames).dropped]
+    if not len(frames):
+        return head
+    chosen = frames[spread(len(frames), most)]
+    sheet = frame_sheet(state, chosen, {}, dict.fromkeys(chosen.tolist(), colour))
+    return np.concatenate([head, sheet])
+
+
+MOST_ROWS, ROW, IN_WORDS = 16, 12, 3
+LEAST_LIT = 0.35
+UNKNOWN: Colour = (140, 146, 156)
+
+
+def recall_picture(state: MemoryState, colours: dict[int, Colour], width: int, left: int) -> Pixels:
+    """Draw what the newest segments looked at, (H, W, 3) uint8; of no height where none looked back.
+
+    The time line runs from ``left`` to the margin at the right. A row has the frames of a segment in the colour of its
+    shot (``colours``), and a mark at each frame that it looked at, the brighter the more of the segment that frame saw.
+    """
+    rows = recalled(state, MOST_ROWS)
+    if not rows:
+        return canvas(0, width, PANEL)
+    chart = len(rows) * ROW
+    picture = canvas(chart + MARGIN + (LINE + 3) * (1 + min(len(rows), IN_WORDS)), width, PANEL)
+    across = (width - left - MARGIN) / state.frames
+    picture[:chart, left : width - MARGIN] = BACKGROUND
+    for place, row in enumerate(rows):
+        _row(picture[place * ROW : (place + 1) * ROW - 1], row, colours[row.shot], left, across)
+    for place in {0, len(rows) - 1}:
+        write(picture, f"segment {rows[place].number}", (MARGIN, (place + 1) * ROW - 2), QUIET, 0.9, left - 2 * MARGIN)
+    y = chart + LINE + 2
+    write(picture, "the frames that each segment looked at, brighter where they saw more of it", (left, y), QUIET)
+    for row in rows[-IN_WORDS:]:
+        y += LINE + 3
+        said = f"segment {row.number} looked at {frames_told(row.frames)}"
+        write(picture, said, (MARGIN, y), TEXT, room=width - 2 * MARGIN)
+    return picture
+
+
+def _row(strip: Pixels, row: Recalled, colour: Colour, left: int, across: float) -> None:
+    begin = left + int(row.start * across)
+    strip[:, begin : max(begin + 2, left + int(row.stop * across))] = tuple(part // 2 for part in colour)
+    for frame in sorted(row.frames, key=lambda one: one.overlap):
+        lit = LEAST_LIT + (1 - LEAST_LIT) * frame.overlap
+        shade = tuple(round(part * lit) for part in TEXT) if frame.rule else UNKNOWN
+        at = left + int(frame.index * across)
+        strip[1:-1, at : at + 3] = shade

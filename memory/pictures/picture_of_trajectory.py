@@ -13,7 +13,21 @@ from scipy.spatial.transform import Rotation
 from ..cameras.camera import FloatArray, horizontal_fov, look_at, rigid_inverse
 from ..cameras.pacing import spread
 from ..cameras.trajectory import Trajectory
-from .drawing import LINE, MARGIN, PANEL, QUIET, TEXT, WHITE, Colour, Pixels, canvas, series_colour, write
+from .drawing import (
+    LINE,
+    MARGIN,
+    PANEL,
+    QUIET,
+    TEXT,
+    WHITE,
+    Colour,
+    Pixels,
+    canvas,
+    round_units,
+    scale_bar,
+    series_colour,
+    write,
+)  # fmt: skip
 
 SIDE = 420
 MOST_CAMERAS, MOST_FRAMES = 9, 2000
@@ -116,10 +130,7 @@ def _flat(places: FloatArray, flat: Callable[[FloatArray], FloatArray]) -> _View
         return np.asarray((flat(points) - middle) * (scale, -scale) + SIDE / 2.0, dtype=np.float64)
 
     def ground(picture: Pixels) -> None:
-        units = _round_units(0.25 * SIDE / scale)
-        right, y = SIDE - MARGIN, SIDE - MARGIN
-        cv2.line(picture, (round(right - units * scale), y), (right, y), QUIET, 1, cv2.LINE_AA)
-        write(picture, f"{units:g} unit{'s' if units != 1 else ''}", (round(right - units * scale), y - 5), QUIET)
+        scale_bar(picture, (SIDE - MARGIN, SIDE - MARGIN), scale, 0.25 * SIDE)
 
     return _View(project, ground)
 
@@ -141,7 +152,7 @@ def _in_perspective(points: FloatArray, path: Trajectory) -> _View:
         return np.asarray(SIDE / 2.0 + focal * seen[:, :2] / np.maximum(seen[:, 2:], 1e-6 * reach), dtype=np.float64)
 
     def ground(picture: Pixels) -> None:
-        step = _round_units(reach / 2.0)
+        step = round_units(reach / 2.0)
         ends = np.arange(-4, 5) * step
         centre = np.round(middle[[0, 2]] / step) * step
         for end in ends:
@@ -177,12 +188,6 @@ def _glyph_size(path: Trajectory, seen: Cameras | None) -> float:
     extent = float(np.ptp(places, axis=0).max())
     # A camera that only turns stands in one place: then its view is all there is to see.
     return 0.18 * extent if extent > 1e-6 else 1.0
-
-
-def _round_units(room: float) -> float:
-    """The greatest 1, 2 or 5 times a power of ten that is not above ``room``."""
-    decade = 10.0 ** math.floor(math.log10(max(room, 1e-12)))
-    return float(decade * max(step for step in (1, 2, 5) if step * decade <= room * (1 + 1e-9)))
 
 
 def _figures(path: Trajectory, seen: Cameras | None, width: int) -> Pixels:

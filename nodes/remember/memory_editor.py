@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from comfy_api.latest import io, ui
 
-from ...memory.pictures.picture_of_edit import edit_picture
-from ...memory.retrieval.scale import typical_distance
+from ...memory.pictures.picture_of_bank import edit_picture
+from ...memory.retrieval.distances import typical_distance
 from ...memory.state.edits import Edit
 from ...memory.state.frame_ranges import Runs, count_of, frame_runs, indices_of, runs_of, runs_text
 from ...memory.state.state import MemoryState

@@ -9,11 +9,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from ...memory.cameras.pacing import spread
+from ...memory.pictures.drawing import QUIET, TEXT, Pixels, canvas, thumbnail, write
 from ...models.moc.record import RoutingRecord
 
-Pixels = NDArray[np.uint8]
-
-PAPER, INK, FAINT = (24, 24, 28), (232, 232, 232), (130, 130, 136)
+DARK = (16, 16, 16)
 WIDEST = 1344
 MOST_LAYERS, MOST_STEPS = 16, 8
 TITLE, LEFT = 34, 150
@@ -37,48 +37,50 @@ def draw_map(shares: NDArray[np.float64], made: Side, remembered: Side, title: s
     height = max(18, round(width * _aspect(made, remembered)))
     above = 0 if remembered.thumbnails is None else round(width * _aspect(remembered, made))
     left, top = LEFT, TITLE + 20 + above
-    picture = _sheet(top + rows * height + 34, max(left + columns * width + 10, 480))
-    _text(picture, title, (8, 22), INK, 0.5)
+    picture = canvas(top + rows * height + 34, max(left + columns * width + 10, 480))
+    write(picture, title, (8, 22), TEXT, 1.1)
     for column, label in enumerate(remembered.labels):
         x = left + column * width
         if remembered.thumbnails is not None:
             _paste(picture, remembered.thumbnails[column], (x, TITLE), (width - 1, top - TITLE - 20))
-        _text(picture, label, (x + 2, top - 6), FAINT, 0.36)
+        write(picture, label, (x + 2, top - 6), QUIET, 0.85)
     brightest = max(float(shares.max(initial=0)), 1e-6)
     for row, label in enumerate(made.labels):
         y = top + row * height
         if made.thumbnails is not None:
-            thumbnail = (min(64, round((height - 1) / _aspect(made, remembered))), height - 1)
-            _paste(picture, made.thumbnails[row], (left - thumbnail[0] - 2, y), thumbnail)
-        _text(picture, label, (6, y + height // 2 + 4), FAINT, 0.36)
+            size = (min(64, round((height - 1) / _aspect(made, remembered))), height - 1)
+            _paste(picture, made.thumbnails[row], (left - size[0] - 2, y), size)
+        write(picture, label, (6, y + height // 2 + 4), QUIET, 0.85)
         for column in range(columns):
             share = float(shares[row, column])
             x, colour = left + column * width, _heat(np.array([[share / brightest]]))[0, 0]
             cv2.rectangle(picture, (x, y), (x + width - 2, y + height - 2), colour.tolist(), -1)
             if width >= 36:
-                ink = (16, 16, 16) if colour.astype(int).sum() > 380 else INK
-                _text(picture, f"{share:.0%}", (x + 3, y + height // 2 + 4), ink, 0.36)
-    _text(picture, f"brightest: {brightest:.0%} of the frame looked in", (left, len(picture) - 12), FAINT, 0.38)
+                ink = DARK if colour.astype(int).sum() > 380 else TEXT
+                write(picture, f"{share:.0%}", (x + 3, y + height // 2 + 4), ink, 0.85)
+    write(picture, f"brightest: {brightest:.0%} of the frame looked in", (left, len(picture) - 12), QUIET, 0.9)
     return picture
 
 
 def draw_layers(record: RoutingRecord, title: str) -> Pixels:
-    """One small map for each layer (down) and step (across), as (H, W, 3) uint8 RGB; grey where attention stayed
-    dense."""
-    layers, steps = _some(record.layers, MOST_LAYERS), _some(record.steps, MOST_STEPS)
+    """One small map for each layer (down) and step (across), (H, W, 3) uint8; grey where attention stayed dense."""
+    layers, steps = (
+        [values[index] for index in spread(len(values), most)]
+        for values, most in ((record.layers, MOST_LAYERS), (record.steps, MOST_STEPS))
+    )
     maps = {(layer, step): record.shares(layer, step) for layer in layers for step in steps}
     rows, columns = (max(found.shape[axis] for found in maps.values()) for axis in (0, 1))
     scale = int(np.clip(150 // max(rows, columns, 1), 1, 12))
     high, wide = max(rows * scale, 14) + 8, max(columns * scale, 60) + 8
     left, top = 76, TITLE + 22
-    picture = _sheet(top + len(layers) * high + 28, max(left + len(steps) * wide + 8, 480))
-    _text(picture, title, (8, 22), INK, 0.5)
+    picture = canvas(top + len(layers) * high + 28, max(left + len(steps) * wide + 8, 480))
+    write(picture, title, (8, 22), TEXT, 1.1)
     for across, step in enumerate(steps):
-        _text(picture, f"step {step + 1}" if step >= 0 else "step ?", (left + across * wide, top - 6), FAINT, 0.36)
+        write(picture, f"step {step + 1}" if step >= 0 else "step ?", (left + across * wide, top - 6), QUIET, 0.85)
     brightest = max(max(float(found.max(initial=0)) for found in maps.values()), 1e-6)
     for down, layer in enumerate(layers):
         y = top + down * high
-        _text(picture, f"layer {layer}", (6, y + 14), FAINT, 0.36)
+        write(picture, f"layer {layer}", (6, y + 14), QUIET, 0.85)
         for across, step in enumerate(steps):
             found = maps[layer, step] / brightest
             if not found.size:
@@ -89,14 +91,14 @@ def draw_layers(record: RoutingRecord, title: str) -> Pixels:
             large = colours.repeat(scale, axis=0).repeat(scale, axis=1)
             x = left + across * wide
             picture[y : y + large.shape[0], x : x + large.shape[1]] = large
-    _text(picture, "grey: left dense, with what it would have chosen", (left, len(picture) - 10), FAINT, 0.38)
+    write(picture, "grey: left dense, with what it would have chosen", (left, len(picture) - 10), QUIET, 0.9)
     return picture
 
 
 def draw_nothing(text: str) -> Pixels:
-    """A line of text where there is nothing to draw, as (60, 480, 3) uint8 RGB."""
-    picture = _sheet(60, 480)
-    _text(picture, text, (8, 34), INK, 0.42)
+    """A line of text where there is nothing to draw, (H, W, 3) uint8."""
+    picture = canvas(60, 480)
+    write(picture, text, (8, 34), TEXT)
     return picture
 
 
@@ -108,26 +110,12 @@ def _aspect(*sides: Side) -> float:
     return 0.6
 
 
-def _some(values: Sequence[int], most: int) -> list[int]:
-    """At most so many of the values, evenly spread, first and last among them."""
-    indices = np.linspace(0, len(values) - 1, min(most, len(values))).round().astype(int)
-    return [values[index] for index in indices]
-
-
-def _sheet(height: int, width: int) -> Pixels:
-    return np.full((height, width, 3), PAPER, dtype=np.uint8)
-
-
 def _heat(shares: NDArray[np.float64]) -> Pixels:
     """Colours (..., 3) RGB of shares 0..1, dark to bright."""
     grey = (np.clip(shares, 0, 1) * 255).round().astype(np.uint8)
     return np.ascontiguousarray(cv2.applyColorMap(grey, cv2.COLORMAP_INFERNO)[..., ::-1])
 
 
-def _text(picture: Pixels, text: str, at: tuple[int, int], colour: tuple[int, int, int], size: float) -> None:
-    cv2.putText(picture, text, at, cv2.FONT_HERSHEY_SIMPLEX, size, colour, 1, cv2.LINE_AA)
-
-
-def _paste(picture: Pixels, thumbnail: Pixels, at: tuple[int, int], size: tuple[int, int]) -> None:
+def _paste(picture: Pixels, frame: Pixels, at: tuple[int, int], size: tuple[int, int]) -> None:
     (x, y), (width, height) = at, size
-    picture[y : y + height, x : x + width] = cv2.resize(thumbnail, (width, height), interpolation=cv2.INTER_AREA)
+    picture[y : y + height, x : x + width] = thumbnail(frame, width, height)

@@ -64,7 +64,7 @@ def test_layers_that_stayed_dense_are_grey_and_the_others_are_not(drawing: Any) 
 def test_of_many_layers_and_steps_some_are_shown_the_first_and_last_among_them(drawing: Any) -> None:
     record = record_of({(layer, step): (np.eye(4), True) for layer in range(40) for step in range(50)})
     assert drawing.draw_layers(record, "title").shape[0] < 1200
-    shown = drawing._some(record.layers, drawing.MOST_LAYERS)
+    shown = drawing.spread(len(record.layers), drawing.MOST_LAYERS)
     assert len(shown) == 16 and (shown[0], shown[-1]) == (0, 39)
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from scene_memory.memory.bank.bank import Bank
 from scene_memory.memory.cameras.presets import make_preset
-from scene_memory.memory.pictures import picture_of_recall
+from scene_memory.memory.pictures import picture_of_bank
 from scene_memory.memory.pictures.picture_of_bank import bank_picture
 from scene_memory.memory.retrieval.reasons import looked_at, notes_of, recalled, report
 from scene_memory.memory.retrieval.retrieve import retrieve
@@ -79,12 +79,12 @@ def test_the_chart_has_a_mark_for_each_frame_and_only_the_newest_segments(
 ) -> None:
     state = filmed(tmp_path, "now")
     colours = {0: (200, 40, 40), 1: (40, 200, 40)}
-    chart = picture_of_recall.recall_picture(state, colours, 90 + 8 + 640, 90)
+    chart = picture_of_bank.recall_picture(state, colours, 90 + 8 + 640, 90)
     across = 640 / state.frames
     for place, row in enumerate(recalled(state)):
-        strip = chart[place * picture_of_recall.ROW + 5]
+        strip = chart[place * picture_of_bank.ROW + 5]
         assert tuple(strip[90 + int((row.start + 4) * across)]) == tuple(part // 2 for part in colours[row.shot])
         lit = [index for index in range(row.start) if strip[90 + int(index * across) + 1].mean() > 60]
         assert lit == sorted(frame.index for frame in row.frames)
-    monkeypatch.setattr(picture_of_recall, "MOST_ROWS", 1)
-    assert len(picture_of_recall.recall_picture(state, colours, 738, 90)) < len(chart)
+    monkeypatch.setattr(picture_of_bank, "MOST_ROWS", 1)
+    assert len(picture_of_bank.recall_picture(state, colours, 738, 90)) < len(chart)
