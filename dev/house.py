@@ -21,8 +21,8 @@ SHORT = 4
 """Lines up to which a function with one caller is counted: it may read better where it is called."""
 
 SHAPE = re.compile(r"\(\s*(?:[\w.*+/…× -]+,\s*)*[\w.*+/…× -]+,?\s*\)(?<!\(s\))", re.UNICODE)
-AXES = re.compile(r"^\(\s*(?:\d+|[A-Za-z]{1,2}\d?|\.\.\.|…|[A-Za-z]{1,2}\s*[*+/-]\s*\w+|\w+\s*[*+]\s*[A-Za-z]|"
-                  r"frames|height|width|channels|tokens|heads|queries|keys|batch)\b")  # fmt: skip
+AXES = re.compile(r"^\(\s*(?:\.\.\.|…|(?:\d+|[A-Za-z]{1,2}\d?|[A-Za-z]{1,2}\s*[*+/-]\s*\w+|\w+\s*[*+]\s*[A-Za-z]|"
+                  r"frames|height|width|channels|tokens|heads|queries|keys|batch)\b)")  # fmt: skip
 FLAT = re.compile(r"\b(scalar|one number|1-D|one-dimensional|a number (for|of) each|shape)\b")
 SAYS = re.compile(r"\b[Rr](aises?|efuse[sd]?)\b")
 INNER = {"NotImplementedError", "AssertionError", "StopIteration", "KeyboardInterrupt"}

@@ -270,7 +270,8 @@ class WorldNet(nn.Module):
 
 
 def best_gain(sigma: Tensor, variance: float) -> Tensor:
-    """Makes a noisy picture the best linear guess of the clean one: 1 without noise, 0 with nothing but noise."""
+    """Makes a noisy picture the best linear guess of the clean one: 1 without noise, 0 with nothing but noise.
+    ``sigma`` 0..1 and the result have one shape, such as (B,)."""
     signal = (1 - sigma) * variance
     return signal / ((1 - sigma) * signal + sigma.square())
 
@@ -302,13 +303,15 @@ class Block(nn.Module):
         return qk[:, :, 0].transpose(1, 2), qk[:, :, 1].transpose(1, 2), v.transpose(1, 2)
 
     def project_text(self, text: Tensor) -> tuple[Tensor, Tensor]:
-        """Keys and values of the caption; padding rows are zero and so draw no more than an even share."""
+        """Keys and values of the caption; padding rows are zero and so draw no more than an even share. From text (B,
+        L, dim): each (B, heads, L, dim / heads)."""
         keys, values = self.text_kv(text).chunk(2, dim=-1)
         keys, values = (part.unflatten(-1, (self.heads, -1)).transpose(1, 2) for part in (keys, values))
         return _unit(keys) * self.scale.to(text)[1], values
 
     def finish(self, tokens: Tensor, modulation: Tensor, mixed: Tensor) -> Tensor:
-        """Residuals of attention and perceptron."""
+        """Residuals of attention and perceptron. ``tokens`` and ``mixed``, what attention gave, are (B, L, dim),
+        ``modulation`` (B, 6, dim)."""
         gate, shift, scale, end = self._parts(modulation, tokens)[2:]
         tokens = torch.addcmul(tokens, 1 + gate, self.out(mixed))
         hidden = gelu(self.widen(modulated(tokens, scale, shift)))
@@ -363,7 +366,7 @@ def _swapped(x: Tensor) -> Tensor:
 
 
 def gelu(x: Tensor) -> Tensor:
-    """As torch's own, approximated by tanh; that one takes twice as long on a processor."""
+    """As torch's own, approximated by tanh; that one takes twice as long on a processor. Of any shape, elementwise."""
     if x.device.type != "cpu" or torch.is_grad_enabled():
         return F.gelu(x, approximate="tanh")
     twice = 2 * math.sqrt(2 / math.pi)

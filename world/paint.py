@@ -16,12 +16,12 @@ DECIDED = 8.0
 
 
 def normed(x: Tensor) -> Tensor:
-    """Layer norm without scale and shift."""
+    """Layer norm without scale and shift. Over the last axis of (B, L, D)."""
     return F.layer_norm(x, x.shape[-1:])
 
 
 def silu(x: Tensor) -> Tensor:
-    """Of a fresh x: without gradients it is changed in place."""
+    """Of a fresh x: without gradients it is changed in place. Of any shape, elementwise."""
     return F.silu(x, inplace=not torch.is_grad_enabled())
 
 
@@ -47,6 +47,8 @@ class Stem(nn.Module):
         self.third = operations.Conv2d(middle, dim, 5, stride=3, padding=1, **make)
 
     def forward(self, picture: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """From pictures (N, channels, H, W): tokens (N, dim, H / 12, W / 12), and what the painter needs, the picture
+        and its finer steps."""
         fine = silu(self.first(picture))
         middle = silu(self.second(fine))
         return self.patch(picture) + self.third(middle), [picture, fine, middle]

@@ -14,7 +14,8 @@ def tint(colour: Colour, like: Tensor) -> Tensor:
 
 
 def pattern(surface: Surface, u: Tensor, v: Tensor) -> Tensor:
-    """Colour of a surface at `u` along it and `v` up it (or across the floor), in metres."""
+    """Colour of a surface at `u` along it and `v` up it (or across the floor), in metres. Both (rays,); the colour is
+    (3, rays), or (3, 1) where all rays share it."""
     first, second = tint(surface.colour, u), tint(surface.second, u)
     scale, kind = surface.scale, surface.pattern
     if kind == "striped":

@@ -22,7 +22,8 @@ MOMENT_SCALE = 0.25
 
 
 def levelled(poses: Tensor, reference: Tensor) -> Tensor:
-    """Move poses (..., 4, 4) so that `reference` (..., 4, 4) stands at the origin with yaw 0, gravity unchanged."""
+    """Move poses (..., 4, 4) so that `reference` (..., 4, 4) stands at the origin with yaw 0, gravity unchanged. The
+    result has the shape of the poses."""
     forward = reference[..., :3, 2]
     yaw = torch.atan2(forward[..., 0], forward[..., 2])
     cos, sin, zero, one = torch.cos(yaw), torch.sin(yaw), torch.zeros_like(yaw), torch.ones_like(yaw)

@@ -19,7 +19,7 @@ Vector = tuple[Tensor, Tensor, Tensor]
 
 
 def picked(vector: Vector, index: Tensor) -> Vector:
-    """The rays of `index`; what all rays share stays shared."""
+    """The rays of `index`; what all rays share stays shared. From parts (rays,) those of ``index`` (n,)."""
     return tuple(part if part.ndim == 0 else part[index] for part in vector)  # type: ignore[return-value]
 
 
@@ -50,7 +50,8 @@ def paint_prop(
 
 
 def shadow(scene: Scene, prop: Prop, x: Tensor, z: Tensor, indoors: bool) -> Tensor:
-    """Soft shadow in 0..1: a capsule on the floor from the foot of the prop, away from the sun."""
+    """Soft shadow in 0..1: a capsule on the floor from the foot of the prop, away from the sun. ``x`` and ``z``,
+    in metres, and the result are (n,), one for each ray."""
     reach = min(prop.height / max(-scene.sun[1], 0.35), 2.2) * (0.35 if indoors else 0.8)
     tip_x, tip_z = -scene.sun[0] * reach, -scene.sun[2] * reach
     length = max(tip_x**2 + tip_z**2, 1e-4)

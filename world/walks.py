@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..memory.cameras.angles import rotations
-from .joined import doorway_place
-from .scenes import Scene
+from .scenes import Scene, doorway_place
 
 CLEAR_OF_WALLS = 0.7
 
@@ -47,7 +46,7 @@ def tour(
         look: how far it turns its head from the way, degrees.
 
     Returns:
-        as `random_walk`, with a lens of 70 degrees.
+        as `random_walk`: poses (frames, 4, 4) and intrinsics (frames, 4), of a lens of 70 degrees.
     """
     way = _way(scene, rng, frames * speed)
     along = np.concatenate([[0.0], np.cumsum(np.hypot(*np.diff(way, axis=0).T))])

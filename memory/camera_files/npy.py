@@ -46,14 +46,16 @@ def is_one_pose(source: Source) -> bool:
 
 
 def npy_array(source: Source) -> FloatArray:
-    """The numbers of an .npy file."""
+    """The numbers of an .npy file. Their shape is the file's. Refuses what `array_of` does."""
     if not is_npy(source):
         source.refuse("it is no .npy file", "Choose the .npy file; take it out of an .npz first")
     return array_of(source, source.data)
 
 
 def array_of(source: Source, data: bytes) -> FloatArray:
-    """The numbers of ``data``, the bytes of an .npy file that is ``source`` or in it."""
+    """The numbers of ``data``, the bytes of an .npy file that is ``source`` or in it. Their shape is the file's, with
+    at most 100,000 cameras along the first axis. Refuses objects, a damaged head and bytes that are more or fewer than
+    the shape takes."""
     try:
         shape, fortran, kind, begin = _head(data)
     except ValueError as error:
@@ -117,7 +119,8 @@ def npz_shapes(source: Source) -> dict[str, tuple[int, ...]]:
 
 
 def npz_array(source: Source, name: str) -> FloatArray:
-    """The numbers of the array ``name``; refuses files that have none, are damaged or hold too much."""
+    """The numbers of the array ``name``; refuses files that have none, are damaged or hold too much. Their shape is the
+    array's."""
     if not is_npz(source):
         source.refuse("it is no .npz file", "Choose the .npz file that the program wrote, or another layout")
     member = f"{name}.npy"

@@ -58,7 +58,7 @@ def found(source: Source, values: FloatArray) -> NDArray[np.int64]:
 
 
 def among(where: Where, chosen: NDArray[np.int64]) -> Where:
-    """Where the cameras stand of which only the ``chosen`` were taken."""
+    """Where the cameras stand of which only the ``chosen`` (n,) were taken."""
     return lambda index: where(int(chosen[index]))
 
 
@@ -103,6 +103,8 @@ def even_rate(times: FloatArray, tick: float, hint: float = 0.0) -> float:
 
     A whole number, one of television's (n * 1000 / 1001) or ``hint`` is taken where it explains all stamps to within
     their rounding ``tick``.
+
+    The result is one number.
     """
     count = len(times) - 1
     measured = count / float(times[-1])
@@ -132,6 +134,8 @@ def usual_rate(times: FloatArray) -> float:
     """The frame rate for uneven ``times``: as many frames as there are, and those that a recording has lost.
 
     Frames are lost where four of five steps are alike and the others are multiples of them.
+
+    From times (F,) in seconds; the result is one number.
     """
     steps = np.diff(times)
     exact = steps / np.median(steps)

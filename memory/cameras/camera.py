@@ -20,7 +20,8 @@ _CLEAN = 1e-9
 def intrinsics_from_fov(fov_degrees: float, aspect: float) -> FloatArray:
     """Intrinsics (4,) of a camera with square pixels and a centred axis.
 
-    ``fov_degrees`` is the horizontal field of view, ``aspect`` is width / height.
+    ``fov_degrees`` is the horizontal field of view, ``aspect`` is width / height. Raises ``ValueError`` unless the
+    field of view lies between 0 and 180 and the aspect is above 0.
     """
     if not 0.0 < fov_degrees < 180.0:
         raise ValueError(f"The field of view is {fov_degrees} degrees: it must lie between 0 and 180. Use 70.")
@@ -45,7 +46,8 @@ def pose(position: ArrayLike, rotation: ArrayLike) -> FloatArray:
 
 
 def look_at(position: ArrayLike, target: ArrayLike) -> FloatArray:
-    """Pose (4, 4) of an upright camera at ``position`` (3,) that looks at ``target`` (3,)."""
+    """Pose (4, 4) of an upright camera at ``position`` (3,) that looks at ``target`` (3,). Raises ``ValueError`` if
+    both are in one place."""
     origin = np.asarray(position, dtype=np.float64).reshape(3)
     offset = np.asarray(target, dtype=np.float64).reshape(3) - origin
     distance = float(np.linalg.norm(offset))
@@ -102,7 +104,11 @@ def clean_poses(poses: ArrayLike, what: str) -> FloatArray:
 
 
 def clean_intrinsics(intrinsics: ArrayLike, frames: int, what: str) -> FloatArray:
-    """A checked copy (F, 4) of normalised intrinsics; one row (4,) is repeated for all ``frames``."""
+    """A checked copy (F, 4) of normalised intrinsics; one row (4,) is repeated for all ``frames``.
+
+    Raises ``ValueError`` for another shape, numbers that are not finite, and focal lengths that are not above 0;
+    ``what`` names them in the error.
+    """
     given = np.asarray(intrinsics, dtype=np.float64)
     if given.shape == (4,):
         given = np.broadcast_to(given, (frames, 4))

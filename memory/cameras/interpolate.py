@@ -21,7 +21,8 @@ _GAP = 2.5
 
 
 def rotations_from_quaternions(quaternions: ArrayLike) -> FloatArray:
-    """Rotations (F, 3, 3) from quaternions (F, 4) with w last; q and -q are the same rotation."""
+    """Rotations (F, 3, 3) from quaternions (F, 4) with w last; q and -q are the same rotation. Raises ``ValueError``
+    for another shape, and for a quaternion that is zero or not finite."""
     given = np.asarray(quaternions, dtype=np.float64)
     if given.ndim != 2 or given.shape[1] != 4:
         raise ValueError(f"Quaternions have the shape {given.shape}, expected (frames, 4) as x y z w.")

@@ -18,7 +18,8 @@ def joined(paths: Sequence[Trajectory], blend: int = 0) -> Trajectory:
     """The paths one after another: each is moved so that its first camera is the last of the one before, just once.
 
     F = the sum of their frames less one for each join. ``blend`` is how many frames each takes over the speed of the
-    one before: see `following`. Frame rate and name are those of the first.
+    one before: see `following`. Frame rate and name are those of the first. Raises ``ValueError`` if there is no path,
+    and as `following` does.
     """
     if not paths:
         raise ValueError("There is no camera path to join: give at least 1.")
@@ -36,6 +37,8 @@ def following(before: Trajectory, path: Trajectory, blend: int = 0) -> Trajector
     ``path``, so that it neither stops nor jerks; then it follows ``path`` exactly, from where that has led it. Where
     the speeds are equal nothing is changed. The lens goes over in the same frames. With 0 the camera keeps to ``path``
     and changes its speed, and the lens, at once.
+
+    Raises ``ValueError`` for a ``blend`` below 0, two frame rates, and a ``path`` of 1 frame.
     """
     if blend < 0:
         raise ValueError(f"The paths are blended over {blend} frames: it must be 0 or above. Use 12.")

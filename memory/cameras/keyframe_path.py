@@ -28,7 +28,7 @@ def drawn_path(
     """The whole drawn path in ``frames`` frames, whatever the frame of the last keyframe is.
 
     ``fov`` in degrees serves the keyframes that have none of their own; ``aspect`` is width / height. The first frame
-    is the first keyframe, exactly, and the last frame the last one.
+    is the first keyframe, exactly, and the last frame the last one. Raises ``ValueError`` if ``frames`` is below 1.
     """
     if frames < 1:
         raise ValueError(f"The drawn path has {frames} frames: it needs at least 1. Use 96.")

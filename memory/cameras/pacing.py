@@ -52,6 +52,8 @@ def progress(frames: int, easing: str = "even", speed: Sequence[float] = ()) -> 
 
     ``speed`` holds relative speeds at evenly spaced moments, none below 0; between them the speed follows a smooth
     curve that never overshoots. The easing goes on top of it.
+
+    Raises ``ValueError`` for an easing that there is not, and speeds as `checked_speeds` does.
     """
     if easing not in EASINGS:
         raise ValueError(f"There is no easing {easing!r}. Use one of: {', '.join(EASINGS)}.")
@@ -82,7 +84,8 @@ def checked_speeds(speed: Sequence[float]) -> tuple[float, ...]:
 
 
 def speeds_from_text(text: str) -> tuple[float, ...]:
-    """Relative speeds from words such as ``"1, 0.2, 1"``, split by commas, semicolons or spaces; none from ``""``."""
+    """Relative speeds from words such as ``"1, 0.2, 1"``, split by commas, semicolons or spaces; none from ``""``.
+    Raises ``ValueError`` for words that are no numbers, and as `checked_speeds` does."""
     words = text.replace(",", " ").replace(";", " ").split()
     try:
         given = [float(word) for word in words[: MOST_SPEEDS + 1]]

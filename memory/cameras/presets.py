@@ -17,6 +17,9 @@ from .pacing import EASINGS, progress
 from .trajectory import Trajectory
 from .wander import hand_sway, random_walk
 
+__all__ = ["DEGREES", "EASINGS", "PRESETS", "RETURNING", "UNITS", "Preset", "fewest_frames", "make_preset"]
+
+DEGREES, UNITS = "degrees", "scene units"
 MOST_RISE = 60.0
 LEAST_FOV, MOST_FOV = 1.0, 170.0
 
@@ -26,7 +29,7 @@ class MoveParameters:
     """What a move is asked for.
 
     ``progress`` (F,) is the share of the way covered in each frame; ``amount`` is in degrees or scene units as the
-    move's docstring says; ``radius`` in scene units; ``fov`` horizontal, in degrees; ``aspect`` width / height;
+    preset says; ``radius`` in scene units; ``fov`` horizontal, in degrees; ``aspect`` width / height;
     ``seed`` for the moves that chance decides.
     """
 
@@ -52,128 +55,92 @@ class MoveResult:
 
 
 Move = Callable[[MoveParameters], MoveResult]
-Place = Callable[[MoveParameters, float], FloatArray]
+PoseAt = Callable[[MoveParameters, float], FloatArray]
 
 
-def _placed(place: Place) -> Move:
+def _each_pose(pose_at: PoseAt) -> Move:
     """A move from the pose at each share of the way, with the lens left as it is."""
 
     def move(given: MoveParameters) -> MoveResult:
-        return MoveResult(np.stack([place(given, u) for u in given.progress]), given.intrinsics)
+        return MoveResult(np.stack([pose_at(given, u) for u in given.progress]), given.intrinsics)
 
-    move.__doc__, move.__name__ = place.__doc__, place.__name__
     return move
 
 
-@_placed
-def static(given: MoveParameters, u: float) -> FloatArray:
-    """The camera does not move. The amount is not used."""
+@_each_pose
+def _static(given: MoveParameters, u: float) -> FloatArray:
     return np.eye(4)
 
 
-@_placed
-def pan(given: MoveParameters, u: float) -> FloatArray:
-    """The camera turns on the spot by the amount in degrees: above 0 to the right."""
+@_each_pose
+def _pan(given: MoveParameters, u: float) -> FloatArray:
     return _turned(yaw=given.amount * u)
 
 
-@_placed
-def tilt(given: MoveParameters, u: float) -> FloatArray:
-    """The camera looks up or down by the amount in degrees: above 0 is up."""
+@_each_pose
+def _tilt(given: MoveParameters, u: float) -> FloatArray:
     return _turned(pitch=given.amount * u)
 
 
-@_placed
-def roll(given: MoveParameters, u: float) -> FloatArray:
-    """The camera turns about its line of sight by the amount in degrees: above 0 is clockwise."""
+@_each_pose
+def _roll(given: MoveParameters, u: float) -> FloatArray:
     return _turned(roll=given.amount * u)
 
 
-@_placed
-def dolly(given: MoveParameters, u: float) -> FloatArray:
-    """The camera moves by the amount in scene units: above 0 is forward."""
+@_each_pose
+def _dolly(given: MoveParameters, u: float) -> FloatArray:
     return _moved(0.0, 0.0, given.amount * u)
 
 
-@_placed
-def truck(given: MoveParameters, u: float) -> FloatArray:
-    """The camera moves sideways by the amount in scene units: above 0 is to the right."""
+@_each_pose
+def _truck(given: MoveParameters, u: float) -> FloatArray:
     return _moved(given.amount * u, 0.0, 0.0)
 
 
-@_placed
-def pedestal(given: MoveParameters, u: float) -> FloatArray:
-    """The camera rises or sinks by the amount in scene units: above 0 is up."""
+@_each_pose
+def _pedestal(given: MoveParameters, u: float) -> FloatArray:
     return _moved(0.0, -given.amount * u, 0.0)
 
 
-@_placed
-def orbit(given: MoveParameters, u: float) -> FloatArray:
-    """The camera circles a point in front of it, looking at it, by the amount in degrees: above 0 goes right."""
+@_each_pose
+def _orbit(given: MoveParameters, u: float) -> FloatArray:
     turn = rotation(yaw=-given.amount * u)
     return pose(np.array([0.0, 0.0, given.radius]) - given.radius * turn[:, 2], turn)
 
 
-@_placed
-def arc(given: MoveParameters, u: float) -> FloatArray:
-    """The camera circles a point in front of it and rises over it, looking at it, by the amount in degrees.
-
-    It rises by half as many degrees, up to 60; its distance stays. Above 0 goes right.
-    """
+@_each_pose
+def _arc(given: MoveParameters, u: float) -> FloatArray:
+    """It rises by half as many degrees, up to 60; its distance stays. Above 0 goes right."""
     up = min(abs(given.amount) / 2.0, MOST_RISE)
     turn = rotation(yaw=-given.amount * u, pitch=-up * u)
     return pose(np.array([0.0, 0.0, given.radius]) - given.radius * turn[:, 2], turn)
 
 
-@_placed
-def crane(given: MoveParameters, u: float) -> FloatArray:
-    """The camera rises by the amount in scene units and keeps looking at a point in front of it: above 0 is up."""
+@_each_pose
+def _crane(given: MoveParameters, u: float) -> FloatArray:
     height = given.amount * u
     return pose([0.0, -height, 0.0], rotation(pitch=-math.degrees(math.atan2(height, given.radius))))
 
 
-@_placed
-def spiral(given: MoveParameters, u: float) -> FloatArray:
-    """The camera circles a point in front of it by the amount in degrees, closing in and rising, looking at it.
-
-    It ends at half the distance over the ground, and half of the radius up. Above 0 goes right.
-    """
+@_each_pose
+def _spiral(given: MoveParameters, u: float) -> FloatArray:
+    """It ends at half the distance over the ground, and half of the radius up. Above 0 goes right."""
     distance, height, yaw = given.radius * (1.0 - u / 2.0), given.radius * u / 2.0, -given.amount * u
     over_ground = np.array([0.0, 0.0, given.radius]) - distance * rotation(yaw=yaw)[:, 2]
     pitch = -math.degrees(math.atan2(height, distance))
     return pose(over_ground - np.array([0.0, height, 0.0]), rotation(yaw=yaw, pitch=pitch))
 
 
-@_placed
-def bend(given: MoveParameters, u: float) -> FloatArray:
+@_each_pose
+def _bend(given: MoveParameters, u: float) -> FloatArray:
     """The camera walks round a bend of the amount in degrees, looking along it: above 0 goes right."""
     side = math.copysign(given.radius, given.amount)
     turn = rotation(yaw=given.amount * u)
     return pose([side * (1.0 - turn[0, 0]), 0.0, side * turn[0, 2]], turn)
 
 
-def turn_away_and_come_back(given: MoveParameters) -> MoveResult:
-    """The camera turns on the spot by the amount in degrees and comes back through exactly the same poses."""
-    return pan(given)
-
-
-def walk_away_and_come_back(given: MoveParameters) -> MoveResult:
-    """The camera walks round a bend of the amount in degrees and comes back through exactly the same poses."""
-    return bend(given)
-
-
-def look_around(given: MoveParameters) -> MoveResult:
-    """The camera turns all the way round, by the amount in degrees: 360 ends exactly where it began."""
-    return pan(given)
-
-
-def loop(given: MoveParameters) -> MoveResult:
-    """The camera walks in a circle, looking along it, by the amount in degrees: 360 ends exactly where it began."""
-    return bend(given)
-
-
-def zoom(given: MoveParameters) -> MoveResult:
-    """The lens zooms: its field of view narrows by the amount in degrees. Above 0 zooms in; the camera stays."""
+def _zoom(given: MoveParameters) -> MoveResult:
+    """Raises ``ValueError`` if it would end outside 1 to 170 degrees."""
     end = given.fov - given.amount
     if not LEAST_FOV <= end <= MOST_FOV:
         raise ValueError(
@@ -186,8 +153,8 @@ def zoom(given: MoveParameters) -> MoveResult:
     return _zoomed(np.tile(np.eye(4), (len(times), 1, 1)), given.intrinsics, times)
 
 
-def dolly_zoom(given: MoveParameters) -> MoveResult:
-    """The camera moves by the amount in scene units, and what is at the radius keeps its size. Above 0 is forward."""
+def _dolly_zoom(given: MoveParameters) -> MoveResult:
+    """Raises ``ValueError`` if the lens would leave 1 to 170 degrees."""
     times = 1.0 - given.amount * given.progress / given.radius
     end = given.intrinsics * [times[-1], 1.0, 1.0, 1.0]
     if not times[-1] > 0.0 or not LEAST_FOV <= horizontal_fov(end) <= MOST_FOV:
@@ -199,16 +166,8 @@ def dolly_zoom(given: MoveParameters) -> MoveResult:
     return _zoomed(np.stack([_moved(0.0, 0.0, given.amount * u) for u in given.progress]), given.intrinsics, times)
 
 
-def handheld(given: MoveParameters) -> MoveResult:
-    """The camera is held by hand and strays by about the amount in degrees, as the seed decides."""
-    return static(given)
-
-
-def walk(given: MoveParameters) -> MoveResult:
-    """The camera walks where the seed leads it, turning by less than the amount in degrees within 77 frames.
-
-    Within 77 frames it goes one to two times the radius (Context-as-Memory's B-spline walk: 60 degrees, 3 to 6 units).
-    """
+def _walk(given: MoveParameters) -> MoveResult:
+    """Within 77 frames it goes one to two times the radius (Context-as-Memory: 60 degrees, 3 to 6 units)."""
     return MoveResult(random_walk(given.progress, given.amount, given.radius, given.seed), given.intrinsics)
 
 
@@ -226,48 +185,83 @@ def _moved(right: float, down: float, forward: float) -> FloatArray:
     return pose((right, down, forward), np.eye(3))
 
 
-__all__ = ["DEGREES", "EASINGS", "PRESETS", "RETURNING", "UNITS", "Preset", "make_preset"]
-
-DEGREES, UNITS = "degrees", "scene units"
-
-
 @dataclass(frozen=True)
 class Preset:
-    """A camera move: the function ``move``, the ``unit`` of its amount (empty where it is not used), and the ``amount``
-    that shows it well. The node's tooltip is made of it, and its help page is held to it."""
+    """A camera move: the function ``move``, the ``unit`` of its amount (empty where it is not used), the ``amount``
+    that shows it well, and ``about``: what the camera does and what the amount means, in a sentence or two.
+
+    The node's tooltip is made of it, and its help page is held to it.
+    """
 
     move: Move
     unit: str
     amount: float
-
-    @property
-    def about(self) -> str:
-        """What the camera does and what the amount means, in a sentence or two."""
-        return " ".join((self.move.__doc__ or "").split("\n\n")[0].split())
+    about: str
 
 
 PRESETS: dict[str, Preset] = {
-    "static": Preset(static, "", 0.0),
-    "pan": Preset(pan, DEGREES, 60.0),
-    "tilt": Preset(tilt, DEGREES, 20.0),
-    "roll": Preset(roll, DEGREES, 15.0),
-    "dolly": Preset(dolly, UNITS, 1.0),
-    "truck": Preset(truck, UNITS, 1.0),
-    "pedestal": Preset(pedestal, UNITS, 0.5),
-    "orbit": Preset(orbit, DEGREES, 60.0),
-    "arc": Preset(arc, DEGREES, 60.0),
-    "crane": Preset(crane, UNITS, 1.0),
-    "spiral": Preset(spiral, DEGREES, 360.0),
-    "zoom": Preset(zoom, DEGREES, 35.0),
-    "dolly zoom": Preset(dolly_zoom, UNITS, 1.0),
-    "handheld": Preset(handheld, DEGREES, 1.0),
-    "walk": Preset(walk, DEGREES, 60.0),
-    "loop": Preset(loop, DEGREES, 360.0),
-    "turn away and come back": Preset(turn_away_and_come_back, DEGREES, 120.0),
-    "walk away and come back": Preset(walk_away_and_come_back, DEGREES, 90.0),
-    "look around": Preset(look_around, DEGREES, 360.0),
+    "static": Preset(_static, "", 0.0, "The camera does not move. The amount is not used."),
+    "pan": Preset(_pan, DEGREES, 60.0, "The camera turns on the spot by the amount in degrees: above 0 to the right."),
+    "tilt": Preset(_tilt, DEGREES, 20.0, "The camera looks up or down by the amount in degrees: above 0 is up."),
+    "roll": Preset(
+        _roll, DEGREES, 15.0, "The camera turns about its line of sight by the amount in degrees: above 0 is clockwise."
+    ),
+    "dolly": Preset(_dolly, UNITS, 1.0, "The camera moves by the amount in scene units: above 0 is forward."),
+    "truck": Preset(
+        _truck, UNITS, 1.0, "The camera moves sideways by the amount in scene units: above 0 is to the right."
+    ),
+    "pedestal": Preset(_pedestal, UNITS, 0.5, "The camera rises or sinks by the amount in scene units: above 0 is up."),
+    "orbit": Preset(
+        _orbit, DEGREES, 60.0,
+        "The camera circles a point in front of it, looking at it, by the amount in degrees: above 0 goes right.",
+    ),
+    "arc": Preset(
+        _arc, DEGREES, 60.0,
+        "The camera circles a point in front of it and rises over it, looking at it, by the amount in degrees.",
+    ),
+    "crane": Preset(
+        _crane, UNITS, 1.0,
+        "The camera rises by the amount in scene units and keeps looking at a point in front of it: above 0 is up.",
+    ),
+    "spiral": Preset(
+        _spiral, DEGREES, 360.0,
+        "The camera circles a point in front of it by the amount in degrees, closing in and rising, looking at it.",
+    ),
+    "zoom": Preset(
+        _zoom, DEGREES, 35.0,
+        "The lens zooms: its field of view narrows by the amount in degrees. Above 0 zooms in; the camera stays.",
+    ),
+    "dolly zoom": Preset(
+        _dolly_zoom, UNITS, 1.0,
+        "The camera moves by the amount in scene units, and what is at the radius keeps its size. Above 0 is forward.",
+    ),
+    "handheld": Preset(
+        _static, DEGREES, 1.0,
+        "The camera is held by hand and strays by about the amount in degrees, as the seed decides.",
+    ),
+    "walk": Preset(
+        _walk, DEGREES, 60.0,
+        "The camera walks where the seed leads it, turning by less than the amount in degrees within 77 frames.",
+    ),
+    "loop": Preset(
+        _bend, DEGREES, 360.0,
+        "The camera walks in a circle, looking along it, by the amount in degrees: 360 ends exactly where it began.",
+    ),
+    "turn away and come back": Preset(
+        _pan, DEGREES, 120.0,
+        "The camera turns on the spot by the amount in degrees and comes back through exactly the same poses.",
+    ),
+    "walk away and come back": Preset(
+        _bend, DEGREES, 90.0,
+        "The camera walks round a bend of the amount in degrees and comes back through exactly the same poses.",
+    ),
+    "look around": Preset(
+        _pan, DEGREES, 360.0,
+        "The camera turns all the way round, by the amount in degrees: 360 ends exactly where it began.",
+    ),
 }
-"""Moves by the name the artist sees."""
+"""Moves by the name the artist sees. The names are kept in saved workflows: never change one, and add new ones at the
+end."""
 
 RETURNING = frozenset({"turn away and come back", "walk away and come back"})
 """Moves whose frames i and F-1-i have equal poses, bit for bit."""
@@ -304,6 +298,9 @@ def make_preset(
     crane, spiral and dolly zoom look at, the radius of a bend or loop, and the least way of a walk in 77 frames.
     ``seed`` decides walk and handheld; ``speed`` is a speed curve, see ``pacing.progress``; ``handheld`` adds the
     sway of a hand to any move, in degrees.
+
+    Raises ``ValueError``, with what to use instead, for a name, an easing or a speed curve that there is not, and for
+    numbers that the move cannot take.
     """
     if name not in PRESETS:
         raise ValueError(f"There is no camera move {name!r}. Use one of: {', '.join(PRESETS)}.")

@@ -35,6 +35,9 @@ def path_through(
     Angles follow C2 splines, so level cameras make a level path, each turning the short way. With ``distances`` (K,) in
     scene units to what each camera looks at, that point and the distance follow splines: the path goes round what they
     look at. Without, the positions do. ``closed`` goes on to the first camera, as smoothly there as anywhere.
+
+    Raises ``ValueError`` for cameras that are none, no frames, a timing that there is not, and distances that are not
+    above 0.
     """
     keys = clean_poses(poses, "The cameras")
     lenses = clean_intrinsics(intrinsics, len(keys), "The cameras")

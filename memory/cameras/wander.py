@@ -51,7 +51,8 @@ def random_walk(progress: FloatArray, turn: float, length: float, seed: int) -> 
     """A level walk (F, 4, 4) that looks along its way, as a cubic B-spline through random steps.
 
     Where ``progress`` rises evenly, any 77 frames cover ``length`` to twice that, and turn by less than ``turn``
-    degrees in all. A longer walk of the same seed begins as the shorter one does; a ``turn`` below 0 mirrors it.
+    degrees in all. A longer walk of the same seed begins as the shorter one does; a ``turn`` below 0 mirrors it. Raises
+    ``ValueError`` for a ``turn`` of more than 360 degrees.
     """
     if not abs(turn) <= MOST_TURN:
         raise ValueError(

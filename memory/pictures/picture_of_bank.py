@@ -155,7 +155,8 @@ def _frames(state: MemoryState, count: int) -> Pixels:
 def frame_sheet(
     state: MemoryState, indices: NDArray[np.int64], captions: dict[int, str], colours: dict[int, Colour]
 ) -> Pixels:
-    """Frames in rows, with a caption and, where one is given, a frame of a colour round each."""
+    """Frames (n,) of a memory in rows, with a caption and, where one is given, a frame of a colour round each: a
+    picture (H, W, 3) uint8."""
     frames = state.read_frames(indices)
     columns = min(max(len(indices), 4), 6)
     width = (WIDTH - MARGIN) // columns - MARGIN

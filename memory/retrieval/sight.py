@@ -68,7 +68,7 @@ def same_side_and_clear(along: Reals, square: Reals, distance: Reals, scale: flo
 
     ``along`` is how far before the point it is in the direction of the target's line of sight, ``square`` its squared
     distance from the point, ``distance`` the target's. The first chance is (1 + cosine) / 2 of the angle between the
-    lines of sight.
+    lines of sight. All arrays and the result have one shape, (n, P) or (m,).
     """
     aside = np.sqrt(np.maximum(square - along * along, np.float32(0.0)))
     aside *= np.float32(-1.0 / (CLEAR * scale))

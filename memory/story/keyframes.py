@@ -22,6 +22,8 @@ def choose_keyframes(features: NDArray[np.floating], most: int = 3, threshold: f
 
     Args:
         features: (n, d), one row a frame; likeness is the cosine.
+
+    Raises ``ValueError`` if ``most`` is below 1.
     """
     if most < 1:
         raise ValueError(f"per_shot is {most}: a shot is remembered by 1 frame at least. Use 3.")
@@ -57,7 +59,8 @@ def unlike(features: NDArray[np.floating], kept: NDArray[np.floating], threshold
 
 
 def bank_of(frames: Sequence[int], most: int = 8, fixed: int = 3) -> list[int]:
-    """The ``fixed`` oldest of the remembered frames, and the newest; ``most`` in all, ascending."""
+    """The ``fixed`` oldest of the remembered frames, and the newest; ``most`` in all, ascending. Raises ``ValueError``
+    unless ``fixed`` is below ``most``."""
     if not 0 <= fixed < most:
         raise ValueError(f"fixed is {fixed} and keep {most}: fixed must be less than keep. Use 3 and 8.")
     ordered = sorted(set(int(frame) for frame in frames))

@@ -7,7 +7,6 @@ import pytest
 
 from scene_memory.memory.cameras.angles import rotation
 from scene_memory.memory.cameras.camera import intrinsics_from_fov, pose
-from scene_memory.world.joined import doorway_place
 from scene_memory.world.render import render, render_with_depth
 from scene_memory.world.scenes import (
     EYE_HEIGHT,
@@ -15,6 +14,7 @@ from scene_memory.world.scenes import (
     HELD_OUT_SEEDS,
     PLACES,
     VALIDATION_SEEDS,
+    doorway_place,
     make_scene,
     set_moving,
 )

@@ -154,6 +154,8 @@ def choose_context(walk: Walk, rng: np.random.Generator, target: np.ndarray, cou
     """Context frames for a segment: mostly those that see what it sees, and nearly always the frame before.
 
     Half of the time only frames from before it, so that it looks where none of them did, as every film does at first.
+
+    From ``target`` (F,), frame numbers of the walk: ``count`` others, (count,) int64.
     """
     total = len(walk.frames)
     free = np.setdiff1d(np.arange(total), target)
@@ -178,7 +180,9 @@ def choose_context(walk: Walk, rng: np.random.Generator, target: np.ndarray, cou
 
 
 def example_of(walk: Walk, target: np.ndarray, context: np.ndarray, mirrored: bool = False) -> Example:
-    """Arrays of one example; mirrored left to right if asked, cameras with it."""
+    """Arrays of one example; mirrored left to right if asked, cameras with it. ``target`` (F,) and ``context`` (K,) are
+    frame numbers of the walk. Of each: frames (n, H, W, 3) uint8, nearness (n, H, W), poses (n, 4, 4) and intrinsics
+    (n, 4); then the tokens (L,)."""
     parts: list[np.ndarray] = []
     for index in (target, context):
         frames, nearness = walk.frames[index], walk.nearness[index]

@@ -24,6 +24,8 @@ def matmul_attention(q: Tensor, k: Tensor, v: Tensor, heads: int, transformer_op
     """As `network.plain_attention`; on a CPU its backward pass is three times as fast at these lengths.
 
     With a `Routing` in the options under ROUTING, each query looks only where the router lets it.
+
+    q, k, v: (B, heads, tokens, d). Returns (B, queries, heads * d).
     """
     scores = torch.matmul(q * q.shape[-1] ** -0.5, k.transpose(-1, -2))
     routing: Routing | None = transformer_options.get(ROUTING)
@@ -75,7 +77,8 @@ class Trained(nn.Module):
             nn.init.normal_(self.network.weaver.last.weight, std=0.003)
 
     def remember(self, batch: Batch, context: Tensor, known: Tensor | None = None) -> Remembered | None:
-        """What the batch's context gives, with `context` for its pictures."""
+        """What the batch's context gives, with `context` for its pictures. The context is (B, 3, K, H, W) in [-1, 1],
+        and ``known`` its nearness (B, K, H, W), NaN where the network's own is taken; None without context frames."""
         if not context.shape[2]:
             return None
         cameras = (batch.context_poses, batch.context_intrinsics, batch.poses, batch.intrinsics)
@@ -100,6 +103,8 @@ def adopt(model: Trained, values: dict[str, Tensor]) -> list[str]:
     """Take over weights of an earlier network as far as they fit; names of those that did not.
 
     New input channels of a convolution and new words start without a say.
+
+    Changes the weights in place, each of the shape that the network gives it.
     """
     own, strange = model.state_dict(), []
     for name, value in own.items():
@@ -119,7 +124,8 @@ def adopt(model: Trained, values: dict[str, Tensor]) -> list[str]:
 
 
 def noise_levels(size: int, generator: torch.Generator) -> Tensor:
-    """Noise levels in 0..1: mostly high, where the picture is decided; some of all; some with nothing but noise."""
+    """Noise levels in 0..1: mostly high, where the picture is decided; some of all; some with nothing but noise.
+    ``size`` of them, (B,)."""
     high = torch.sigmoid(0.8 + 0.9 * torch.randn(size, generator=generator))
     every = 0.02 + 0.98 * torch.rand(size, generator=generator)
     kind = torch.rand(size, generator=generator)
@@ -144,7 +150,10 @@ class Lessons:
 
 
 def loss_of(model: Trained, batch: Batch, generator: torch.Generator, lessons: Lessons) -> Tensor:
-    """Velocity-weighted error of the clean picture, of its edges, and of the depth read from context frames."""
+    """Velocity-weighted error of the clean picture, of its edges, and of the depth read from context frames.
+
+    The mean over the batch: a scalar, with gradients.
+    """
     size, device = len(batch.target), batch.target.device
     sigma = noise_levels(size, generator).to(device)
     noise = torch.randn(batch.target.shape, generator=generator).to(device)
@@ -201,7 +210,8 @@ def texture_gap(clean: Tensor, truth: Tensor, care: Tensor) -> Tensor:
 
 
 def spoiled(context: Tensor, generator: torch.Generator) -> Tensor:
-    """Context as it is at inference: the model's own pictures, some a little noisy or soft, not the truth."""
+    """Context as it is at inference: the model's own pictures, some a little noisy or soft, not the truth. Pictures (B,
+    3, K, H, W) in and out."""
     size, device = len(context), context.device
 
     def amount(most: float, share: float) -> Tensor:

@@ -74,6 +74,9 @@ class CameraIndex:
         are no more and at most ``EXACT`` cameras are in cells that the views touch, as in every film of up to ``EXACT``
         frames. ``usable`` says of frames (n,) which may be returned: one that may not never stands in the way of
         another.
+
+        Raises ``ValueError`` for cameras that do not fit together or are none, a ``reach`` that is not above 0, and a
+        ``limit`` below 1.
         """
         cameras, lenses = checked(poses, intrinsics, "The coming cameras")
         if not len(cameras):

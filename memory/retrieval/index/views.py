@@ -99,7 +99,8 @@ def views(poses: FloatArray, intrinsics: FloatArray, anchor: FloatArray, reach: 
 
 
 def different_views(poses: FloatArray, reach: float) -> NDArray[np.intp]:
-    """Up to six target cameras that differ most; those within 12 degrees or a quarter of the reach count as one."""
+    """Up to six target cameras that differ most; those within 12 degrees or a quarter of the reach count as one. Of
+    poses (T, 4, 4) their numbers (n,), ascending; ``reach`` in scene units."""
     place, axis = np.clip(poses[:, :3, 3], -FARTHEST, FARTHEST), poses[:, :3, 2]
     chosen, distance = [0], np.full(len(poses), np.inf)
     while len(chosen) < min(VIEWS, len(poses)):
