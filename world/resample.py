@@ -70,7 +70,8 @@ def _stacked(frames: Tensor) -> Tensor:
 def enlarging(size: int, larger: int, margin: int = 0) -> Tensor:
     """The matrix that enlarges a row of `size` pixels by a sinc windowed by a wider one.
 
-    Its shape is (larger * (size + 2 * margin), size): the first and last pixel of the large row are repeated over its margins.
+    Its shape is (larger * (size + 2 * margin), size): the first and last pixel of the large row are repeated over its
+    margins.
     """
     places = (torch.arange(larger * size, dtype=torch.float64) + 0.5) / larger - 0.5
     pixels = torch.arange(-REACH, size + REACH, dtype=torch.float64)
