@@ -40,11 +40,11 @@ def read(source: Source, options: ReadOptions) -> Recorded:
 
     values = model.values[order]
     poses = inverse(quaternion_poses(source, values[:, 4:7], values[:, (1, 2, 3, 0)], where))
-    lenses = None
+    intrinsics = None
     if options.intrinsics is not None and not (options.fov and options.aspect):
-        lenses = _lenses(options.intrinsics, [model.cameras[index] for index in order], options)
+        intrinsics = _intrinsics(options.intrinsics, [model.cameras[index] for index in order], options)
     fps = stated_rate(source.beginning[0].split()) if source.is_text else 0.0
-    return Recorded(poses, lenses, fps=fps, where=where)
+    return Recorded(poses, intrinsics, fps=fps, where=where)
 
 
 def model_in(folder: Path) -> Path | None:
@@ -56,7 +56,7 @@ def model_in(folder: Path) -> Path | None:
     return None
 
 
-def _lenses(source: Source, wanted: list[str], options: ReadOptions) -> FloatArray:
+def _intrinsics(source: Source, wanted: list[str], options: ReadOptions) -> FloatArray:
     """Normalised intrinsics (F, 4) for each image's CAMERA_ID from the file of cameras."""
     known: dict[str, FloatArray] = {}
     for camera in cameras(source):
@@ -86,8 +86,8 @@ def _lens(source: Source, words: list[str], place: str, options: ReadOptions) ->
     focal = [numbers[0], *numbers[:3]] if once else numbers[:4]
     if any(numbers[len(focal) - once :]):
         source.tell("Its lens distortion is left out.")
-    (lens,) = from_pixels(source, np.array([focal]), lambda index: place, np.array([[width, height]]))
-    return np.asarray(lens, dtype=np.float64)
+    (intrinsics,) = from_pixels(source, np.array([focal]), lambda index: place, np.array([[width, height]]))
+    return np.asarray(intrinsics, dtype=np.float64)
 
 
 def write(trajectory: Trajectory, path: Path, size: Size) -> dict[Path, str]:

@@ -156,7 +156,7 @@ def read(source: Source, options: ReadOptions) -> Recorded:
     poses = quaternion_poses(source, values[:, :3], values[:, 3:7], where)
     behind = _TIME_COLUMN + (columns.time >= 0)
     lens = {name: values[:, behind + index] for index, name in enumerate(columns.lens)}
-    lenses = None if options.fov and options.aspect else _lenses(source, lens, options, where)
+    lenses = None if options.fov and options.aspect else _intrinsics(source, lens, options, where)
     return Recorded(poses, lenses, times, tick, where=where)
 
 
@@ -180,7 +180,7 @@ def _table(source: Source, columns: Columns, lines: list[str], wanted: list[int]
     return numbers_of(source, rows, len(wanted), "CSV", where)
 
 
-def _lenses(source: Source, lens: dict[str, FloatArray], options: ReadOptions, where: Where) -> FloatArray | None:
+def _intrinsics(source: Source, lens: dict[str, FloatArray], options: ReadOptions, where: Where) -> FloatArray | None:
     """Normalised intrinsics (F, 4) from the columns of a lens; None if there are none."""
     if options.fov or not lens:
         return None

@@ -39,10 +39,10 @@ def read(source: Source, options: ReadOptions) -> Recorded:
     turns = json_array(source, field_of_frames(source, cameras, "quaternion", frame), (4,), "the quaternion", frame)
     poses = turned(source, places, turns[:, (1, 2, 3, 0)], frame)
     columns = [json_array(source, field_of_frames(source, cameras, name, frame), (), name, frame) for name in LENS]
-    lenses = from_pixels(source, np.stack(columns, axis=1), frame, np.repeat(size[:, ::-1], len(cameras), axis=0))
+    intrinsics = from_pixels(source, np.stack(columns, axis=1), frame, np.repeat(size[:, ::-1], len(cameras), axis=0))
     if poses[:, 1, 1].mean() < 0.0:
         source.tell("Its cameras stand upside down: its world has y down. Begin where the film stands to put it right.")
-    return Recorded(poses, lenses)
+    return Recorded(poses, intrinsics)
 
 
 LAYOUT = Layout(

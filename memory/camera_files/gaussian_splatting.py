@@ -39,8 +39,8 @@ def read(source: Source, options: ReadOptions) -> Recorded:
     turns = json_array(source, field_of_frames(source, cameras, "rotation", where), (3, 3), "the rotation", where)
     places = json_array(source, field_of_frames(source, cameras, "position", where), (3,), "the position", where)
     poses = rigid_poses(source, np.concatenate([turns, places[:, :, None]], axis=2), where)
-    lenses = None if options.fov and options.aspect else _lenses(source, cameras, where)
-    return Recorded(poses, lenses, where=where)
+    intrinsics = None if options.fov and options.aspect else _intrinsics(source, cameras, where)
+    return Recorded(poses, intrinsics, where=where)
 
 
 def _order(cameras: list[object]) -> list[int]:
@@ -50,7 +50,7 @@ def _order(cameras: list[object]) -> list[int]:
     return natural_order(names) if len(names) == len(cameras) else list(range(len(cameras)))
 
 
-def _lenses(source: Source, cameras: Sequence[object], where: Where) -> FloatArray | None:
+def _intrinsics(source: Source, cameras: Sequence[object], where: Where) -> FloatArray | None:
     """Normalised intrinsics (F, 4); the axis is in the middle of the picture, as the program has it."""
     names = ("fx", "fy", "width", "height")
     if not any(isinstance(camera, dict) and ("fx" in camera or "fy" in camera) for camera in cameras):

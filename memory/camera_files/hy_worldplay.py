@@ -23,8 +23,8 @@ def read(source: Source, options: ReadOptions) -> Recorded:
     matrices = json_array(source, field_of_frames(source, frames, "extrinsic", where), (4, 4), "the extrinsic", where)
     cameras = json_array(source, field_of_frames(source, frames, "K", where), (3, 3), "K", where)
     poses = rigid_poses(source, matrices, where)
-    lenses = from_pixels(source, cameras[:, (0, 1, 0, 1), (0, 1, 2, 2)], where)
-    return Recorded(poses, lenses, fps=LATENT_RATE, where=where)
+    intrinsics = from_pixels(source, cameras[:, (0, 1, 0, 1), (0, 1, 2, 2)], where)
+    return Recorded(poses, intrinsics, fps=LATENT_RATE, where=where)
 
 
 LAYOUT = Layout(

@@ -71,7 +71,7 @@ def read(source: Source, options: ReadOptions) -> Recorded:
                 for camera in keys.cameras)  # fmt: skip
     made = _Between(keys, at, step, share)
     poses = _aimed(source, keys, made) if fixed else made.poses(poses_of(source, keys.cameras, keys.where))
-    return Recorded(poses, _lenses(source, document, keys, made, options), fps=fps)
+    return Recorded(poses, _intrinsics(source, document, keys, made, options), fps=fps)
 
 
 @dataclass(frozen=True)
@@ -221,7 +221,7 @@ def _aimed(source: Source, keys: _Keys, made: _Between) -> FloatArray:
     return looking(source, values[:, :3], values[:, 3:6], lambda index: f"frame {index}", values[:, 6])
 
 
-def _lenses(
+def _intrinsics(
     source: Source, document: dict[str, object], keys: _Keys, made: _Between, options: ReadOptions
 ) -> FloatArray | None:
     """Normalised intrinsics (F, 4) from vertical fov, zoom and the picture's shape; None if no keyframe has a fov."""

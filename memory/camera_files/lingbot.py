@@ -34,11 +34,11 @@ def read(source: Source, options: ReadOptions) -> Recorded:
             "Choose the file of poses; this one is found beside it",
         )
     matrices = rigid_poses(source, poses)
-    lenses = None if options.intrinsics is None else _lenses(options.intrinsics, len(matrices))
-    return Recorded(matrices, lenses)
+    intrinsics = None if options.intrinsics is None else _intrinsics(options.intrinsics, len(matrices))
+    return Recorded(matrices, intrinsics)
 
 
-def _lenses(source: Source, frames: int) -> FloatArray:
+def _intrinsics(source: Source, frames: int) -> FloatArray:
     """Normalised intrinsics (F, 4) from one [fx, fy, cx, cy] or 3x3 matrix in pixels for all frames, or for each."""
     values = npy_array(source)
     if values.shape[-2:] == (3, 3) and values.ndim in (2, 3):

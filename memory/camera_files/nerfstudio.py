@@ -47,10 +47,10 @@ def read(source: Source, options: ReadOptions) -> Recorded:
     rows = 3 if isinstance(matrices[0], list) and len(matrices[0]) == 3 else 4
     native = rigid_poses(source, json_array(source, matrices, (rows, 4), "transform_matrix", where), where)
     poses = FROM_Z_UP @ native @ FLIP_YZ
-    lenses = None if options.fov and options.aspect else _lenses(source, document, frames, options, where)
+    intrinsics = None if options.fov and options.aspect else _intrinsics(source, document, frames, options, where)
     fps = document.get("fps")
     stated = float(fps) if isinstance(fps, (int, float)) and 0.0 < fps < 1e6 else 0.0
-    return Recorded(poses, lenses, fps=stated, where=where)
+    return Recorded(poses, intrinsics, fps=stated, where=where)
 
 
 def _order(frames: list[object]) -> list[int]:
@@ -60,7 +60,7 @@ def _order(frames: list[object]) -> list[int]:
     return natural_order(names) if len(names) == len(frames) else list(range(len(frames)))
 
 
-def _lenses(
+def _intrinsics(
     source: Source, document: dict[str, object], frames: list[object], options: ReadOptions, where: Where
 ) -> FloatArray | None:
     """Normalised intrinsics (F, 4) or (4,) from the entries of each frame or of the whole file; None if it has none."""
@@ -78,9 +78,9 @@ def _lenses(
     focal, focal_y = entry("fl_x"), entry("fl_y")
     if focal is None and focal_y is None:
         if angles is None and size is not None and not options.fov:
-            lenses = np.stack([intrinsics_from_fov(DEFAULT_FOV, float(wide / high)) for wide, high in size])
+            intrinsics = np.stack([intrinsics_from_fov(DEFAULT_FOV, float(wide / high)) for wide, high in size])
             source.tell(f"It says nothing of the lens: {DEFAULT_FOV:g} degrees are taken for the shape of w and h.")
-            return lenses
+            return intrinsics
         return angles
     name = "fl_y" if focal is None else "fl_x"
     focal = focal_y if focal is None else focal
@@ -89,10 +89,10 @@ def _lenses(
               for axis, side in ((entry("cx"), width), (entry("cy"), height))]  # fmt: skip
     if focal is None or focal_y is None or middle[0] is None or middle[1] is None:
         source.refuse(f"it has {name} but neither cx cy nor w h", "Add w and h, the size of the pictures in pixels")
-    lenses = from_pixels(source, np.stack([focal, focal_y, middle[0], middle[1]], axis=1), where, size)
+    intrinsics = from_pixels(source, np.stack([focal, focal_y, middle[0], middle[1]], axis=1), where, size)
     if angles is not None and not options.fov:
-        _compare(source, lenses, angles)
-    return lenses
+        _compare(source, intrinsics, angles)
+    return intrinsics
 
 
 def _of_angles(
@@ -125,12 +125,12 @@ def _of_angles(
     return np.stack([wide, high, *middle], axis=1)
 
 
-def _compare(source: Source, lenses: FloatArray, angles: FloatArray) -> None:
+def _compare(source: Source, intrinsics: FloatArray, angles: FloatArray) -> None:
     """Tells where the focal length and the field of view of a file contradict each other."""
-    off = np.abs(np.log(lenses[:, 0] / angles[:, 0]))
+    off = np.abs(np.log(intrinsics[:, 0] / angles[:, 0]))
     worst = int(np.argmax(off))
     if off[worst] > _ALIKE:
-        said, other = (horizontal_fov(one[worst]) for one in (lenses, angles))
+        said, other = (horizontal_fov(one[worst]) for one in (intrinsics, angles))
         source.tell(f"Its focal length makes {said:.1f} degrees and its camera_angle or fov {other:.1f}: the focal "
                     "length is taken, set fov for another lens.")  # fmt: skip
 
@@ -164,10 +164,10 @@ def write(trajectory: Trajectory, path: Path, size: Size) -> dict[Path, str]:
         head.update(zip(names, pixels[0].tolist(), strict=True))
     matrices = (FROM_Z_UP.T @ trajectory.poses @ FLIP_YZ).tolist()
     frames = []
-    for number, (matrix, lens) in enumerate(zip(matrices, pixels.tolist(), strict=True), 1):
+    for number, (matrix, intrinsics) in enumerate(zip(matrices, pixels.tolist(), strict=True), 1):
         frame: dict[str, object] = {"file_path": f"images/frame_{number:06d}.png"}
         if not same:
-            frame.update(zip(names, lens, strict=True))
+            frame.update(zip(names, intrinsics, strict=True))
         frames.append(json.dumps({**frame, "transform_matrix": matrix}))
     text = json.dumps(head, indent=1)
     return {path: f'{text[:-2]},\n "frames": [\n  ' + ",\n  ".join(frames) + "\n ]\n}\n"}

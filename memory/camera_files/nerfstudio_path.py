@@ -40,11 +40,11 @@ def read(source: Source, options: ReadOptions) -> Recorded:
     shape = (rows, 4) if length in (3, 4) else (rows * 4,)
     native = json_array(source, matrices, shape, "camera_to_world", frame).reshape(-1, rows, 4)
     poses = FROM_Z_UP @ rigid_poses(source, native, frame) @ FLIP_YZ
-    lenses = None if options.fov and options.aspect else _lenses(source, document, cameras, options)
-    return Recorded(poses, lenses, fps=_rate(source, document, len(cameras)))
+    intrinsics = None if options.fov and options.aspect else _intrinsics(source, document, cameras, options)
+    return Recorded(poses, intrinsics, fps=_rate(source, document, len(cameras)))
 
 
-def _lenses(
+def _intrinsics(
     source: Source, document: dict[str, object], cameras: list[object], options: ReadOptions
 ) -> FloatArray | None:
     """Normalised intrinsics (F, 4) from the vertical field of view; the shape is that of the rendered pictures."""

@@ -49,9 +49,9 @@ def read(source: Source, options: ReadOptions) -> Recorded:
 
 
 def write(trajectory: Trajectory, path: Path, size: Size) -> dict[Path, str]:
-    lenses = trajectory.intrinsics
-    same = bool((lenses == lenses[0]).all())
-    rows = (lenses[:1] if same else lenses).tolist()
+    intrinsics = trajectory.intrinsics
+    same = bool((intrinsics == intrinsics[0]).all())
+    rows = (intrinsics[:1] if same else intrinsics).tolist()
     poses = trajectory.poses[:, :3].reshape(-1, 12).tolist()
     head = json.dumps({"format": FORMAT, "version": VERSION, "name": trajectory.name, "fps": trajectory.fps}, indent=1)
     return {path: f"{head[:-2]},\n {_listed('intrinsics', rows)},\n {_listed('poses', poses)}\n}}\n"}

@@ -99,7 +99,7 @@ def _tell_jump(source: Source, recorded: Recorded) -> None:
                     f"{steps[longest] / usual:.0f} times its usual step.")  # fmt: skip
 
 
-def _paced(source: Source, recorded: Recorded, lenses: np.ndarray, fps: float) -> Trajectory:
+def _paced(source: Source, recorded: Recorded, intrinsics: np.ndarray, fps: float) -> Trajectory:
     poses, times, own = recorded.poses, recorded.times, recorded.fps
     name = recorded.name or source.path.stem
     if times is not None and len(times) > 1:
@@ -107,9 +107,9 @@ def _paced(source: Source, recorded: Recorded, lenses: np.ndarray, fps: float) -
         if not even:
             rate = fps or own or usual_rate(times)
             source.tell(f"Its times are uneven: the path is made even, at {rate:.4g} frames a second.")
-            return Trajectory(*evenly(source, times, poses, lenses, rate), rate, name)
+            return Trajectory(*evenly(source, times, poses, intrinsics, rate), rate, name)
         own = even
-    path = Trajectory(poses, lenses, own or fps or DEFAULT_FPS, name)
+    path = Trajectory(poses, intrinsics, own or fps or DEFAULT_FPS, name)
     if not fps or fps == path.fps:
         return path
     if (len(path) - 1) * fps / path.fps >= MAX_POSES:

@@ -50,10 +50,10 @@ def read(source: Source, options: ReadOptions) -> Recorded:
     rows = len(matrices[0]) if isinstance(matrices, list) and isinstance(matrices[0], list) else 4
     values = json_array(source, matrices, (3 if rows == 3 else 4, 4), "the matrix", where)
     poses = inverse(rigid_poses(source, values, where))
-    return Recorded(poses, None if options.intrinsics is None else _lenses(options.intrinsics, len(poses)), where=where)
+    return Recorded(poses, None if options.intrinsics is None else _intrinsics(options.intrinsics, len(poses)), where=where)
 
 
-def _lenses(source: Source, frames: int) -> FloatArray:
+def _intrinsics(source: Source, frames: int) -> FloatArray:
     """Normalised intrinsics (F, 4) from one line `[fx fy cx cy]` for all frames, or one for each."""
     lines, where = number_lines(source)
     words = [line.replace("[", " ").replace("]", " ").replace(",", " ").split() for line in lines]

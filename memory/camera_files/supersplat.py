@@ -50,7 +50,7 @@ def read(source: Source, options: ReadOptions) -> Recorded:
     at = np.arange(frames, dtype=np.float64)
     made = _played(times, np.concatenate(columns, axis=1), at, smooth, duration if loops else 0.0)
     poses = looking(source, made[:, :3], made[:, 3:6], lambda index: f"frame {index}")
-    return Recorded(poses, _lenses(source, made[:, 6], options), fps=rate, name=str(track.get("name") or ""))
+    return Recorded(poses, _intrinsics(source, made[:, 6], options), fps=rate, name=str(track.get("name") or ""))
 
 
 def _track(source: Source, document: _Track, name: str) -> _Track:
@@ -86,7 +86,7 @@ def _played(times: FloatArray, values: FloatArray, at: FloatArray, smooth: float
     return np.asarray(curve(np.clip(at, times[0], times[-1])), dtype=np.float64)
 
 
-def _lenses(source: Source, fov: FloatArray, options: ReadOptions) -> FloatArray:
+def _intrinsics(source: Source, fov: FloatArray, options: ReadOptions) -> FloatArray:
     """Normalised intrinsics (F, 4): the viewer's field of view is that of the picture's longer side."""
     shape = options.aspect or DEFAULT_ASPECT
     if shape > 1.0:

@@ -155,7 +155,7 @@ def read(source: Source, options: ReadOptions) -> Recorded:
         stamps = json_array(source, field_of_frames(source, cameras, "time", where), (), "time", where)
         chosen, times, _ = timed(source, stamps, stamps[:, None], "seconds", where)
         cameras, where = [cameras[index] for index in chosen], among(where, chosen)
-    return Recorded(poses_of(source, cameras, where), _lenses(source, cameras, options), times, _TICK, where=where)
+    return Recorded(poses_of(source, cameras, where), _intrinsics(source, cameras, options), times, _TICK, where=where)
 
 
 def listed(document: object) -> list[object]:
@@ -234,7 +234,7 @@ def poses_of(source: Source, cameras: list[object], where: Where) -> FloatArray:
     return result
 
 
-def _lenses(source: Source, cameras: list[object], options: ReadOptions) -> FloatArray | None:
+def _intrinsics(source: Source, cameras: list[object], options: ReadOptions) -> FloatArray | None:
     """Normalised intrinsics (F, 4) from the vertical field of view, zoom and aspect; None if no camera has a fov."""
     known = [camera if isinstance(camera, dict) else {} for camera in cameras]
     if not any(camera.get("fov") for camera in known):

@@ -38,18 +38,18 @@ def read(source: Source, options: ReadOptions) -> Recorded:
         return f"frame {frames[index]}"
 
     poses = rigid_poses(source, matrices[order], where)
-    lenses = None
+    intrinsics = None
     if options.intrinsics is not None and not (options.fov and options.aspect):
-        lenses = _lenses(options.intrinsics, frames, options)
+        intrinsics = _intrinsics(options.intrinsics, frames, options)
     if frames[-1] - frames[0] != len(frames) - 1:
         # Frames whose pose was lost: the camera went on between, so they get their place again.
         at = np.arange(frames[0], frames[-1] + 1)
         poses = interpolate_poses(frames.astype(np.float64), poses, at.astype(np.float64))
-        if lenses is not None:
-            lenses = interpolate_intrinsics(frames.astype(np.float64), lenses, at.astype(np.float64))
+        if intrinsics is not None:
+            intrinsics = interpolate_intrinsics(frames.astype(np.float64), intrinsics, at.astype(np.float64))
         source.tell(f"{len(at) - len(frames)} frames had no pose: they got one between their neighbours.")
-        return Recorded(poses, lenses)
-    return Recorded(poses, lenses, where=where)
+        return Recorded(poses, intrinsics)
+    return Recorded(poses, intrinsics, where=where)
 
 
 def _frames(source: Source, count: int) -> NDArray[np.int64]:
@@ -72,7 +72,7 @@ def _frames(source: Source, count: int) -> NDArray[np.int64]:
     return frames
 
 
-def _lenses(source: Source, frames: NDArray[np.int64], options: ReadOptions) -> FloatArray | None:
+def _intrinsics(source: Source, frames: NDArray[np.int64], options: ReadOptions) -> FloatArray | None:
     """Normalised intrinsics (F, 4) of ``frames`` (F,) from fx fy cx cy in pixels; None for a fisheye given a fov."""
     values = npz_array(source, POSES)
     if values.ndim != 2 or not len(values) or values.shape[1] != 4:

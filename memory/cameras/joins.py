@@ -63,7 +63,7 @@ def following(before: Trajectory, path: Trajectory, blend: int = 0) -> Trajector
             blended.append(blended[-1] @ _moved(step))
         rest = path[blend:].after(blended[-1])
         placed = replace(path, poses=np.concatenate([np.stack(blended[:-1]), rest.poses]))
-    return replace(placed, intrinsics=_lenses(before.intrinsics[-1], path.intrinsics, blend))[1:]
+    return replace(placed, intrinsics=_intrinsics(before.intrinsics[-1], path.intrinsics, blend))[1:]
 
 
 def steps(poses: FloatArray) -> FloatArray:
@@ -84,12 +84,12 @@ def _smooth(share: FloatArray) -> FloatArray:
     return np.asarray(share * share * (3.0 - 2.0 * share), dtype=np.float64)
 
 
-def _lenses(last: FloatArray, lenses: FloatArray, blend: int) -> FloatArray:
-    """Intrinsics (F, 4) that begin at ``last`` (4,) and reach ``lenses`` after ``blend`` frames."""
-    if not blend or np.array_equal(last, lenses[0]):
-        return lenses
+def _intrinsics(last: FloatArray, intrinsics: FloatArray, blend: int) -> FloatArray:
+    """Intrinsics (F, 4) that begin at ``last`` (4,) and reach ``intrinsics`` after ``blend`` frames."""
+    if not blend or np.array_equal(last, intrinsics[0]):
+        return intrinsics
     left = 1.0 - _smooth(np.arange(blend) / blend)[:, None]
-    result: FloatArray = lenses.copy()
-    result[:blend, :2] *= (last[:2] / lenses[0, :2]) ** left
-    result[:blend, 2:] += (last[2:] - lenses[0, 2:]) * left
+    result: FloatArray = intrinsics.copy()
+    result[:blend, :2] *= (last[:2] / intrinsics[0, :2]) ** left
+    result[:blend, 2:] += (last[2:] - intrinsics[0, 2:]) * left
     return result

@@ -38,8 +38,8 @@ def drawn_path(
     poses[:, 0, 3], poses[:, 1, 3], poses[:, 2, 3] = values[:, 0], -values[:, 1], values[:, 2]
     poses[:, 3, 3] = 1.0
     widths, which = np.unique(values[:, 6], return_inverse=True)
-    lenses = np.array([intrinsics_from_fov(float(width), aspect) for width in widths])
-    return Trajectory(poses, lenses[which.reshape(-1)], fps, name)
+    intrinsics = np.array([intrinsics_from_fov(float(width), aspect) for width in widths])
+    return Trajectory(poses, intrinsics[which.reshape(-1)], fps, name)
 
 
 def sampled(keyframes: Sequence[Keyframe], at: FloatArray, fov: float) -> FloatArray:

@@ -129,20 +129,20 @@ class Plan:
         return round(float(self.middle[0] + x)), round(float(self.middle[1] - z))
 
 
-def fan(pose: FloatArray, lens: FloatArray, reach: float) -> FloatArray:
+def fan(pose: FloatArray, intrinsics: FloatArray, reach: float) -> FloatArray:
     """Pixels (10, 2) of the horizontal field of view of a camera on a map, from its place, which is the first."""
-    heading, half = _heading(pose), math.radians(float(horizontal_fov(lens))) / 2
+    heading, half = _heading(pose), math.radians(float(horizontal_fov(intrinsics))) / 2
     angles = heading + np.linspace(-half, half, 9)
     return np.concatenate([np.zeros((1, 2)), reach * np.stack([np.sin(angles), -np.cos(angles)], axis=1)])
 
 
 def wedge(
-    picture: Pixels, plan: Plan, pose: FloatArray, lens: FloatArray, reach: float, colour: Colour, fill: float = 0.0,
-    line: int = 1,
+    picture: Pixels, plan: Plan, pose: FloatArray, intrinsics: FloatArray, reach: float, colour: Colour,
+    fill: float = 0.0, line: int = 1,
 ) -> None:
     """The view of a camera with a pose (4, 4) and intrinsics (4,) on a map: its horizontal field of view, ``reach``
     pixels long, ``fill`` 0..1 of it covered, its outline ``line`` pixels wide."""
-    outline = (np.array(plan.at(pose)) + fan(pose, lens, reach)).round().astype(np.int32)
+    outline = (np.array(plan.at(pose)) + fan(pose, intrinsics, reach)).round().astype(np.int32)
     if fill:
         layer = picture.copy()
         cv2.fillPoly(layer, [outline], colour, cv2.LINE_AA)

@@ -73,7 +73,7 @@ def bank_picture(state: MemoryState, disk_bytes: int | None = None, thumbnails: 
 def _map(state: MemoryState, colours: dict[int, Colour]) -> Pixels:
     picture = canvas(MAP_SIDE, MAP_SIDE)
     shown = spread(state.frames, MOST_CAMERAS)
-    poses, lenses = state.cameras(shown)
+    poses, intrinsics = state.cameras(shown)
     shots = state.segments.shots(state.segment_at(shown))
     usable = state.flags(shown).usable
     plan = Plan.around(poses, MAP_SIDE)
@@ -81,7 +81,7 @@ def _map(state: MemoryState, colours: dict[int, Colour]) -> Pixels:
     tick = 9 if len({plan.at(pose) for pose in poses}) > FEW_PLACES else MAP_SIDE // 8
     for pose, shot, used in zip(poses, shots, usable, strict=True):
         camera_mark(picture, plan, pose, colours[int(shot)] if used else MARKS["dropped"], tick)
-    wedge(picture, plan, poses[-1], lenses[-1], 0.16 * MAP_SIDE, WHITE)
+    wedge(picture, plan, poses[-1], intrinsics[-1], 0.16 * MAP_SIDE, WHITE)
     write(picture, "from above; white = newest, grey = no longer used", (MARGIN, MAP_SIDE - MARGIN), QUIET)
     if plan.scale < MOST_SCALE:
         scale_bar(picture, (MAP_SIDE - 2 * MARGIN, 2 * MARGIN), plan.scale, 100.0, below=True)

@@ -117,8 +117,8 @@ def _plan(past: FloatArray, cameras: Sequence[Camera]) -> tuple[Plan, float]:
     edge, foot = 2 * BADGE, STEP + MARGIN
     for reach in REACHES:
         places, marks = [past[:, [0, 2], 3]], [np.zeros((len(past), 2))]
-        for pose, lens in cameras:
-            corners = fan(pose, lens, AHEAD * reach + edge)
+        for pose, intrinsics in cameras:
+            corners = fan(pose, intrinsics, AHEAD * reach + edge)
             places.append(np.tile(pose[[0, 2], 3], (len(corners), 1)))
             marks.append(corners)
         where, size = np.concatenate(places), (MAP_WIDTH - 2 * edge, MAP_HEIGHT - edge - foot)

@@ -83,7 +83,7 @@ def figures(path: Trajectory) -> str:
     moved = float(np.linalg.norm(np.diff(path.poses[:, :3, 3], axis=0), axis=1).sum())
     turns = Rotation.from_matrix(path.poses[:, :3, :3])
     turned = math.degrees(float((turns[:-1].inv() * turns[1:]).magnitude().sum())) if len(path) > 1 else 0.0
-    widths = [horizontal_fov(lens) for lens in path.intrinsics[spread(len(path), MOST_FRAMES)]]
+    widths = [horizontal_fov(one) for one in path.intrinsics[spread(len(path), MOST_FRAMES)]]
     least, most = min(widths), max(widths)
     lens = f"{least:.1f}" if most - least < 0.05 else f"{widths[0]:.1f} to {widths[-1]:.1f}"
     return (
@@ -168,9 +168,9 @@ def _in_perspective(points: FloatArray, path: Trajectory) -> _View:
     return _View(project, ground)
 
 
-def _glyph(pose: FloatArray, lens: FloatArray, size: float) -> FloatArray:
+def _glyph(pose: FloatArray, intrinsics: FloatArray, size: float) -> FloatArray:
     """A camera as a pyramid (5, 3): its place, and the corners of its picture ``size`` units before it."""
-    fx, fy, cx, cy = lens
+    fx, fy, cx, cy = intrinsics
     corners = np.array([[0, 0, 0], [-cx / fx, -cy / fy, 1], [(1 - cx) / fx, -cy / fy, 1],
                         [(1 - cx) / fx, (1 - cy) / fy, 1], [-cx / fx, (1 - cy) / fy, 1]])  # fmt: skip
     corners *= size / max(1.0, float(np.abs(corners).max()))

@@ -62,10 +62,10 @@ class Points:
         )
 
 
-def rays(targets: FloatArray, lenses: FloatArray, columns: int) -> FloatArray:
+def rays(targets: FloatArray, intrinsics: FloatArray, columns: int) -> FloatArray:
     """Unit rays (T, columns, 3) of target views, evenly over the width, changing rows."""
     u, v = pixel_middles(np.arange(columns, dtype=np.float64)), 0.5 + np.resize(ROWS, columns)
-    across, down = slopes(u, v, split(lenses, 1))
+    across, down = slopes(u, v, split(intrinsics, 1))
     local = np.stack([across, down, np.ones_like(across)], axis=-1)
     local /= np.linalg.norm(local, axis=-1, keepdims=True)
     return np.asarray(local @ targets[:, :3, :3].transpose(0, 2, 1))
@@ -76,16 +76,16 @@ def likely_depths(median: float, near: float, far: float) -> FloatArray:
     return np.asarray(np.clip(median * np.exp(SPREAD * np.array(QUANTILES)), near, far))
 
 
-def likely_points(targets: FloatArray, lenses: FloatArray, median: float, near: float, far: float) -> Points:
-    """Points of target views (T, 4, 4) with lenses (T, 4) at likely depths between ``near`` and ``far``."""
+def likely_points(targets: FloatArray, intrinsics: FloatArray, median: float, near: float, far: float) -> Points:
+    """Points of target views (T, 4, 4) with intrinsics (T, 4) at likely depths between ``near`` and ``far``."""
     depths = likely_depths(median, near, far)
-    ways = rays(targets, lenses, COLUMNS)
+    ways = rays(targets, intrinsics, COLUMNS)
     distance = np.broadcast_to(depths, (*ways.shape[:2], len(depths)))
-    return points_at(targets, lenses, ways, distance, np.full(distance.shape, 1.0))
+    return points_at(targets, intrinsics, ways, distance, np.full(distance.shape, 1.0))
 
 
 def points_at(
-    targets: FloatArray, lenses: FloatArray, ways: FloatArray, distance: FloatArray, weight: FloatArray,
+    targets: FloatArray, intrinsics: FloatArray, ways: FloatArray, distance: FloatArray, weight: FloatArray,
     normal: FloatArray | None = None,
 ) -> Points:
     """Points at ``distance`` (T, C, J) along unit rays ``ways`` (T, C, 3); ``weight`` (T, C, J) is made to sum to 1.
@@ -109,6 +109,6 @@ def points_at(
         share=even.reshape(-1)[kept],
         view=np.repeat(np.arange(len(targets)), per_view)[kept],
         eyes=eyes,
-        focal=lenses[:, 0],
+        focal=intrinsics[:, 0],
         normal=facing,
     )

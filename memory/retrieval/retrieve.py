@@ -61,9 +61,9 @@ def retrieve(state: MemoryState, targets: Trajectory, settings: RetrievalSetting
     chosen = [ChosenFrame(given[0], "most recent"), *(ChosenFrame(index, "pinned") for index in given[1:])]
     size = distances(state, targets, settings)
     views = spread(len(targets), TARGET_VIEWS)
-    poses, lenses = targets.poses[views], targets.intrinsics[views]
-    near = _near(state, poses, lenses, size, STRATEGIES[settings.strategy].pool)
-    query = query_of(state, poses, lenses, settings, size, given, near)
+    poses, intrinsics = targets.poses[views], targets.intrinsics[views]
+    near = _near(state, poses, intrinsics, size, STRATEGIES[settings.strategy].pool)
+    query = query_of(state, poses, intrinsics, settings, size, given, near)
     if query.count > 0:
         chosen += STRATEGIES[settings.strategy].choose(query)
     candidates = int(query.candidate.sum()) if query.asked else len(query.pool) - len(given)
@@ -84,10 +84,10 @@ def _given(state: MemoryState, k: int) -> list[int]:
 
 
 def query_of(
-    state: MemoryState, poses: FloatArray, lenses: FloatArray, settings: RetrievalSettings, size: Distances,
+    state: MemoryState, poses: FloatArray, intrinsics: FloatArray, settings: RetrievalSettings, size: Distances,
     given: list[int], near: Integers,
 ) -> RetrievalQuery:
-    """What a strategy is asked for coming views (T, 4, 4) with lenses (T, 4): its pool are the ``given`` frames and
+    """What a strategy is asked for coming views (T, 4, 4) with intrinsics (T, 4): its pool are the ``given`` frames and
     those ``near`` the views."""
     pool = _pool(state, np.union1d(near, np.asarray(given, dtype=np.int64)))
     return RetrievalQuery(
@@ -95,7 +95,7 @@ def query_of(
         pool=pool,
         given=tuple(int(place) for place in np.searchsorted(pool.indices, given)),
         targets=poses,
-        intrinsics=lenses,
+        intrinsics=intrinsics,
         near=size.near,
         far=size.far,
         depth=size.depth,
@@ -109,19 +109,19 @@ def query_of(
     )
 
 
-def _near(state: MemoryState, poses: FloatArray, lenses: FloatArray, size: Distances, limit: int) -> Integers:
-    """Usable frames near coming views (T, 4, 4) with lenses (T, 4), ascending, ``limit`` at most; of those that show
-    the same as a frame whose latent is known, that one."""
+def _near(state: MemoryState, poses: FloatArray, intrinsics: FloatArray, size: Distances, limit: int) -> Integers:
+    """Usable frames near coming views (T, 4, 4) with intrinsics (T, 4), ascending, ``limit`` at most; of those that
+    show the same as a frame whose latent is known, that one."""
     if not limit:
         return np.zeros(0, dtype=np.int64)
     usable = usable_of(state)
-    near = state.index.candidates(poses, lenses, reach=size.reach, limit=limit, usable=usable)
+    near = state.index.candidates(poses, intrinsics, reach=size.reach, limit=limit, usable=usable)
     if not (encoded := encoded_frames(state)):
         return near
     known = np.zeros(state.frames, dtype=np.bool_)
     known[list(encoded)] = True
     known_near = state.index.candidates(
-        poses, lenses, reach=size.reach, limit=limit // 2, usable=lambda frames: known[frames] & usable(frames)
+        poses, intrinsics, reach=size.reach, limit=limit // 2, usable=lambda frames: known[frames] & usable(frames)
     )
     return without_twins(state, near, known_near, size.scale)
 
@@ -132,10 +132,10 @@ def usable_of(state: MemoryState) -> Usable:
 
 
 def _pool(state: MemoryState, indices: Integers) -> Pool:
-    poses, lenses = state.cameras(indices)
+    poses, intrinsics = state.cameras(indices)
     depth = state.depth if state.has_depth else None
     strength = state.flags(indices).strength.astype(np.float64)
-    return Pool(indices, poses, lenses, state.times_at(indices), strength, depth)
+    return Pool(indices, poses, intrinsics, state.times_at(indices), strength, depth)
 
 
 def _reasons(
@@ -170,25 +170,27 @@ NEAR_ONE = 512
 """Frames that are looked at for a single view."""
 
 
-def seen_shares(state: MemoryState, poses: FloatArray, lenses: FloatArray, size: Distances) -> FloatArray:
-    """(T,) the share 0..1 of each view, poses (T, 4, 4) and lenses (T, 4), that the memory has seen."""
+def seen_shares(state: MemoryState, poses: FloatArray, intrinsics: FloatArray, size: Distances) -> FloatArray:
+    """(T,) the share 0..1 of each view, poses (T, 4, 4) and intrinsics (T, 4), that the memory has seen."""
     result = np.zeros(len(poses))
     for begin in range(0, len(poses), TOGETHER):
         part = slice(begin, begin + TOGETHER)
-        result[part] = _asked(state, poses[part], lenses[part], size, NEAR).seen.together()
+        result[part] = _query_near(state, poses[part], intrinsics[part], size, NEAR).seen.together()
     return result
 
 
 def frames_that_saw(
-    state: MemoryState, pose: FloatArray, lens: FloatArray, size: Distances
+    state: MemoryState, pose: FloatArray, intrinsics: FloatArray, size: Distances
 ) -> tuple[float, Integers, FloatArray]:
-    """The share 0..1 of the view from a pose (4, 4) through a lens (4,) that the memory has seen, the frames near it,
+    """The share 0..1 of the view from a pose (4, 4) with intrinsics (4,) that the memory has seen, the frames near it,
     and the share that each of them saw."""
-    query = _asked(state, pose[None], lens[None], size, NEAR_ONE)
+    query = _query_near(state, pose[None], intrinsics[None], size, NEAR_ONE)
     shares = query.seen.shares(range(len(query.pool)))[0]
     return float(query.seen.together()[0]), query.pool.indices, shares
 
 
-def _asked(state: MemoryState, poses: FloatArray, lenses: FloatArray, size: Distances, limit: int) -> RetrievalQuery:
-    near = state.index.candidates(poses, lenses, reach=size.reach, limit=limit, usable=usable_of(state))
-    return query_of(state, poses, lenses, RetrievalSettings(), size, [], near)
+def _query_near(
+    state: MemoryState, poses: FloatArray, intrinsics: FloatArray, size: Distances, limit: int
+) -> RetrievalQuery:
+    near = state.index.candidates(poses, intrinsics, reach=size.reach, limit=limit, usable=usable_of(state))
+    return query_of(state, poses, intrinsics, RetrievalSettings(), size, [], near)

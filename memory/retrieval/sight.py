@@ -29,16 +29,16 @@ KNOWN_RANGE = 3.6
 
 
 def sight_chances(
-    points: Points, poses: FloatArray, lenses: FloatArray, scale: float, far: float, blind: bool = True
+    points: Points, poses: FloatArray, intrinsics: FloatArray, scale: float, far: float, blind: bool = True
 ) -> Reals:
-    """(n, P) chance 0..1 that past cameras (n, 4, 4) with lenses (n, 4) saw each point.
+    """(n, P) chance 0..1 that past cameras (n, 4, 4) with intrinsics (n, 4) saw each point.
 
     ``scale`` is the scene's scale; nothing farther than ``far`` from a past camera counts. ``blind`` False leaves out
     what depth can tell: whether nothing stands between and whether both look at the same side.
     """
     places = (poses[:, :3, 3] - points.origin).astype(points.places.dtype)
     x, y, z = in_cameras(points, poses, places)
-    fx, fy, cx, cy = split(lenses.astype(points.places.dtype), 1)
+    fx, fy, cx, cy = split(intrinsics.astype(points.places.dtype), 1)
     # In the picture: 0 <= fx x / z + cx <= 1 and the same for y, without dividing.
     seen = (z > 0) & (np.abs(fx * x + (cx - np.float32(0.5)) * z) <= np.float32(0.5) * z)
     seen &= np.abs(fy * y + (cy - np.float32(0.5)) * z) <= np.float32(0.5) * z
@@ -47,7 +47,7 @@ def sight_chances(
     square += z * z
     if np.isfinite(far):
         seen &= square <= np.float32(far * far)
-    result = _in_range(points, lenses, square, places if not blind else None)
+    result = _in_range(points, intrinsics, square, places if not blind else None)
     if blind:
         along = (points.places * points.sight).sum(axis=1) - places @ points.sight.T
         result *= same_side_and_clear(along, square, points.distance, scale)
@@ -96,7 +96,7 @@ def in_cameras(points: Points, poses: FloatArray, places: Reals) -> tuple[Reals,
     return x, y, z
 
 
-def _in_range(points: Points, lenses: FloatArray, square: Reals, places: Reals | None) -> Reals:
+def _in_range(points: Points, intrinsics: FloatArray, square: Reals, places: Reals | None) -> Reals:
     """Chance (n, P) by distance over focal length, relative to the target's: 1 / (1 + (ratio / RANGE)^4).
 
     Where the surface's normal is known, and ``places`` (n, 3) are given, how obliquely both look at it counts too, and
@@ -104,7 +104,7 @@ def _in_range(points: Points, lenses: FloatArray, square: Reals, places: Reals |
     """
     unit = points.distance / points.focal[points.view]
     ratio = square * (1.0 / (unit * unit))
-    ratio *= (1.0 / lenses[:, :1].astype(points.places.dtype)) ** 2
+    ratio *= (1.0 / intrinsics[:, :1].astype(points.places.dtype)) ** 2
     limit = np.float32(1.0 / RANGE**2)
     if places is not None and points.normal is not None:
         known = points.normal.any(axis=1)

@@ -122,15 +122,15 @@ def _carried(comparison: Comparison, places: FloatArray, ways: FloatArray) -> Fl
     """
     count = ways.shape[1]
     result = np.full(ways.shape[:2], np.inf)
-    for view, (pose, lens) in enumerate(zip(comparison.targets, comparison.intrinsics, strict=True)):
+    for view, (pose, intrinsics) in enumerate(zip(comparison.targets, comparison.intrinsics, strict=True)):
         local = to_camera(places, pose)
         local = local[local[:, 2] > comparison.near]
-        column = np.floor(project(local[:, 0], local[:, 1], local[:, 2], split(lens))[0] * count)
+        column = np.floor(project(local[:, 0], local[:, 1], local[:, 2], split(intrinsics))[0] * count)
         inside = (column >= 0) & (column < count)
         local, column = local[inside], column[inside].astype(np.intp)
         ray = ways[view] @ pose[:3, :3]
         slope = ray[:, 1] / ray[:, 2]
-        on_it = np.abs(local[:, 1] / local[:, 2] - slope[column]) * lens[1] <= ROW_REACH
+        on_it = np.abs(local[:, 1] / local[:, 2] - slope[column]) * intrinsics[1] <= ROW_REACH
         column, z = column[on_it], local[on_it, 2]
         order = np.lexsort((z, column))
         column, z = column[order], z[order]

@@ -60,7 +60,7 @@ def shared_view(
 def _seen(state: MemoryState, of: NDArray[np.int64], by: NDArray[np.int64], scale: float) -> FloatArray:
     """(a, b): the share of what the frames ``of`` (a,) see that lies in the view of the frames ``by`` (b,)."""
     points = _points(state, of, scale)
-    poses, lenses = state.cameras(by)
+    poses, intrinsics = state.cameras(by)
     turned = np.swapaxes(poses[:, :3, :3], 1, 2)
     moved = -(turned @ poses[:, :3, 3:])[..., 0]
     flat = points.reshape(-1, 3)
@@ -68,7 +68,7 @@ def _seen(state: MemoryState, of: NDArray[np.int64], by: NDArray[np.int64], scal
     x, y, z = local[:, 0], local[:, 1], local[:, 2]
     ahead = (z > _CLOSEST * scale) & (z < _FARTHEST * scale)
     with np.errstate(divide="ignore", invalid="ignore"):
-        across, down = project(x, y, z, split(lenses, 1))
+        across, down = project(x, y, z, split(intrinsics, 1))
     inside = ahead & (across >= 0) & (across < 1) & (down >= 0) & (down < 1)
     if state.has_depth:
         inside &= ~_hidden(state.depth(by), across, down, z, inside)
@@ -89,10 +89,10 @@ def _hidden(
 
 def _points(state: MemoryState, frames: NDArray[np.int64], scale: float) -> FloatArray:
     """(n, points, 3): places that the frames see, in the scene."""
-    poses, lenses = state.cameras(frames)
+    poses, intrinsics = state.cameras(frames)
     sides = (pixel_middles(np.arange(count, dtype=np.float64)) for count in (GRID_ROWS, GRID_COLUMNS))
     row, column = np.meshgrid(*sides, indexing="ij")
-    across, down = slopes(column.ravel(), row.ravel(), split(lenses, 1))
+    across, down = slopes(column.ravel(), row.ravel(), split(intrinsics, 1))
     rays = np.stack([across, down, np.ones_like(across)], axis=-1)
     z = np.broadcast_to(scale * np.asarray(DEPTHS)[None, :, None], (len(frames), len(DEPTHS), rays.shape[1]))
     if state.has_depth:

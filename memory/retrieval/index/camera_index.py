@@ -67,7 +67,7 @@ class CameraIndex:
     def candidates(
         self, poses: ArrayLike, intrinsics: ArrayLike, *, reach: float, limit: int, usable: Usable | None = None
     ) -> Integers:
-        """Frames, ascending int64, that may have seen what cameras (T, 4, 4) with lenses (T, 4) will see.
+        """Frames, ascending int64, that may have seen what cameras (T, 4, 4) with intrinsics (T, 4) will see.
 
         ``reach`` is how far the targets see, in scene units. At most ``limit`` frames are returned, spread evenly over
         places and headings, of each the oldest first (what came later may be a copy of it); all relevant ones if they

@@ -75,7 +75,7 @@ class Views:
 
 
 def views(poses: FloatArray, intrinsics: FloatArray, anchor: FloatArray, reach: float) -> Views:
-    """The views of target cameras (T, 4, 4) with lenses (T, 4), up to ``reach`` scene units from each."""
+    """The views of target cameras (T, 4, 4) with intrinsics (T, 4), up to ``reach`` scene units from each."""
     chosen = different_views(poses, reach)
     poses, intrinsics = poses[chosen], intrinsics[chosen]
     rays = _rays(intrinsics)
@@ -129,14 +129,14 @@ def meets(
     if not len(rows):
         return result
     numbers = _numbers(place[rows], square[rows], axis[rows], angle[rows], slack)
-    lens = tangent[rows, None]
+    opening = tangent[rows, None]
     # Most cameras that share anything share one ball in five: the others need not be looked at for them.
     open_rows = np.arange(len(rows))
     for balls in (target.few, target):
         step = _PAIRS // len(balls.radius)
         for begin in range(0, len(open_rows), step):
             some = open_rows[begin : begin + step]
-            result[rows[some]] = _share(balls, numbers[some], lens[some], slack)
+            result[rows[some]] = _share(balls, numbers[some], opening[some], slack)
         open_rows = np.flatnonzero(~result[rows])
     return result
 
@@ -156,7 +156,7 @@ def _numbers(place: Float32, square: Float32, axis: Float32, angle: Float32, sla
     return result
 
 
-def _share(target: Views, numbers: Float32, lens: Float32, slack: float) -> NDArray[np.bool_]:
+def _share(target: Views, numbers: Float32, opening: Float32, slack: float) -> NDArray[np.bool_]:
     """As ``meets``, all balls against all cameras, without a root: ``x |x|`` keeps the sign of what is squared."""
     for_distance, for_side, for_depth, for_cone = target.factors
     sine = numbers[:, 14:]
@@ -172,8 +172,8 @@ def _share(target: Views, numbers: Float32, lens: Float32, slack: float) -> NDAr
     ahead += sine * squared
     found &= (ahead >= 0) | (squared <= room * room)
     # Near enough; with one lens for all, as in most films, a row of limits.
-    lens = lens[:1] if lens.min() == lens.max() else lens
-    limit = np.minimum(target.farthest / lens, np.float32(target.reach)) + room
+    opening = opening[:1] if opening.min() == opening.max() else opening
+    limit = np.minimum(target.farthest / opening, np.float32(target.reach)) + room
     limit *= limit
     found &= squared <= limit
     # From the same side: the line to the ball against the target's line of sight to it.
