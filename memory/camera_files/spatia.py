@@ -50,7 +50,8 @@ def read(source: Source, options: ReadOptions) -> Recorded:
     rows = len(matrices[0]) if isinstance(matrices, list) and isinstance(matrices[0], list) else 4
     values = json_array(source, matrices, (3 if rows == 3 else 4, 4), "the matrix", where)
     poses = inverse(rigid_poses(source, values, where))
-    return Recorded(poses, None if options.intrinsics is None else _intrinsics(options.intrinsics, len(poses)), where=where)
+    intrinsics = None if options.intrinsics is None else _intrinsics(options.intrinsics, len(poses))
+    return Recorded(poses, intrinsics, where=where)
 
 
 def _intrinsics(source: Source, frames: int) -> FloatArray:
