@@ -30,12 +30,8 @@ def levelled(poses: Tensor, reference: Tensor) -> Tensor:
     turn = torch.stack([cos, zero, -sin, zero, one, zero, sin, zero, cos], dim=-1).reshape(*yaw.shape, 3, 3)
     moved = poses.clone()
     moved[..., :3, :3] = (turn[..., :, :, None] * poses[..., None, :3, :3]).sum(-2)
-    moved[..., :3, 3] = _rotated(turn, poses[..., :3, 3] - reference[..., :3, 3])
+    moved[..., :3, 3] = (turn * (poses[..., :3, 3] - reference[..., :3, 3])[..., None, :]).sum(-1)
     return moved
-
-
-def _rotated(rotation: Tensor, vector: Tensor) -> Tensor:
-    return (rotation * vector[..., None, :]).sum(-1)
 
 
 def ray_directions(poses: Tensor, intrinsics: Tensor, rows: int, columns: int) -> tuple[Tensor, Tensor, Tensor]:

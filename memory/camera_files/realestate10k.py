@@ -35,7 +35,7 @@ def read(source: Source, options: ReadOptions) -> Recorded:
     values, where = number_table(source, 0 if is_numeric(title, COLUMNS) else 1, COLUMNS, "RealEstate10K")
     stamps = values[:, 0]
     fps = stated_rate(title)
-    if _no_times(stamps):
+    if (stamps == stamps[0]).all():
         chosen, times, unit = found(source, values[:, 1:]), None, 0.0
     else:
         chosen = in_order(source, stamps, values[:, 1:], where)
@@ -43,10 +43,6 @@ def read(source: Source, options: ReadOptions) -> Recorded:
     values, where = values[chosen], among(where, chosen)
     poses = inverse(rigid_poses(source, values[:, 7:].reshape(-1, 3, 4), where))
     return Recorded(poses, check_normalised(source, values[:, 1:5], where), times, unit, fps, where=where)
-
-
-def _no_times(stamps: FloatArray) -> bool:
-    return bool((stamps == stamps[0]).all())
 
 
 def _times(

@@ -41,7 +41,8 @@ def scene_cameras(source: Source) -> list[object] | None:
             f"the scene has {'only orthographic cameras' if flat else 'no camera'}",
             "Add a PerspectiveCamera to it, or export the camera itself",
         )
-    if isinstance(document, dict) and _is_animated(document, root):
+    animations = [one.get("animations") for one in (document, root) if isinstance(one, dict)]
+    if any(isinstance(one, list) and one for one in animations):
         source.refuse(
             "the scene is moved by animations, which are not read", "Bake the camera's movement to a list of cameras"
         )
@@ -81,10 +82,6 @@ def _unscaled(matrix: FloatArray) -> FloatArray:
     result: FloatArray = matrix.copy()
     result[:3, :3] /= np.where(length > 0.0, length, 1.0)
     return result
-
-
-def _is_animated(document: Node, root: Node) -> bool:
-    return any(isinstance(one.get("animations"), list) and one["animations"] for one in (document, root))
 
 
 LISTS = ("cameras", "keyframes", "frames")

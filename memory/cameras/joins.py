@@ -60,7 +60,7 @@ def following(before: Trajectory, path: Trajectory, blend: int = 0) -> Trajector
         share = 1.0 - _smooth(np.arange(blend) / blend)
         blended = [before.last_pose]
         for step in steps(path.poses[: blend + 1]) + share[:, None] * missing:
-            blended.append(blended[-1] @ _moved(step))
+            blended.append(blended[-1] @ pose(step[:3], Rotation.from_rotvec(step[3:]).as_matrix()))
         rest = path[blend:].after(blended[-1])
         placed = replace(path, poses=np.concatenate([np.stack(blended[:-1]), rest.poses]))
     return replace(placed, intrinsics=_intrinsics(before.intrinsics[-1], path.intrinsics, blend))[1:]
@@ -74,10 +74,6 @@ def steps(poses: FloatArray) -> FloatArray:
     moved = rigid_inverse(poses[:-1]) @ poses[1:]
     turns = Rotation.from_matrix(moved[:, :3, :3]).as_rotvec()
     return np.concatenate([moved[:, :3, 3], turns], axis=1)
-
-
-def _moved(step: FloatArray) -> FloatArray:
-    return pose(step[:3], Rotation.from_rotvec(step[3:]).as_matrix())
 
 
 def _smooth(share: FloatArray) -> FloatArray:

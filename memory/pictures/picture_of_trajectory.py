@@ -57,7 +57,7 @@ def trajectory_picture(path: Trajectory, seen: Cameras | None = None) -> Pixels:
     points = np.concatenate([way, *glyphs, *old])
     panels = []
     for title, view in (
-        ("from above", _from_above(points)),
+        ("from above", _flat(points[:, [0, 2]], lambda p: p[:, [0, 2]])),
         ("from the side", _from_the_side(points, path)),
         ("in perspective", _in_perspective(points, path)),
     ):
@@ -102,10 +102,6 @@ class _View:
     def pixels(self, points: FloatArray) -> list[tuple[int, int]]:
         places = np.clip(np.nan_to_num(self.project(points)), -1e4, 1e4).round().astype(int)
         return [(int(x), int(y)) for x, y in places]
-
-
-def _from_above(points: FloatArray) -> _View:
-    return _flat(points[:, [0, 2]], lambda p: p[:, [0, 2]])
 
 
 def _from_the_side(points: FloatArray, path: Trajectory) -> _View:

@@ -110,12 +110,8 @@ def coverage(query: RetrievalQuery) -> list[ChosenFrame]:
     first = [row for row, gain in zip(rows, adding, strict=True) if gain > 0.0]
     gains = dict(zip(first, seen.gains([*given, *first])[len(given) :], strict=True))
     return [
-        ChosenFrame(int(pool.indices[row]), _rule(gains[row]), gains[row])
+        ChosenFrame(int(pool.indices[row]), LACKING if gains[row] >= A_TRACE else HARDLY_MORE, gains[row])
         if row in gains
         else ChosenFrame(int(pool.indices[row]), ONCE_MORE)
         for row in rows
     ]
-
-
-def _rule(gain: float) -> str:
-    return LACKING if gain >= A_TRACE else HARDLY_MORE
