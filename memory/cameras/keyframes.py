@@ -3,7 +3,7 @@
     {"version": 1, "keyframes": [{"frame": 0}, {"frame": 24, "forward": 2, "yaw": 90, "kind": "stop"}]}
 
 ``frame`` (from 0, rising, not always whole) is when the camera is there. ``right``, ``up`` and ``forward`` are scene
-units and ``yaw``, ``pitch`` and ``roll`` degrees, as `camera.rotation` takes them, all seen from the camera at which
+units and ``yaw``, ``pitch`` and ``roll`` degrees, as `angles.rotation` takes them, all seen from the camera at which
 the path begins; what is left out is 0. ``fov`` is the horizontal field of view in degrees; without it, the node's.
 ``kind`` says how the camera passes: ``through`` (the path is smooth there), ``stop`` (it comes to rest) or ``corner``
 (it turns at once). ``web/editor/keyframes.js`` reads and writes the same text.
