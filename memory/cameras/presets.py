@@ -267,11 +267,6 @@ RETURNING = frozenset({"turn away and come back", "walk away and come back"})
 """Moves whose frames i and F-1-i have equal poses, bit for bit."""
 
 
-def moves_measured_in(unit: str) -> str:
-    """The names of the moves whose amount has this unit, as a list for the artist."""
-    return ", ".join(name for name, preset in PRESETS.items() if preset.unit == unit)
-
-
 def fewest_frames(name: str) -> int:
     """The least frames of a move, its first among them."""
     return 3 if name in RETURNING else 1

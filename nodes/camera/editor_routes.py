@@ -23,11 +23,11 @@ from aiohttp import web
 from ...memory.cameras.camera import FloatArray
 from ...memory.cameras.keyframe_fit import Stopped, fit_keyframes, never
 from ...memory.cameras.keyframes import keyframes_text
-from ...memory.cameras.pacing import speeds_from_text
+from ...memory.cameras.pacing import speeds_from_text, spread
 from ...memory.cameras.presets import make_preset
 from ...memory.errors import BankError
-from ...memory.retrieval.band import frames_that_saw, seen_shares
 from ...memory.retrieval.distances import REACH, Distances
+from ...memory.retrieval.retrieve import frames_that_saw, seen_shares
 from ...memory.state.state import MemoryState
 from .shown_memories import SHOWN
 
@@ -74,7 +74,7 @@ async def cameras(request: web.Request) -> web.Response:
 
 def camera_rows(state: MemoryState) -> FloatArray:
     """(n, 18): what ``cameras`` sends."""
-    chosen = np.unique(np.linspace(0, state.frames - 1, min(state.frames, MOST_CAMERAS)).round().astype(np.int64))
+    chosen = spread(state.frames, MOST_CAMERAS)
     poses, lenses = state.cameras(chosen)
     usable = state.flags(chosen).usable
     return np.concatenate([chosen[:, None], usable[:, None], poses[:, :3].reshape(-1, 12), lenses], axis=1)

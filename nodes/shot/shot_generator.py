@@ -15,8 +15,7 @@ from numpy.typing import NDArray
 from ...film.loop import SegmentDone, generate_shot, segment_lengths
 from ...film.plan import ShotPlan
 from ...memory.cameras.trajectory import Trajectory
-from ...memory.retrieval.reasons import noted
-from ...memory.retrieval.report import looked_at
+from ...memory.retrieval.reasons import looked_at, noted
 from ...memory.retrieval.settings import RetrievalSettings
 from ...memory.state.state import MemoryState
 from ...models.host.adapter import Adapter

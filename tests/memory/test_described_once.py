@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from scene_memory.memory.camera_files.layouts import LAYOUTS
-from scene_memory.memory.cameras.presets import DEGREES, PRESETS, UNITS, moves_measured_in
+from scene_memory.memory.cameras.presets import PRESETS
 from scene_memory.memory.retrieval.settings import RetrievalSettings
 from scene_memory.memory.retrieval.strategies import STRATEGIES
 
@@ -25,11 +25,6 @@ def test_the_help_page_lists_every_move_in_order_with_what_it_does_and_an_amount
         for name, move in PRESETS.items()
     ]
     assert "\n".join(rows) in page("SceneMemoryCameraTrajectory")
-
-
-def test_every_move_is_measured_in_something_or_in_nothing():
-    told = f"{moves_measured_in(DEGREES)}, {moves_measured_in(UNITS)}".split(", ")
-    assert sorted(["static", *told]) == sorted(PRESETS)
 
 
 def test_the_help_page_lists_every_strategy_in_order_with_what_it_takes():
