@@ -7,6 +7,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from scene_memory.memory.cameras.angles import rotation
 from scene_memory.memory.cameras.camera import (
     clean_poses,
     horizontal_fov,
@@ -14,7 +15,6 @@ from scene_memory.memory.cameras.camera import (
     look_at,
     pose,
     rigid_inverse,
-    rotation,
 )
 
 angles = st.floats(-720.0, 720.0)

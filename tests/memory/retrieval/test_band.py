@@ -10,7 +10,7 @@ import pytest
 from scene_memory.memory.cameras.angles import rotation
 from scene_memory.memory.cameras.camera import intrinsics_from_fov, pose
 from scene_memory.memory.cameras.trajectory import Trajectory
-from scene_memory.memory.retrieval import band
+from scene_memory.memory.retrieval import retrieve as choice
 from scene_memory.memory.retrieval.distances import Distances, distances
 from scene_memory.memory.retrieval.retrieve import frames_that_saw, retrieve, seen_shares
 from scene_memory.memory.retrieval.settings import RetrievalSettings
@@ -86,8 +86,8 @@ def test_a_wall_that_depth_knows_of_hides_from_the_band_too() -> None:
 def test_a_long_film_is_sampled_without_losing_what_it_saw(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     state, ahead = remember(wandered(10_000, seed)), wandered(48, seed + 3)
     found = shares(state, ahead)
-    monkeypatch.setattr(band, "TOGETHER", 1)
-    monkeypatch.setattr(band, "NEAR", 10_000)
+    monkeypatch.setattr(choice, "TOGETHER", 1)
+    monkeypatch.setattr(choice, "NEAR", 10_000)
     exact = shares(state, ahead)
     assert np.abs(found - exact).mean() < 0.01 and np.abs(found - exact).max() < 0.1
     assert exact.max() > 0.5
