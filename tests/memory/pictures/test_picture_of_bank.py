@@ -9,7 +9,7 @@ import pytest
 
 from scene_memory.memory.bank.bank import Bank
 from scene_memory.memory.cameras.presets import make_preset
-from scene_memory.memory.pictures import picture_of_bank
+from scene_memory.memory.pictures import drawing, picture_of_bank
 from scene_memory.memory.pictures.picture_of_bank import MARKS, bank_picture
 from scene_memory.memory.state.edits import Edit
 from scene_memory.memory.state.state import MemoryState
@@ -77,7 +77,8 @@ def test_sizes_as_people_say_them(count: int, said: str) -> None:
 
 def test_a_camera_that_only_turned_gives_the_map_no_scale(film: MemoryState, monkeypatch: pytest.MonkeyPatch) -> None:
     written: list[str] = []
-    monkeypatch.setattr(picture_of_bank, "write", lambda picture, line, *rest, **named: written.append(line))
+    for module in (picture_of_bank, drawing):
+        monkeypatch.setattr(module, "write", lambda picture, line, *rest, **named: written.append(line))
     bank_picture(film)
     assert "my film" in written and not [line for line in written if "unit" in line]
     moved = make_preset("orbit", frames=8, fps=6.0, amount=40.0, radius=3.0, fov=70.0, aspect=1.5).after(film.last_pose)
