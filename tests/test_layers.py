@@ -30,7 +30,6 @@ INSIDE: dict[str, dict[str, set[str]]] = {
         "part_files": set(),
         "files": {"errors", "part_files"},
         "document": {"errors"},
-        "metrics": {"cameras"},
         "camera_files": {"cameras", "errors", "files", "text"},
         "retrieval/index": {"cameras"},
         "state": {"cameras", "document", "errors", "retrieval/index"},
