@@ -10,10 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...memory.cameras.pacing import spread
-from ...memory.pictures.drawing import QUIET, TEXT, Pixels, canvas, thumbnail, write
+from ...memory.pictures.drawing import TEXT, Pixels, canvas, thumbnail, write
 from ...models.moc.record import RoutingRecord
 
-DARK = (16, 16, 16)
+DARK, FAINT = (16, 16, 16), (130, 130, 136)
+"""Of text: without a tint, for grey says here that a layer stayed dense."""
 WIDEST = 1344
 MOST_LAYERS, MOST_STEPS = 16, 8
 TITLE, LEFT = 34, 150
@@ -43,14 +44,14 @@ def draw_map(shares: NDArray[np.float64], made: Side, remembered: Side, title: s
         x = left + column * width
         if remembered.thumbnails is not None:
             _paste(picture, remembered.thumbnails[column], (x, TITLE), (width - 1, top - TITLE - 20))
-        write(picture, label, (x + 2, top - 6), QUIET, 0.85)
+        write(picture, label, (x + 2, top - 6), FAINT, 0.85)
     brightest = max(float(shares.max(initial=0)), 1e-6)
     for row, label in enumerate(made.labels):
         y = top + row * height
         if made.thumbnails is not None:
             size = (min(64, round((height - 1) / _aspect(made, remembered))), height - 1)
             _paste(picture, made.thumbnails[row], (left - size[0] - 2, y), size)
-        write(picture, label, (6, y + height // 2 + 4), QUIET, 0.85)
+        write(picture, label, (6, y + height // 2 + 4), FAINT, 0.85)
         for column in range(columns):
             share = float(shares[row, column])
             x, colour = left + column * width, _heat(np.array([[share / brightest]]))[0, 0]
@@ -58,7 +59,7 @@ def draw_map(shares: NDArray[np.float64], made: Side, remembered: Side, title: s
             if width >= 36:
                 ink = DARK if colour.astype(int).sum() > 380 else TEXT
                 write(picture, f"{share:.0%}", (x + 3, y + height // 2 + 4), ink, 0.85)
-    write(picture, f"brightest: {brightest:.0%} of the frame looked in", (left, len(picture) - 12), QUIET, 0.9)
+    write(picture, f"brightest: {brightest:.0%} of the frame looked in", (left, len(picture) - 12), FAINT, 0.9)
     return picture
 
 
@@ -76,11 +77,11 @@ def draw_layers(record: RoutingRecord, title: str) -> Pixels:
     picture = canvas(top + len(layers) * high + 28, max(left + len(steps) * wide + 8, 480))
     write(picture, title, (8, 22), TEXT, 1.1)
     for across, step in enumerate(steps):
-        write(picture, f"step {step + 1}" if step >= 0 else "step ?", (left + across * wide, top - 6), QUIET, 0.85)
+        write(picture, f"step {step + 1}" if step >= 0 else "step ?", (left + across * wide, top - 6), FAINT, 0.85)
     brightest = max(max(float(found.max(initial=0)) for found in maps.values()), 1e-6)
     for down, layer in enumerate(layers):
         y = top + down * high
-        write(picture, f"layer {layer}", (6, y + 14), QUIET, 0.85)
+        write(picture, f"layer {layer}", (6, y + 14), FAINT, 0.85)
         for across, step in enumerate(steps):
             found = maps[layer, step] / brightest
             if not found.size:
@@ -91,7 +92,7 @@ def draw_layers(record: RoutingRecord, title: str) -> Pixels:
             large = colours.repeat(scale, axis=0).repeat(scale, axis=1)
             x = left + across * wide
             picture[y : y + large.shape[0], x : x + large.shape[1]] = large
-    write(picture, "grey: left dense, with what it would have chosen", (left, len(picture) - 10), QUIET, 0.9)
+    write(picture, "grey: left dense, with what it would have chosen", (left, len(picture) - 10), FAINT, 0.9)
     return picture
 
 
