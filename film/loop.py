@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ..memory.bank.bank import Bank
 from ..memory.bank.keys import kept_code
-from ..memory.bank.prepared import Prepared
+from ..memory.bank.pending import PendingSegment
 from ..memory.cameras.trajectory import Trajectory
 from ..memory.retrieval.distances import distances
 from ..memory.retrieval.encoded import NOTE
@@ -242,7 +242,7 @@ def _prepared(
     retrieval: Retrieval | None,
     pictures: NDArray[np.uint8],
     latent: torch.Tensor,
-) -> Prepared:
+) -> PendingSegment:
     # Only where each frame has a latent of its own, and looks as that says, do latents stand for frames.
     alone = latent.ndim == 5 and latent.shape[2] == len(pictures) == 1 and not shot.plan.colour_anchor
     kept = shot.latents.kept(latent) if shot.latents and alone else None

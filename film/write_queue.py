@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from concurrent.futures import Future, ThreadPoolExecutor
 
-from ..memory.bank.prepared import Prepared
+from ..memory.bank.pending import PendingSegment
 from ..memory.state.state import MemoryState
 
 log = logging.getLogger(__name__)
@@ -23,7 +23,7 @@ class WriteQueue:
         self.first_frame: int | None = None
         """First of the frames that are on their way to the disk."""
 
-    def begin(self, segment: Prepared, first_frame: int) -> None:
+    def begin(self, segment: PendingSegment, first_frame: int) -> None:
         """Starts writing a segment; the one before must have been waited for."""
         assert self._running is None, "a segment is on its way already"
         self.first_frame = first_frame

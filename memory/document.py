@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import re
@@ -11,6 +12,8 @@ from typing import Any
 from .errors import BankError, damaged
 
 FORMAT_VERSION = 2
+ID_PATTERN = "[0-9a-f]{64}"
+"""How the id of a memory, a segment, an edit or a pack is written: sha256 in hex."""
 MAX_DEPTH = 100
 """How deep lists and objects may lie in each other, so that what can be read does not depend on who reads it."""
 
@@ -23,6 +26,16 @@ Migration = Callable[[Document], Document]
 def canonical(document: Mapping[str, Any]) -> str:
     """JSON text with sorted keys, no spaces and ASCII only: equal documents give equal bytes."""
     return json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+
+
+def text_id(text: str | bytes) -> str:
+    """The id of what a text describes: its sha256 in hex. Lone surrogates, which no sound text has, are allowed."""
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text).hexdigest()
+
+
+def is_id(value: object) -> bool:
+    """Whether ``value`` is written as ids are."""
+    return isinstance(value, str) and re.fullmatch(ID_PATTERN, value) is not None
 
 
 def _from_version_1(document: Document) -> Document:
@@ -79,8 +92,8 @@ def parse(text: str | bytes, kind: str, what: str, migrations: Mapping[int, Migr
 
 
 def _finite(text: str) -> float:
-    """A number of a JSON text: 1e999 and NaN, which JSON does not have, are none."""
+    """A number of a JSON text. Refuses 1e999 and NaN, which JSON does not have."""
     value = float(text)
     if not math.isfinite(value):
-        raise ValueError(f"{text[:20]} is no number")
+        raise ValueError(f"{text[:20]} is not a finite number")
     return value

@@ -44,7 +44,7 @@ def write_whole(path: Path, *data: bytes | memoryview, folder: bool = True, sync
 
     The bytes are on the disk before the name is. ``folder`` false leaves it to the next write to bring the name to the
     disk: a file system keeps the order of names, so what is written after it never outlives it. ``sync`` false leaves
-    all of it to the system's own time, for what may be lost in a power cut.
+    all of it to the system's own time, for what may be lost in a power cut. Raises ``BankError`` if the disk refuses.
     """
     part = part_in(path.parent)
     try:
@@ -65,11 +65,12 @@ def write_whole(path: Path, *data: bytes | memoryview, folder: bool = True, sync
 
 
 def open_regular(path: Path) -> BinaryIO:
-    """Opens a file for reading. ``OSError`` for anything else: a pipe or a device would never end, or never begin."""
+    """Opens a file for reading. Raises ``OSError`` for anything else: a pipe or a device would never end, or never
+    begin."""
     handle = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0))
     try:
         if not stat.S_ISREG(os.fstat(handle).st_mode):
-            raise NoFileError(errno.EINVAL, "it is no file")
+            raise NoFileError(errno.EINVAL, "it is not a file")
         return os.fdopen(handle, "rb")
     except BaseException:
         os.close(handle)
@@ -91,14 +92,14 @@ def read_small(path: Path, limit: int, what: str) -> bytes:
 
 
 def stay_inside(path: Path, folder: Path) -> Path:
-    """``path`` itself, if it lies in ``folder`` with every link followed; else ``BankError``."""
+    """``path`` itself, if it lies in ``folder`` with every link followed. Raises ``BankError`` if not."""
     if not path.resolve().is_relative_to(folder.resolve()):
         raise BankError(f"{path} is a link that leads out of {folder}. Replace the link by the real file or folder.")
     return path
 
 
 def no_link(path: Path) -> Path:
-    """``path`` itself, if it is no link: for files in a folder that was found to stay inside."""
+    """``path`` itself: for files in a folder that was found to stay inside. Raises ``BankError`` if it is a link."""
     if path.is_symlink():
         raise BankError(f"{path} is a link that leads out of {path.parent}. Replace the link by the real file.")
     return path

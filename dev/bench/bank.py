@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 
 from ...memory.bank.bank import Bank
-from ...memory.bank.head import replace_head
+from ...memory.bank.commit import replace_head
 from ...memory.bank.packs import packed
 from ...memory.bank.segment_file import describe_segment, encode_segment
 from ...memory.cameras.presets import make_preset
@@ -124,9 +124,7 @@ def make_long(bank: Bank, frames: int) -> MemoryState:
         place = path.poses[-1, :3, 3] + random.normal(0, 0.5, 3) * (1, 0, 1)
         pictures = np.full((FRAMES, TINY, TINY, 3), number % 251, dtype=np.uint8)
         record, tensors = describe_segment(
-            pictures, path, parent=state.id, start=state.frames, time=state.end_time, shot=number // 5,
-            prompt=f"room {number // 5}", info={"seed": number}, latents=None, latent_space="", depth=None,
-            depth_size=None,
+            state, pictures, path, shot=number // 5, prompt=f"room {number // 5}", info={"seed": number},
         )
         with open(bank.segments_path / f"{record.id}.safetensors", "wb") as file:
             file.writelines(encode_segment(record, tensors, pictures))

@@ -5,7 +5,7 @@ a folder of its own it is a memory bank again; FORMAT.md describes the files.
 
 An archive may come from anywhere. Names are held against a fixed pattern, sizes are bounded before and while reading,
 nothing is unpacked that is not stored as it is, and the bank becomes visible only after everything in it was checked.
-Damage stays where it is: what is sound is written and read, and what is not is told.
+Damage stays where it is: what is sound is written and read, and what is not is reported.
 """
 
 from __future__ import annotations
@@ -23,17 +23,19 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from ..document import parse
+import numpy as np
+
+from ..document import ID_PATTERN, is_id, parse
 from ..errors import BankError, DamageError, damaged
 from ..files import flush_folder, forget, no_link, open_regular, replace_file, write_whole
 from ..part_files import part_in, remove_dead_parts
 from ..state.state import MemoryState
 from .bank import Bank
-from .flaws import drops, flaws_of, flaws_text, mended
-from .head import HEAD_KIND, ID, head_of, replace_head
+from .commit import drop_edits, flag_dropped, replace_head
+from .damage import film_of, flaws_of, flaws_text, mended, rests_text
+from .head import HEAD_KIND, head_of
 from .names import bank_name, folder_of
 from .packs import pack_parts
-from .rest import loaded_with_rest, rests_text
 
 ENDING = ".scenememory.zip"
 MAX_ENTRIES = 400_000
@@ -43,7 +45,7 @@ MAX_BYTES = {"head.json": 4 << 20, "edits": 64 << 20, "packs": 2 << 30, "segment
 Progress = Callable[[int, int], None]
 """Called with bytes done and bytes in all; raise an exception in it to stop, and nothing half-made stays."""
 
-_NAME = re.compile(r"head\.json|(edits)/[0-9a-f]{64}\.json|(packs|segments)/[0-9a-f]{64}\.safetensors")
+_NAME = re.compile(rf"head\.json|(edits)/{ID_PATTERN}\.json|(packs|segments)/{ID_PATTERN}\.safetensors")
 _NO_ZIP = (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, struct.error, UnicodeError)
 _PIECE = 1 << 20
 _DATE = (1980, 1, 1, 0, 0, 0)
@@ -55,7 +57,7 @@ def export_bank(state: MemoryState, path: Path, progress: Progress | None = None
     """Writes the memory ``state`` to the one file ``path``, whose name gets the ending ``.scenememory.zip``.
 
     As ``write_archive``, which says what becomes of damage; the log tells. The file appears whole or not at all, in the
-    place of an older one. Returns the path.
+    place of an older one. Returns the path. Raises ``BankError`` if there is nothing to save or the disk refuses.
     """
     path = Path(path)
     path = path if path.name.endswith(ENDING) else path.with_name(path.name + ENDING)
@@ -91,7 +93,7 @@ def write_archive(state: MemoryState, path: Path, progress: Progress | None = No
     if len(lost) == state.frames:
         raise damaged(f"No picture of this memory can be read. {next(one.problem for one in flaws if one)}")
     whole = state
-    for edit in drops(lost):
+    for edit in drop_edits(lost):
         whole = whole.with_edit(edit)
     try:
         with zipfile.ZipFile(path, "x", zipfile.ZIP_STORED, allowZip64=True) as archive:
@@ -110,11 +112,11 @@ def write_archive(state: MemoryState, path: Path, progress: Progress | None = No
 
 
 def import_bank(
-    root: Path, name: str, path: Path, progress: Progress | None = None, tell: Callable[[str], None] | None = None
+    root: Path, name: str, path: Path, progress: Progress | None = None, warn: Callable[[str], None] | None = None
 ) -> Bank:
     """Makes the memory bank ``name`` in the folder ``root`` from the archive ``path`` and returns it.
 
-    Every picture is decoded and checked before the bank is there. What is damaged is left out and ``tell`` is given
+    Every picture is decoded and checked before the bank is there. What is damaged is left out and ``warn`` is given
     words for it (the log, if there is none); if nothing can be used, the bank never is. If the name is taken by the
     very same memory, that bank is returned. Raises ``BankError`` that says what to do.
     """
@@ -142,7 +144,7 @@ def import_bank(
         finally:
             shutil.rmtree(folder, ignore_errors=True)
     if damage:
-        (tell or _log.warning)(f"{path.name}: {damage}")
+        (warn or _log.warning)(f"{path.name}: {damage}")
     return Bank.open(root, name)
 
 
@@ -157,12 +159,12 @@ class _Steps:
     """Tells how far the work on so many bytes is, never backwards."""
 
     def __init__(self, total: int, report: Progress) -> None:
-        self._total, self._report, self._done, self._told = total, report, 0.0, 0
+        self._total, self._report, self._done, self._reported = total, report, 0.0, 0
 
     def add(self, count: float) -> None:
         self._done += count
-        self._told = max(self._told, min(round(self._done), self._total))
-        self._report(self._told, self._total)
+        self._reported = max(self._reported, min(round(self._done), self._total))
+        self._report(self._reported, self._total)
 
     def share(self, count: int) -> Callable[[float], None]:
         """A tick for one file of ``count`` bytes, to be called with shares up to 1."""
@@ -170,8 +172,8 @@ class _Steps:
         self._done += count
 
         def tick(share: float) -> None:
-            self._told = max(self._told, min(round(start + count * share), self._total))
-            self._report(self._told, self._total)
+            self._reported = max(self._reported, min(round(start + count * share), self._total))
+            self._report(self._reported, self._total)
 
         return tick
 
@@ -268,7 +270,7 @@ def _head_id(archive: zipfile.ZipFile, entries: Sequence[zipfile.ZipInfo], what:
     """Id of the memory in the archive; of the last segment in it, where the head is damaged."""
     try:
         head = parse(archive.read(entries[0]), HEAD_KIND, f"head.json in {what}").get("id")
-        if isinstance(head, str) and ID.fullmatch(head):
+        if isinstance(head, str) and is_id(head):
             return head
         raise damaged(f"head.json in {what} does not name its memory")
     except (DamageError, zipfile.BadZipFile):
@@ -311,7 +313,7 @@ def _checked(bank: Bank, head: str, entries: Sequence[zipfile.ZipInfo], steps: _
 
     Whatever it became, it can be found under the id ``head`` of the archive, so that the file is known again.
     """
-    state, said = loaded_with_rest(bank)
+    state, said = _loaded(bank)
     other = bool(said)
     if state.id != head:
         said.append(f"The file is damaged: of the memory {head[:12]} only {state.frames} frames can be used. "
@@ -331,8 +333,7 @@ def _checked(bank: Bank, head: str, entries: Sequence[zipfile.ZipInfo], steps: _
     if len(lost) == state.frames:
         raise damaged(f"No picture in the file can be read. {next(flaws.problem for flaws in found if flaws)}")
     if said or any(found):
-        for edit in drops(lost):
-            state = bank.edit(state, edit)
+        state = flag_dropped(bank.path, state, np.asarray(lost, dtype=np.int64))
         replace_head(bank.path, state)
         if state.id != head and (other or head not in bank.history()):
             write_whole(bank.history_path / f"{head}.json", head_of(state).text)
@@ -340,12 +341,24 @@ def _checked(bank: Bank, head: str, entries: Sequence[zipfile.ZipInfo], steps: _
     return " ".join([*said, flaws_text(found)]).strip()
 
 
+def _loaded(bank: Bank) -> tuple[MemoryState, list[str]]:
+    """The bank's memory, or where nothing of its beginning is left the longest part that is sound, and words for it."""
+    try:
+        return bank.load(), []
+    except DamageError as problem:
+        rests = bank.rests()
+        if not rests:
+            raise
+        longest = max(rests, key=lambda rest: rest.frames)
+        return film_of(bank.path, bank.empty(), longest), [f"Its beginning is lost. {problem}"]
+
+
 def _publish(made: Path, root: Path, head: str) -> None:
     """The bank appears in one step; on a name that was taken meanwhile by another memory it does not."""
-    place = root / made.name
+    target = root / made.name
     try:
-        if not os.path.lexists(place):
-            os.rename(made, place)
+        if not os.path.lexists(target):
+            os.rename(made, target)
             flush_folder(root)
             return
     except OSError as error:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import logging
 from collections.abc import Mapping, Sequence
@@ -16,33 +15,24 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..cameras.trajectory import Trajectory
 from ..errors import BankError, DamageError
-from ..files import bytes_in, names_in, no_link, read_small, stay_inside, write_whole
+from ..files import bytes_in, names_in, no_link, stay_inside, write_whole
 from ..part_files import remove_dead_parts
 from ..state.edits import Edit
 from ..state.state import MemoryState, SegmentBatch
 from . import writers
-from .given import check_still_there, checked_frames, checked_latents
-from .head import ID, Head, head_of, read_head, replace_head, sound_head
+from .commit import check_still_there, commit, commit_edit, current_head
+from .damage import Rest, film_of, rests_in, rests_of, rests_text
+from .head import Head, earlier_head, earlier_ids, head_of
 from .keys import KeyNote, check_key, read_key, write_key
+from .limit import SizeLimit, above_limit, dropped_then, keep_within
 from .loading import load_state, with_file
-from .locking import head_lock
-from .names import bank_name, folder_of, name_of
-from .packs import packed
+from .names import bank_name, bank_names, folder_of
+from .pending import PendingSegment, check_rate, checked_frames, checked_latents, checked_shot
 from .pixels import extra_or_none, kept_frames, read_pixels
-from .prepared import Prepared
-from .rest import Rest, film_of, rests_in, rests_of, rests_text
-from .segment_file import (
-    copy_segment,
-    describe_again,
-    describe_segment,
-    encode_segment,
-    is_sound,
-    read_hashes,
-)
-from .segment_text import MAX_FPS, MAX_SHOTS, MAX_TEXT_BYTES, MAX_TIME, MIN_FPS
+from .segment_file import copy_segment, describe_again, describe_segment, is_sound, read_hashes
+from .segment_text import MAX_TEXT_BYTES, MAX_TIME
 
 _FOLDERS = ("segments", "edits", "packs", "keys", "history", writers.FOLDER)
-_FULL = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)}
 
 _log = logging.getLogger(__name__)
 
@@ -81,7 +71,7 @@ class Bank:
                             "Choose another name, or allow writing there.") from error
         if names_in(bank.segments_path, ".safetensors"):
             raise taken
-        with head_lock(bank.path):
+        with writers.head_lock(bank.path):
             if bank.head_path.exists():
                 raise taken
             write_whole(bank.head_path, head_of(bank.empty()).text)
@@ -127,7 +117,7 @@ class Bank:
 
     def history(self) -> list[str]:
         """Ids of the earlier memories that ``load`` can bring back."""
-        return sorted(name for name in names_in(self.history_path, ".json") if ID.fullmatch(name))
+        return earlier_ids(self.path)
 
     def load(self, head: str | None = None) -> MemoryState:
         """The memory as it was last written, or the earlier one with the id ``head``.
@@ -139,7 +129,7 @@ class Bank:
         if head is not None and not (self.history_path / f"{head}.json").is_file():
             for rest in self.rests(of_all=True):
                 if rest.id == head:
-                    return film_of(self, rest)
+                    return film_of(self.path, self.empty(), rest)
         named = self.head(head)
         try:
             state = load_state(self.path, named, self.empty())
@@ -153,41 +143,26 @@ class Bank:
     def rests(self, of_all: bool = False) -> list[Rest]:
         """What is sound behind a damaged segment of the bank's memory, or ``of_all`` its memories: ``load`` makes a
         memory of its own of one whose id it is given."""
-        return rests_in(self, [None, *(self.history() if of_all else [])])
+        heads: list[Head] = []
+        for one in (None, *(self.history() if of_all else ())):
+            try:
+                heads.append(self.head(one))
+            except DamageError:
+                continue
+        return rests_in(self.path, heads, self.empty())
 
     def keep(self, state: MemoryState) -> None:
         """Puts ``state`` among the earlier memories, so that ``load`` brings it back also when the film has gone on."""
         state = self._own(state)
         write_whole(no_link(self.history_path / f"{state.id}.json"), head_of(state).text)
 
-    def append(
-        self,
-        state: MemoryState,
-        *,
-        frames: ArrayLike,
-        trajectory: Trajectory,
-        shot: int,
-        prompt: str = "",
-        info: Mapping[str, Any] | None = None,
-        latents: ArrayLike | None = None,
-        latent_space: str = "",
-        depth: ArrayLike | None = None,
-        key: str | Sequence[str] | None = None,
-        code: Mapping[str, str] | None = None,
-    ) -> MemoryState:
+    def append(self, state: MemoryState, **segment: Any) -> MemoryState:
         """Writes a segment after ``state`` and returns the new memory; ``state`` stays as it is.
 
-        ``frames`` (F, H, W, 3) uint8 RGB, ``trajectory`` of F frames at the memory's rate, ``shot`` counted from 0,
-        ``info`` anything that JSON can hold, ``latents`` (C, T, h, w) float16 or float32 in the space called
-        ``latent_space``, ``depth`` (F, h, w) along the line of sight in scene units, ``key`` (or several) under
-        which ``recall`` and ``take_over`` find the segment again, ``code`` by pack of others a digest of its code that
-        had a part in it. The same content gives the same id and is not written twice. The segment is on the disk before
-        the head names it, so a crash at any instant leaves the last good memory.
+        ``segment`` is described as for ``prepare``, which says what may be given. The segment is on the disk before the
+        head names it, so a crash at any instant leaves the last good memory.
         """
-        return self.prepare(
-            state, frames=frames, trajectory=trajectory, shot=shot, prompt=prompt, info=info, latents=latents,
-            latent_space=latent_space, depth=depth, key=key, code=code,
-        ).write()
+        return self.prepare(state, **segment).write()
 
     def prepare(
         self,
@@ -203,24 +178,26 @@ class Bank:
         depth: ArrayLike | None = None,
         key: str | Sequence[str] | None = None,
         code: Mapping[str, str] | None = None,
-    ) -> Prepared:
-        """What ``append`` does, in two steps: nothing is on the disk before ``write`` of the result has returned.
+    ) -> PendingSegment:
+        """A segment after ``state`` that is checked, but not on the disk before ``write`` of it has returned.
 
-        Meanwhile the cameras of its ``state`` may be looked at, not the new frames.
+        ``frames`` (F, H, W, 3) uint8 RGB, ``trajectory`` of F frames at the memory's rate, ``shot`` counted from 0,
+        ``info`` anything that JSON can hold, ``latents`` (C, T, h, w) float16 or float32 in the space called
+        ``latent_space``, ``depth`` (F, h, w) along the line of sight in scene units, ``key`` (or several) under
+        which ``recall`` and ``take_over`` find the segment again, ``code`` by pack of others a digest of its code that
+        had a part in it. The same content gives the same id and is not written twice.
+
+        Meanwhile the cameras of its ``state`` may be looked at, not the new frames. Raises ``BankError`` for what
+        cannot be kept, ``ValueError`` for what does not continue ``state``.
         """
         state = self._own(state)
         pictures, kept_latents = checked_frames(frames, trajectory), checked_latents(latents)
-        if not isinstance(shot, int | np.integer) or isinstance(shot, bool) or not 0 <= shot < MAX_SHOTS:
-            cure = f"Use {state.shots}." if state.shots < MAX_SHOTS else "Go on in a new memory bank."
-            raise BankError(f"The shot is {shot!r}: shots are whole numbers from 0 to {MAX_SHOTS - 1}. {cure}")
-        if not MIN_FPS <= trajectory.fps <= MAX_FPS:
-            raise BankError(f"The camera path runs at {trajectory.fps:g} frames a second: a film has {MIN_FPS:g} to "
-                            f"{MAX_FPS:g}. Give the path another fps.")
+        number = checked_shot(shot, state)
+        check_rate(trajectory)
         try:
             record, tensors = describe_segment(
-                pictures, trajectory, parent=state.id, start=state.frames, time=state.end_time, shot=int(shot),
-                prompt=prompt, info=info or {}, latents=kept_latents, latent_space=latent_space,
-                depth=None if depth is None else np.asarray(depth), depth_size=state.depth_size,
+                state, pictures, trajectory, shot=number, prompt=prompt, info=info, latents=kept_latents,
+                latent_space=latent_space, depth=None if depth is None else np.asarray(depth),
             )
         except (TypeError, ValueError) as error:
             raise BankError(f"The segment cannot be coded: {error}. Its info must hold plain numbers, texts, lists and "
@@ -229,8 +206,7 @@ class Bank:
             raise BankError(f"The prompt and info of the segment take {len(record.text)} bytes: at most "
                             f"{MAX_TEXT_BYTES} fit. Shorten them.")
         state.check_fit(record)
-        keys = [check_key(one) for one in ([key] if isinstance(key, str) else key or ())]
-        note = KeyNote(state.id, record.id, dict(code or {}))
+        keys = tuple(check_key(one) for one in ([key] if isinstance(key, str) else key or ()))
         times = state.end_time + np.arange(record.frames) / record.fps
         if not times[-1] <= MAX_TIME:
             raise BankError(f"The film would last {times[-1]:g} s. Give its camera paths more frames a second.")
@@ -238,49 +214,24 @@ class Bank:
             [record.id], [state.frames], [record.shot], [record.text], record.size, record.fps, record.depth_size,
             trajectory.poses[:, :3], trajectory.intrinsics, times,
         ))
+        note = KeyNote(state.id, record.id, dict(code or {}))
+        return PendingSegment(result, state, self.path, self.limit, record, tensors, pictures, keys, note)
 
-        def store() -> MemoryState:
-            check_still_there(self, state)
-            path = no_link(self._segment_file(record.id))
-            if not (path.is_file() and is_sound(path, record, state.end_time)):
-                write_whole(path, *encode_segment(record, tensors, pictures), folder=False)
-            for one in keys:
-                write_key(self.path / "keys", one, note)
-            return self._become(result)
-
-        def write() -> MemoryState:
-            try:
-                return self.within(store())
-            except BankError as problem:
-                if self.max_bytes is None or getattr(problem.__cause__, "errno", None) not in _FULL:
-                    raise
-                from .bounds import flag_dropped, make_room
-
-                _log.warning("The disk is full: memory bank %r frees what its limit allows. %s", self.name, problem)
-                gone = make_room(self, state, sum(map(len, encode_segment(record, tensors, pictures))))
-                done = store()
-                return self.within(flag_dropped(self, done, gone) if len(gone) else done)
-
-        return Prepared(result, write)
+    @property
+    def limit(self) -> SizeLimit | None:
+        """What the bank may take on disk, None if nothing bounds it."""
+        return None if self.max_bytes is None else SizeLimit(self.max_bytes, self.whole_bank)
 
     def within(self, state: MemoryState) -> MemoryState:
-        """The memory after what the bank's limit asks for, ``state`` itself mostly; see ``bounds.keep_within``.
+        """The memory after what the bank's limit asks for, ``state`` itself mostly; see ``limit.keep_within``.
 
         To be called before something is made after a memory that ``recall`` gave; ``append`` does so itself.
         """
-        if self.max_bytes is None:
-            return state
-        from .bounds import keep_within
-
-        return keep_within(self, state, self.max_bytes)
+        return state if self.limit is None else keep_within(self.path, state, self.limit)
 
     def above_limit(self) -> str:
         """Why the bank takes more than its limit, and the cure, in one line; empty while it does not."""
-        if self.max_bytes is None:
-            return ""
-        from .bounds import above_limit
-
-        return above_limit(self, self.max_bytes, self.size_bytes())
+        return "" if self.limit is None else above_limit(self.path, self.limit, self.size_bytes())
 
     def newest(self) -> str:
         """Id of the memory that the bank's head names."""
@@ -288,14 +239,7 @@ class Bank:
 
     def edit(self, state: MemoryState, edit: Edit) -> MemoryState:
         """Writes ``edit`` of ``state`` and returns the memory in which it is in force."""
-        state = self._own(state)
-        check_still_there(self, state)
-        result = state.with_edit(edit)
-        entry = result.edit_entries[-1]
-        path = no_link(self.path / "edits" / f"{entry.id}.json")
-        if not (path.is_file() and read_small(path, len(entry.text), path.name) == entry.text.encode("ascii")):
-            write_whole(path, entry.text.encode("ascii"), folder=False)
-        return self._become(result)
+        return commit_edit(self.path, self._own(state), edit)
 
     def knows(self, key: str) -> bool:
         """Whether something was made with ``key``: if not, ``recall`` and ``take_over`` give None."""
@@ -312,7 +256,7 @@ class Bank:
         were dropped since to keep a limit may be missing, and the memory says so as it did then. Nothing is removed.
         """
         state = self._own(state)
-        check_still_there(self, state)
+        check_still_there(self.path, state)
         try:
             note = self.note_of(key)
             if note is None or note.parent != state.id:
@@ -334,23 +278,22 @@ class Bank:
         depth: ArrayLike | None = None,
         also: Sequence[str] = (),
     ) -> MemoryState | None:
-        """The memory ``state`` with the pictures and latents that ``key`` led to after whatever memory, told as in
-        ``append``, and now the bank's head. What was made after this very memory and told the same is ``recall``-ed.
+        """The memory ``state`` with the pictures and latents that ``key`` led to after whatever memory, described as
+        for ``prepare``, and now the bank's head. What was made after this very memory and described alike is recalled.
 
         ``also`` names keys that lead there from now on, too. None as for ``recall``. Pictures that were dropped there
         are missing here as well.
         """
         state = self._own(state)
-        check_still_there(self, state)
+        check_still_there(self.path, state)
         try:
             note = self.note_of(key)
             if note is None:
                 return None
             source = no_link(self._segment_file(note.segment))
             record, tensors = describe_again(
-                source, note.segment, trajectory, parent=state.id, start=state.frames, time=state.end_time, shot=shot,
-                prompt=prompt, info=info or {}, depth=None if depth is None else np.asarray(depth),
-                depth_size=state.depth_size,
+                state, source, note.segment, trajectory, shot=shot, prompt=prompt, info=info,
+                depth=None if depth is None else np.asarray(depth),
             )
             path = no_link(self._segment_file(record.id))
             if record.id != note.segment and not (
@@ -403,8 +346,8 @@ class Bank:
         for owner in np.unique(owners):
             latents, record = self.segment_latents(state, int(owner)), state.segments[int(owner)]
             if latents is not None and latents.shape[1] == record.frames:
-                for place in np.flatnonzero(owners == owner):
-                    result[place] = latents[:, wanted[place] - record.start]
+                for index in np.flatnonzero(owners == owner):
+                    result[index] = latents[:, wanted[index] - record.start]
         return result
 
     def segment_latents(self, state: MemoryState, segment: int) -> NDArray[Any] | None:
@@ -421,22 +364,13 @@ class Bank:
         """Bytes of all files of the bank."""
         return bytes_in(self.path)
 
-    def _become(self, state: MemoryState) -> MemoryState:
-        """Makes ``state`` the bank's memory."""
-        state = packed(self.path / "packs", state)
-        writers.note(self.path, state.id)
-        replace_head(self.path, state)
-        return state
-
     def _recalled(self, state: MemoryState, segment: str) -> MemoryState:
         """``state`` with the segment that lies in its file, now the bank's head. Raises ``BankError`` for damage."""
         result = with_file(self.path, state, segment)
         path = no_link(self._segment_file(segment))
         if not is_sound(path, result.segments[-1], state.end_time, dropped=True):
             raise BankError(f"{segment}.safetensors does not hold all of its pictures.")
-        from .bounds import dropped_then
-
-        return self._become(dropped_then(self, result))
+        return commit(self.path, dropped_then(self.path, result))
 
     def _made_again(self, problem: BankError) -> None:
         _log.warning("Memory bank %r: a segment that was made before is made again. %s", self.name, problem)
@@ -451,18 +385,7 @@ class Bank:
 
     def head(self, head: str | None = None) -> Head:
         """The head of the bank, or of the earlier memory with the id ``head``."""
-        if head is None:
-            what = f"head.json of the memory bank {self.name!r}"
-            try:
-                return read_head(self.head_path, what)
-            except DamageError:
-                with head_lock(self.path):
-                    return sound_head(self.path)
-        path = self.history_path / f"{head}.json"
-        if not ID.fullmatch(head) or not path.is_file():
-            raise BankError(f"The memory bank {self.name!r} has no earlier memory {head!r}. It has: "
-                            f"{', '.join(self.history()) or 'none'}.")
-        return read_head(path, f"{path.name} of the memory bank {self.name!r}")
+        return current_head(self.path) if head is None else earlier_head(self.path, head)
 
     def _is_there(self) -> bool:
         """Whether there is a bank: one whose head is lost still has segments."""
@@ -475,12 +398,6 @@ class Bank:
         stay_inside(self.path, self.root)
         for part in (*_FOLDERS, "head.json", "head.lock"):
             stay_inside(self.path / part, self.path)
-
-
-def bank_names(root: Path) -> list[str]:
-    """Names of the banks in the folder ``root`` that can be opened, sorted."""
-    found = (name_of(path.parent.name) for path in Path(root).glob("*/head.json") if path.is_file())
-    return sorted({name for name in found if name is not None})
 
 
 @lru_cache(maxsize=4096)

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..document import FORMAT_VERSION, canonical, parse
-from ..errors import DamageError, damaged
-from ..files import NoFileError, forget, no_link, read_small, write_whole
+from ..document import FORMAT_VERSION, canonical, is_id, parse
+from ..errors import BankError, damaged
+from ..files import names_in, no_link, read_small
 from ..state.state import EMPTY_ID, MemoryState
-from .locking import head_lock
 
 HEAD_KIND = "scene-memory bank"
 MAX_HEAD_BYTES = 4 * 1024 * 1024
-ID = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
@@ -65,60 +62,28 @@ def read_head(path: Path, what: str) -> Head:
     text = read_small(no_link(path), MAX_HEAD_BYTES, what)
     document = parse(text, HEAD_KIND, what)
     recent, pack = document.get("recent"), document.get("pack")
-    if not isinstance(recent, list) or not all(isinstance(one, str) and ID.fullmatch(one) for one in recent):
+    if not isinstance(recent, list) or not all(is_id(one) for one in recent):
         raise damaged(f"{what} does not list its segments by their ids")
-    if not (pack is None or (isinstance(pack, str) and ID.fullmatch(pack))):
+    if not (pack is None or is_id(pack)):
         raise damaged(f"{what} does not name its pack by an id")
     counts: list[Any] = [document.get("segments"), document.get("edits")]
     if not all(type(count) is int and 0 <= count < 2**31 for count in counts):
         raise damaged(f"{what} does not say how many segments and edits there are")
-    if not isinstance(document.get("id"), str) or not ID.fullmatch(document["id"]):
+    last = recent[-1] if recent else EMPTY_ID if pack is None else document.get("id")
+    if not is_id(last) or document.get("id") != last or (pack is None and sum(counts) != len(recent)):
         raise damaged(f"{what} does not end with the segment that it names")
-    if recent or pack is None:
-        if document["id"] != (recent[-1] if recent else EMPTY_ID) or (pack is None and sum(counts) != len(recent)):
-            raise damaged(f"{what} does not end with the segment that it names")
     return Head(document["id"], counts[0], counts[1], pack, tuple(recent), text)
 
 
-def sound_head(folder: Path) -> Head:
-    """The head of the bank in ``folder``. One that is damaged or lost is made again; ``head.lock`` must be held."""
-    try:
-        return read_head(folder / "head.json", f"head.json of the memory bank {folder.name!r}")
-    except DamageError as problem:
-        if isinstance(problem.__cause__, OSError) and not isinstance(
-            problem.__cause__, FileNotFoundError | NoFileError
-        ):
-            # It may be sound, and only cannot be read just now.
-            raise
-        from .chain import head_again
-
-        return head_again(folder, problem)
+def earlier_ids(folder: Path) -> list[str]:
+    """Ids of the earlier memories of the bank in ``folder``: those whose heads its history keeps."""
+    return sorted(name for name in names_in(folder / "history", ".json") if is_id(name))
 
 
-def replace_head(folder: Path, state: MemoryState) -> None:
-    """Makes ``state`` the memory of the bank in ``folder``; a memory that it does not continue goes to the history.
-
-    One writer at a time, among threads and processes. Raises ``BankError`` if the disk refuses.
-    """
-    path, history, new = no_link(folder / "head.json"), folder / "history", head_of(state)
-    with head_lock(folder):
-        old = sound_head(folder) if path.exists() else None
-        if old is not None and old.id == new.id and old.text == new.text:
-            return
-        if old is not None and not _continues(state, old):
-            write_whole(no_link(history / f"{old.id}.json"), old.text)
-        write_whole(path, new.text)
-        forget(history / f"{new.id}.json")
-
-
-def _continues(state: MemoryState, old: Head) -> bool:
-    if old.id == EMPTY_ID or old.id == state.id:
-        return True
-    edits, segments = state.edit_entries, state.segments
-    return bool(
-        (old.segments <= len(segments) and old.edits <= len(edits))
-        and (
-            (old.segments and segments.id_of(old.segments - 1) == old.id)
-            or (old.edits and edits[old.edits - 1].id == old.id)
-        )
-    )
+def earlier_head(folder: Path, memory: str) -> Head:
+    """The head of the earlier memory with the id ``memory``. Raises ``BankError`` that lists those there are."""
+    path = folder / "history" / f"{memory}.json"
+    if not is_id(memory) or not path.is_file():
+        raise BankError(f"The memory bank {folder.name!r} has no earlier memory {memory!r}. It has: "
+                        f"{', '.join(earlier_ids(folder)) or 'none'}.")
+    return read_head(path, f"{path.name} of the memory bank {folder.name!r}")

@@ -7,13 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ..document import FORMAT_VERSION, canonical, parse
+from ..document import FORMAT_VERSION, canonical, is_id, parse
 from ..errors import BankError, damaged
 from ..files import no_link, read_small, write_whole
 
 KEY_KIND = "scene-memory key"
 _KEY = re.compile(r"[0-9a-f]{16,128}")
-_ID = re.compile(r"[0-9a-f]{64}")
 _MAX_BYTES = 16384
 _MOST_PACKS, _LONGEST_NAME = 16, 40
 
@@ -63,7 +62,7 @@ def read_key(folder: Path, key: str) -> KeyNote | None:
         return None
     document = parse(read_small(path, _MAX_BYTES, path.name), KEY_KIND, path.name)
     segment, parent, code = document.get("segment"), document.get("parent"), document.get("code", {})
-    if document.get("key") != key or not all(isinstance(one, str) and _ID.fullmatch(one) for one in (segment, parent)):
+    if document.get("key") != key or not is_id(segment) or not is_id(parent):
         raise damaged(f"{path.name} does not name the segment of its key")
     if not isinstance(code, dict) or not all(isinstance(one, str) for one in code.values()):
         raise damaged(f"{path.name} does not say which code made its segment")

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..cameras.camera import ROTATION_TOLERANCE, FloatArray
-from ..document import Document
+from ..document import Document, text_id
 from ..errors import BankError, DamageError, damaged
 from ..files import names_in, no_link, read_small
 from ..state.edits import MAX_EDIT_BYTES, parse_edit
@@ -20,7 +20,7 @@ from ..state.state import EMPTY_ID, MemoryState, PackRef, SegmentBatch
 from .head import Head
 from .packs import Pack, PackLabel, is_edit, read_label, read_pack
 from .segment_file import read_cameras, read_parent
-from .segment_text import check_cameras, digest, lens_rows, parse_segment
+from .segment_text import check_cameras, lens_rows, parse_segment
 
 _ROWS = 8192
 
@@ -30,7 +30,7 @@ _log = logging.getLogger(__name__)
 def load_state(folder: Path, head: Head, state: MemoryState) -> MemoryState:
     """The memory of ``head`` from the bank in ``folder``; ``state`` is the empty one.
 
-    If something is damaged, what lies before it is used and a warning names it; ``DamageError`` if nothing does.
+    If something is damaged, what lies before it is used and a warning names it. Raises ``DamageError`` if nothing does.
     """
     if head.id == EMPTY_ID:
         return state
@@ -87,7 +87,7 @@ def _with_packs(
         whole = len(state.packs) == number and known
         try:
             pack = read_pack(_pack_file(folder, pack_id), pack_id)
-            state = _with_pack(folder, state, pack, present)
+            state = _with_pack(folder, state, pack, f"{pack_id}.safetensors", present)
         except (DamageError, ArithmeticError, LookupError, TypeError, RecursionError) as problem:
             _log.warning("Memory bank %r: a pack is damaged and will be made again. %s", folder.name, problem)
             state = _by_files(folder, state, label.last)
@@ -98,18 +98,18 @@ def _with_packs(
     return state
 
 
-def _with_pack(folder: Path, state: MemoryState, pack: Pack, present: set[str]) -> MemoryState:
+def _with_pack(folder: Path, state: MemoryState, pack: Pack, what: str, present: set[str]) -> MemoryState:
     """The state with the contents of a pack, checked before any of it is used."""
     if pack.label.parent != state.id:
-        raise damaged(f"A pack continues memory {pack.label.parent[:12]}, not {state.id[:12]}")
-    _check_rotations(pack.poses, "A pack")
-    if not np.isfinite(pack.lenses).all() or (pack.lenses[:, :2] <= 0.0).any():
-        raise damaged("A pack has lenses that are none")
+        raise damaged(f"{what} continues memory {pack.label.parent[:12]}, not {state.id[:12]}")
+    _check_proper(pack.poses, pack.intrinsics, what)
     result = _unpacked(state, pack, pack.texts)
     if result.id != pack.label.last or result.frames - state.frames != len(pack.poses):
-        raise damaged("A pack does not lead where it says")
-    segments = enumerate(result.segments.ids(len(state.segments), len(result.segments)))
-    gone = [len(state.segments) + place for place, entry in segments if entry not in present]
+        raise damaged(f"{what} leads to memory {result.id[:12]} with {result.frames - state.frames} more frames, but "
+                      f"states {pack.label.last[:12]} with {len(pack.poses)}")
+    first = len(state.segments)
+    gone = [number for number, entry in enumerate(result.segments.ids(first, len(result.segments)), first)
+            if entry not in present]
     if not gone:
         return result
     # The pack has their cameras and texts: the film keeps its length, and its end.
@@ -123,9 +123,9 @@ def _unpacked(state: MemoryState, pack: Pack, texts: Sequence[bytes]) -> MemoryS
     maker = _Batches(state, pack)
     for text in texts:
         if is_edit(text):
-            maker.add_edit(text, digest(text))
+            maker.add_edit(text, text_id(text))
         else:
-            maker.add_segment(text, digest(text))
+            maker.add_segment(text, text_id(text))
     return maker.finished()
 
 
@@ -154,10 +154,10 @@ class _Batches:
         document = parse_segment(text, entry, entry)
         frames, rows = document["frames"], lens_rows(document)
         poses = self.pack.poses[self.frame : self.frame + frames]
-        lenses = self.pack.lenses[self.lens : self.lens + rows]
-        if document["parent"] != self._id or len(poses) != frames or len(lenses) != rows:
-            raise damaged(f"A pack does not hold what segment {entry} says")
-        check_cameras(document, poses, lenses, self._time, entry)
+        intrinsics = self.pack.intrinsics[self.lens : self.lens + rows]
+        if document["parent"] != self._id or len(poses) != frames or len(intrinsics) != rows:
+            raise damaged(f"The pack does not hold the frames and lenses that segment {entry} states")
+        check_cameras(document, poses, intrinsics, self._time, entry)
         self._check_kind(document, entry)
         self._counts.append(frames)
         self._shots.append(document["shot"])
@@ -198,14 +198,14 @@ class _Batches:
         times = np.repeat(self._times, counts) + within / fps
         return SegmentBatch(
             self._ids, starts.tolist(), self._shots, [text.decode("ascii") for text in self._texts], size, fps,
-            self._depth_size, self.pack.poses[self._begin : self.frame], self._spread_lenses(counts), times,
+            self._depth_size, self.pack.poses[self._begin : self.frame], self._intrinsics_of_frames(counts), times,
         )
 
-    def _spread_lenses(self, counts: NDArray[np.int64]) -> FloatArray:
-        """One lens a frame (n, 4), where a segment may store one for all of its frames."""
+    def _intrinsics_of_frames(self, counts: NDArray[np.int64]) -> FloatArray:
+        """One row a frame (n, 4), where a segment may store one for all of its frames."""
         rows = np.array(self._lens_rows)
         repeats = np.repeat(np.where(rows == 1, counts, 1), rows)
-        return np.repeat(self.pack.lenses[self._first_lens : self.lens], repeats, axis=0)
+        return np.repeat(self.pack.intrinsics[self._first_lens : self.lens], repeats, axis=0)
 
 
 def _by_files(folder: Path, state: MemoryState, last: str) -> MemoryState:
@@ -237,7 +237,7 @@ def parent_of(folder: Path, entry: str) -> str:
     if edit.is_file():
         text = read_small(edit, MAX_EDIT_BYTES, edit.name)
         # What is not its own hash could name itself, and the way back would never end.
-        if digest(text) != entry:
+        if text_id(text) != entry:
             raise damaged(f"{edit.name} does not hold what its name says")
         return parse_edit(text, edit.name)[1]
     return read_parent(no_link(_segment_file(folder, entry)), entry)
@@ -265,14 +265,12 @@ def _with_entry(folder: Path, state: MemoryState, entry: str) -> MemoryState:
         state.check_fit(record)
     except ValueError as error:
         raise damaged(f"{path.name} does not fit into the memory: {error}") from error
-    _check_rotations(cameras.poses, path.name)
-    if not np.isfinite(cameras.lenses).all() or (cameras.lenses[:, :2] <= 0.0).any():
-        raise damaged(f"{path.name} has lenses that are none")
+    _check_proper(cameras.poses, cameras.intrinsics, path.name)
     times = state.end_time + np.arange(record.frames) / record.fps
-    lenses = np.broadcast_to(cameras.lenses, (record.frames, 4))
+    intrinsics = np.broadcast_to(cameras.intrinsics, (record.frames, 4))
     return state.with_batch(SegmentBatch(
         [entry], [state.frames], [record.shot], [record.text], record.size, record.fps, record.depth_size,
-        cameras.poses, lenses, times,
+        cameras.poses, intrinsics, times,
     ))
 
 
@@ -296,8 +294,9 @@ def _with_edit(state: MemoryState, text: bytes, entry: str, what: str) -> Memory
     return result
 
 
-def _check_rotations(poses: FloatArray, what: str) -> None:
-    """Refuses poses (n, 3, 4) that are not finite, or whose rotation is none: no scale, shear or mirror."""
+def _check_proper(poses: FloatArray, intrinsics: FloatArray, what: str) -> None:
+    """Refuses poses (n, 3, 4) and intrinsics (m, 4) that are not finite, rotations with scale, shear or mirror, and
+    focal lengths that are not above 0."""
     for begin in range(0, len(poses), _ROWS):
         block = poses[begin : begin + _ROWS]
         xx, xy, xz, yx, yy, yz, zx, zy, zz = np.ascontiguousarray(block[:, :, :3].reshape(-1, 9).T)
@@ -310,6 +309,8 @@ def _check_rotations(poses: FloatArray, what: str) -> None:
             proper = error <= ROTATION_TOLERANCE and float(turns.min()) > 0.0
         if not (proper and np.isfinite(block).all()):
             raise damaged(f"{what} has a camera that is scaled, sheared, mirrored, or not a number")
+    if not np.isfinite(intrinsics).all() or (intrinsics[:, :2] <= 0.0).any():
+        raise damaged(f"{what} has an invalid lens (its focal length is not above 0, or not finite)")
 
 
 def _segment_file(folder: Path, entry: str) -> Path:

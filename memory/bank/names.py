@@ -20,7 +20,7 @@ _CURE = 'Use letters, digits, spaces and - _ . , ( ), for example "My film".'
 def bank_name(name: str) -> str:
     """The name as it is used for the folder: spaces around it removed, Unicode composed (NFC).
 
-    Raises ``BankError`` for anything that could name a place outside the folder of banks, a device, or a hidden file.
+    Raises ``BankError`` for anything that could lead out of the folder of banks, a device, or a hidden file.
     """
     if not isinstance(name, str):
         raise BankError(f"The bank name is {name!r}: expected text. {_CURE}")
@@ -31,7 +31,7 @@ def bank_name(name: str) -> str:
     if len(result) > MAX_NAME or len(result.encode("utf-8", "surrogatepass")) > _MAX_BYTES:
         raise BankError(f"The bank name {shown} has {len(result)} characters: at most {MAX_NAME} fit. Shorten it.")
     if "/" in result or "\\" in result or ":" in result:
-        raise BankError(f"The bank name {shown} has a path in it: a bank is a name, not a place. {_CURE}")
+        raise BankError(f"The bank name {shown} has a path in it: a bank has a name, not a path. {_CURE}")
     if ".." in result or result.startswith("."):
         raise BankError(f'The bank name {shown} has ".." in it or starts with a dot. {_CURE}')
     if result.endswith("."):
@@ -57,6 +57,12 @@ def folder_of(root: Path, name: str) -> Path:
     except OSError:
         return plain
     return root / alike[0] if alike else plain
+
+
+def bank_names(root: Path) -> list[str]:
+    """Names of the banks in the folder ``root`` that can be opened, sorted."""
+    found = (name_of(path.parent.name) for path in Path(root).glob("*/head.json") if path.is_file())
+    return sorted({name for name in found if name is not None})
 
 
 def name_of(folder: str) -> str | None:

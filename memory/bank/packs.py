@@ -6,9 +6,7 @@ beside it. New segments are packed 64 at a time, and 64 packs into one, so every
 
 from __future__ import annotations
 
-import hashlib
 import json
-import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from ..cameras.camera import FloatArray
-from ..document import FORMAT_VERSION, canonical, parse
+from ..document import FORMAT_VERSION, canonical, is_id, parse, text_id
 from ..errors import damaged
 from ..files import no_link, write_whole
 from ..state.edits import MAX_EDIT_BYTES
@@ -54,7 +52,7 @@ class Pack:
     label: PackLabel
     texts: list[bytes]
     poses: FloatArray
-    lenses: FloatArray
+    intrinsics: FloatArray
 
 
 def is_edit(text: bytes) -> bool:
@@ -113,7 +111,7 @@ def _with_pack(folder: Path, state: MemoryState, before: tuple[PackRef, ...]) ->
 def _filled(state: MemoryState, done: PackRef, end: PackRef | None) -> tuple[PackRef, list[Buffer]]:
     """A pack behind ``done`` up to ``end``, or of as much as fits into one, and the parts of its file."""
     texts: list[bytes] = []
-    lenses: list[FloatArray] = []
+    intrinsics: list[FloatArray] = []
     segments, edits, frames, room, last = done.segments, done.edits, done.frames, MOST_TEXT, done.last
     ids, since = state.entry_ids(done.segments, done.edits), state.entry_texts(done.segments, done.edits)
     for entry, text in zip(ids, since, strict=True):
@@ -124,7 +122,7 @@ def _filled(state: MemoryState, done: PackRef, end: PackRef | None) -> tuple[Pac
             edits += 1
         else:
             document = json.loads(data)
-            lenses.append(state.camera_rows(frames, frames + document["frames"])[1][: lens_rows(document)])
+            intrinsics.append(state.camera_rows(frames, frames + document["frames"])[1][: lens_rows(document)])
             segments, frames = segments + 1, frames + document["frames"]
         texts.append(data)
         room, last = room - len(data), entry
@@ -132,9 +130,9 @@ def _filled(state: MemoryState, done: PackRef, end: PackRef | None) -> tuple[Pac
         "format": PACK_KIND, "version": FORMAT_VERSION, "before": done.id or None, "segments": segments - done.segments,
         "edits": edits - done.edits, "frames": frames - done.frames, "parent": done.last, "last": last,
     })
-    pack_id = hashlib.sha256(label.encode("ascii")).hexdigest()
+    pack_id = text_id(label)
     poses = state.camera_rows(done.frames, frames)[0]
-    return PackRef(pack_id, segments, edits, frames, last), _parts(label, texts, poses, lenses)
+    return PackRef(pack_id, segments, edits, frames, last), _parts(label, texts, poses, intrinsics)
 
 
 def _merged(folder: Path, state: MemoryState) -> MemoryState:
@@ -147,15 +145,15 @@ def _merged(folder: Path, state: MemoryState) -> MemoryState:
     return _with_pack(folder, state, state.packs[:-SMALL])
 
 
-def _parts(label: str, texts: list[bytes], poses: FloatArray, lenses: list[FloatArray]) -> list[Buffer]:
+def _parts(label: str, texts: list[bytes], poses: FloatArray, intrinsics: list[FloatArray]) -> list[Buffer]:
     offsets = np.concatenate([[0], np.cumsum([len(text) for text in texts])]).astype(np.int64)
-    rows = np.concatenate([np.empty((0, 4)), *lenses])
+    rows = np.concatenate([np.empty((0, 4)), *intrinsics])
     tensors: dict[str, Tensor] = {"poses": poses, "intrinsics": rows, "offsets": offsets, "records": texts}
     return encode_tensors(tensors, {_TEXT: label})
 
 
 def _label(text: str, pack_id: str, what: str) -> PackLabel:
-    if hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest() != pack_id:
+    if text_id(text) != pack_id:
         raise damaged(f"{what} does not hold what its name says: its metadata was changed")
     document = parse(text, PACK_KIND, what)
     counts: list[Any] = [document.get(name) for name in ("segments", "edits", "frames")]
@@ -164,7 +162,7 @@ def _label(text: str, pack_id: str, what: str) -> PackLabel:
     if not (
         all(type(count) is int and 0 <= count < 2**31 for count in counts)
         and all(isinstance(one, str) for one in ids)
-        and (before is None or (isinstance(before, str) and re.fullmatch("[0-9a-f]{64}", before)))
+        and (before is None or is_id(before))
     ):
         raise damaged(f"{what} has metadata that this format does not allow")
     return PackLabel(before, counts[0], counts[1], counts[2], ids[0], ids[1])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -13,9 +13,6 @@ from ..errors import BankError, DamageError
 from ..files import no_link, say_once, write_whole
 from ..state.state import MemoryState
 from .segment_file import CodedPicture, decode_some, kept_pictures, read_coded, read_extra, without_pictures
-
-if TYPE_CHECKING:
-    from .bank import Bank
 
 Indices = NDArray[np.int64]
 
@@ -26,7 +23,8 @@ def read_pixels(
     """Pixels (n, H, W, 3) uint8 of the frames ``wanted`` from the bank in ``folder``, each decoded once.
 
     With ``nearest`` the kept frame next to one that was dropped or is damaged stands in; those that are damaged are
-    appended to ``damaged``, and named in the log.
+    appended to ``damaged``, and named in the log. Raises ``BankError`` if there is none, or without ``nearest`` for a
+    frame that was dropped or is damaged.
     """
     height, width = state.size or (0, 0)
     result = np.empty((len(wanted), height, width, 3), dtype=np.uint8)
@@ -42,15 +40,17 @@ def read_pixels(
         shown[again] = _nearest_kept(folder, state, wanted[again], bad)
         failed = _read_into(result, folder, state, shown, again)
         bad |= failed
-    _tell(folder, wanted, shown, bad)
+    _log_stand_ins(folder, wanted, shown, bad)
     if damaged is not None:
         damaged += [frame for frame in wanted.tolist() if frame in bad]
     return result
 
 
 def extra_or_none(path: Path, entry: str, name: str) -> NDArray[Any] | None:
-    """The "latents" or "depth" of a segment as ``read_extra`` gives them; None, and a line in the log, where they are
-    damaged: both are a help, and no film stops for them."""
+    """The "latents" (C, T, h, w) or "depth" (F, h, w) of a segment as ``read_extra`` gives them.
+
+    None, and a line in the log, where they are damaged: both are a help, and no film stops for them.
+    """
     try:
         return read_extra(no_link(path), entry, name)
     except DamageError as problem:
@@ -69,13 +69,14 @@ def kept_frames(folder: Path, state: MemoryState, wanted: Indices) -> NDArray[np
     return result
 
 
-def drop_pixels(bank: Bank, state: MemoryState, indices: ArrayLike | Sequence[int]) -> int:
-    """Removes the pictures of the frames ``indices`` from the disk, each file as a whole; gives the bytes freed.
+def drop_pixels(folder: Path, state: MemoryState, indices: ArrayLike | Sequence[int]) -> int:
+    """Removes the pictures of the frames ``indices`` from the bank in ``folder``, each file as a whole.
 
-    Ids, cameras and depth stay, and so do the latents of a segment that keeps a picture.
+
+    Gives the bytes freed. Ids, cameras and depth stay, and so do the latents of a segment that keeps a picture.
     """
     freed, wanted = 0, state.checked_indices(indices)
-    for path, entry, start, mine in _by_segment(bank.path, state, wanted):
+    for path, entry, start, mine in _by_segment(folder, state, wanted):
         before = path.stat().st_size
         write_whole(path, *without_pictures(path, entry, (wanted[mine] - start).tolist()))
         freed += before - path.stat().st_size
@@ -83,14 +84,14 @@ def drop_pixels(bank: Bank, state: MemoryState, indices: ArrayLike | Sequence[in
 
 
 def _read_into(
-    result: NDArray[np.uint8], folder: Path, state: MemoryState, wanted: Indices, places: Indices
+    result: NDArray[np.uint8], folder: Path, state: MemoryState, wanted: Indices, positions: Indices
 ) -> dict[int, BankError]:
-    """Reads the frames ``wanted[places]`` into ``result[places]``; gives those that cannot be read, and why."""
+    """Reads the frames ``wanted[positions]`` into ``result[positions]``; gives those that cannot be read, and why."""
     failed: dict[int, BankError] = {}
     pictures: list[CodedPicture] = []
     targets: list[tuple[int, Indices]] = []
-    for path, entry, start, mine in _by_segment(folder, state, wanted[places]):
-        local, back = np.unique(wanted[places[mine]] - start, return_inverse=True)
+    for path, entry, start, mine in _by_segment(folder, state, wanted[positions]):
+        local, back = np.unique(wanted[positions[mine]] - start, return_inverse=True)
         try:
             coded = read_coded(path, entry, local.tolist())
         except DamageError as problem:
@@ -104,7 +105,7 @@ def _read_into(
                     "or import the bank from a copy that has it.")
             else:
                 pictures.append(picture)
-                targets.append((frame, places[mine[back == which]]))
+                targets.append((frame, positions[mine[back == which]]))
     for (frame, at), pixels in zip(targets, decode_some(pictures), strict=True):
         if isinstance(pixels, DamageError):
             failed[frame] = DamageError(f"The picture of frame {frame} is damaged: {pixels} Or exclude the frame in "
@@ -114,7 +115,7 @@ def _read_into(
     return failed
 
 
-def _tell(folder: Path, wanted: Indices, shown: Indices, bad: dict[int, BankError]) -> None:
+def _log_stand_ins(folder: Path, wanted: Indices, shown: Indices, bad: dict[int, BankError]) -> None:
     for frame, other in zip(wanted.tolist(), shown.tolist(), strict=True):
         if frame in bad:
             say_once((folder, frame), f"Memory bank {folder.name!r}: the picture of frame {frame} is damaged, that of "

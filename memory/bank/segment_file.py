@@ -15,10 +15,11 @@ from numpy.typing import NDArray
 
 from ..cameras.camera import FloatArray
 from ..cameras.trajectory import Trajectory
-from ..document import Document, canonical
+from ..document import Document, canonical, text_id
 from ..errors import BankError, DamageError, damaged
 from ..state.depth import depth_to_keep
 from ..state.records import SegmentRecord
+from ..state.state import MemoryState
 from .codec import DEFAULT_CODING, decode_frame, encode_frame, in_parallel
 from .segment_text import check_cameras, digest, is_version_1, lens_rows, parse_segment, segment_text
 from .tensor_file import Buffer, Stored, TensorFile, encode_tensors, open_tensors
@@ -41,7 +42,7 @@ class SegmentCameras:
 
     record: SegmentRecord
     poses: FloatArray
-    lenses: FloatArray
+    intrinsics: FloatArray
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ class CodedPicture:
     what: str
 
     def decoded(self) -> NDArray[np.uint8]:
-        """The pixels (H, W, 3) uint8, found to be those that were stored."""
+        """The pixels (H, W, 3) uint8. Raises ``DamageError`` if they are not those that were stored."""
         picture = decode_frame(self.data, self.size, self.what, self.coding)
         if self.sha256 is not None and hashlib.sha256(np.ascontiguousarray(picture).data).digest() != self.sha256:
             raise damaged(f"{self.what} does not have the pixels that were stored")
@@ -63,85 +64,84 @@ class CodedPicture:
 
 
 def describe_segment(
+    state: MemoryState,
     frames: NDArray[np.uint8],
     trajectory: Trajectory,
     *,
-    parent: str,
-    start: int,
-    time: float,
     shot: int,
-    prompt: str,
-    info: Mapping[str, Any],
-    latents: NDArray[Any] | None,
-    latent_space: str,
-    depth: NDArray[Any] | None,
-    depth_size: tuple[int, int] | None,
+    prompt: str = "",
+    info: Mapping[str, Any] | None = None,
+    latents: NDArray[Any] | None = None,
+    latent_space: str = "",
+    depth: NDArray[Any] | None = None,
 ) -> tuple[SegmentRecord, Tensors]:
-    """The record of a new segment, which has its id, and what is stored beside its pictures."""
-    lenses, same = _lenses_of(trajectory)
+    """The record of a new segment after ``state``, which has its id, and what is stored beside its pictures.
+
+    ``frames`` (F, H, W, 3) uint8, ``latents`` (C, T, h, w), ``depth`` (F, h, w). Raises ``ValueError`` or ``TypeError``
+    for an ``info`` that JSON cannot hold and a depth of another shape.
+    """
     hashes = _each(lambda frame: hashlib.sha256(np.ascontiguousarray(frame).data).digest(), frames, frames[0].nbytes)
-    tensors: dict[str, NDArray[Any]] = {
-        "poses": np.ascontiguousarray(trajectory.poses[:, :3], dtype=np.float64),
-        "intrinsics": lenses[:1] if same else lenses,
-        "hashes": np.frombuffer(b"".join(hashes), dtype=np.uint8).reshape(-1, 32),
-    }
-    if latents is not None:
-        tensors["latents"] = np.ascontiguousarray(latents)
-    if depth is not None:
-        tensors["depth"] = depth_to_keep(depth, len(frames), depth_size)
-    text = segment_text(
-        parent=parent, shot=shot, prompt=prompt, size=(frames.shape[1], frames.shape[2]), fps=trajectory.fps, time=time,
-        info=info, latent_space=latent_space if latents is not None else "", tensors=tensors,
+    return _described(
+        state, trajectory, np.frombuffer(b"".join(hashes), dtype=np.uint8).reshape(-1, 32), latents, depth,
+        size=(frames.shape[1], frames.shape[2]), shot=shot, prompt=prompt, info=info or {}, latent_space=latent_space,
     )
-    return SegmentRecord.from_text(hashlib.sha256(text.encode("ascii")).hexdigest(), start, text), tensors
 
 
 def describe_again(
+    state: MemoryState,
     path: Path,
     segment_id: str,
     trajectory: Trajectory,
     *,
-    parent: str,
-    start: int,
-    time: float,
     shot: int,
-    prompt: str,
-    info: Mapping[str, Any],
-    depth: NDArray[Any] | None,
-    depth_size: tuple[int, int] | None,
+    prompt: str = "",
+    info: Mapping[str, Any] | None = None,
+    depth: NDArray[Any] | None = None,
 ) -> tuple[SegmentRecord, Tensors]:
-    """The record that the pictures and latents of a segment file have in another memory, and what is stored beside its
-    pictures. After the same memory its ``info`` stays as it is.
+    """The record that the pictures and latents of a segment file have after another memory, ``state``, and what is
+    stored beside its pictures. ``depth`` (F, h, w). After the same memory its ``info`` stays as it is.
 
     Raises ``BankError`` for a segment of version 1, whose pictures only have a hash together.
     """
-    lenses, same = _lenses_of(trajectory)
     with _opened(path, segment_id) as (file, document):
         hashes = _hashes(file, document, path)
         if hashes is None or len(hashes) != len(trajectory):
             raise BankError(f"{path.name} does not hold the pictures of {len(trajectory)} frames with a hash of each.")
-        tensors: dict[str, NDArray[Any]] = {
-            "poses": np.ascontiguousarray(trajectory.poses[:, :3], dtype=np.float64),
-            "intrinsics": lenses[:1] if same else lenses,
-            "hashes": hashes,
-        }
-        size, space = (document["height"], document["width"]), document["latent_space"]
-        info = document["info"] if document["parent"] == parent else info
-    if (latents := read_extra(path, segment_id, "latents")) is not None:
-        tensors["latents"] = latents
-    if depth is not None:
-        tensors["depth"] = depth_to_keep(depth, len(trajectory), depth_size)
-    text = segment_text(
-        parent=parent, shot=shot, prompt=prompt, size=size, fps=trajectory.fps, time=time, info=info,
-        latent_space=space if latents is not None else "", tensors=tensors,
+    return _described(
+        state, trajectory, hashes, read_extra(path, segment_id, "latents"), depth,
+        size=(document["height"], document["width"]), shot=shot, prompt=prompt,
+        info=document["info"] if document["parent"] == state.id else info or {}, latent_space=document["latent_space"],
     )
-    return SegmentRecord.from_text(hashlib.sha256(text.encode("ascii")).hexdigest(), start, text), tensors
 
 
-def _lenses_of(trajectory: Trajectory) -> tuple[FloatArray, bool]:
-    """Lenses (F, 4), and whether all are the same."""
-    lenses = np.ascontiguousarray(trajectory.intrinsics, dtype=np.float64)
-    return lenses, bool((lenses == lenses[:1]).all())
+def _described(
+    state: MemoryState,
+    trajectory: Trajectory,
+    hashes: NDArray[np.uint8],
+    latents: NDArray[Any] | None,
+    depth: NDArray[Any] | None,
+    *,
+    size: tuple[int, int],
+    shot: int,
+    prompt: str,
+    info: Mapping[str, Any],
+    latent_space: str,
+) -> tuple[SegmentRecord, Tensors]:
+    intrinsics = np.ascontiguousarray(trajectory.intrinsics, dtype=np.float64)
+    tensors: dict[str, NDArray[Any]] = {
+        "poses": np.ascontiguousarray(trajectory.poses[:, :3], dtype=np.float64),
+        "intrinsics": intrinsics[:1] if (intrinsics == intrinsics[:1]).all() else intrinsics,
+        "hashes": hashes,
+    }
+    if latents is not None:
+        tensors["latents"] = np.ascontiguousarray(latents)
+    if depth is not None:
+        tensors["depth"] = depth_to_keep(depth, len(hashes), state.depth_size)
+    text = segment_text(
+        parent=state.id, shot=shot, prompt=prompt, size=size, fps=trajectory.fps, time=state.end_time, info=info,
+        latent_space=latent_space if latents is not None else "", tensors=tensors,
+    )
+    return SegmentRecord.from_text(text_id(text), state.frames, text), tensors
 
 
 def copy_segment(path: Path, segment_id: str, record: SegmentRecord, tensors: Tensors) -> list[Buffer]:
@@ -161,7 +161,7 @@ def read_hashes(path: Path, segment_id: str) -> NDArray[np.uint8] | None:
 
 
 def encode_segment(record: SegmentRecord, tensors: Tensors, frames: NDArray[np.uint8]) -> list[Buffer]:
-    """The parts of the file of a segment from ``describe_segment``."""
+    """The parts of the file of a segment from ``describe_segment``, with its pictures ``frames`` (F, H, W, 3) uint8."""
     coded = _each(encode_frame, frames, frames[0].nbytes)
     return _parts(record.text, DEFAULT_CODING, tensors, coded)
 
@@ -173,11 +173,11 @@ def read_cameras(path: Path, segment_id: str, start: int, time: float) -> Segmen
     """
     with _opened(path, segment_id) as (file, document):
         frames = document["frames"]
-        lenses = file.read("intrinsics", "F64", (lens_rows(document), 4))
+        intrinsics = file.read("intrinsics", "F64", (lens_rows(document), 4))
         poses = file.read("poses", "F64", (frames, 4 if is_version_1(document) else 3, 4))[:, :3]
-        check_cameras(document, poses, lenses, time, path.name)
-        _places(file, document)
-        return SegmentCameras(SegmentRecord.from_text(segment_id, start, file.metadata[_TEXT]), poses, lenses)
+        check_cameras(document, poses, intrinsics, time, path.name)
+        _offsets(file, document)
+        return SegmentCameras(SegmentRecord.from_text(segment_id, start, file.metadata[_TEXT]), poses, intrinsics)
 
 
 def read_parent(path: Path, segment_id: str) -> str:
@@ -199,23 +199,23 @@ def after_another(path: Path, segment_id: str, parent: str, time: float) -> tupl
     """
     with _opened(path, segment_id) as (file, document):
         text = canonical({**document, "parent": parent, "time": time})
-        places = _places(file, document)
-        coded = [file.bytes_at(int(begin), int(end)) for begin, end in zip(places[:-1], places[1:], strict=True)]
+        offsets = _offsets(file, document)
+        coded = [file.bytes_at(int(begin), int(end)) for begin, end in zip(offsets[:-1], offsets[1:], strict=True)]
         tensors = {name: file.read(name, file.tensors[name].kind, tuple(document["tensors"][name]["shape"]))
                    for name in _ORDER if name in file.tensors and name in document["tensors"]}
-        return digest(text.encode("ascii")), _parts(text, _coding(file, document), tensors, coded)
+        return text_id(text), _parts(text, _coding(file, document), tensors, coded)
 
 
 def read_coded(path: Path, segment_id: str, indices: Sequence[int]) -> list[CodedPicture | None]:
     """The pictures at ``indices`` within the segment as they lie in its file; None for one that was dropped."""
     with _opened(path, segment_id) as (file, document):
-        places = _places(file, document)
-        kept = any(places[index] < places[index + 1] for index in indices)
+        offsets = _offsets(file, document)
+        kept = any(offsets[index] < offsets[index + 1] for index in indices)
         hashes = _hashes(file, document, path) if kept else None
         coding, size = _coding(file, document), (document["height"], document["width"])
         most, result = _OVERHEAD + 6 * size[0] * size[1], list[CodedPicture | None]()
         for index in indices:
-            begin, end = int(places[index]), int(places[index + 1])
+            begin, end = int(offsets[index]), int(offsets[index + 1])
             sha256 = bytes(hashes[index]) if hashes is not None else None
             what = f"{path.name}, picture {index},"
             # More bytes than a picture of its size can have are none of it, and may not fit into memory.
@@ -227,7 +227,7 @@ def read_coded(path: Path, segment_id: str, indices: Sequence[int]) -> list[Code
 def picture_bytes(path: Path, segment_id: str) -> NDArray[np.int64]:
     """(F,) bytes that each picture takes in the file, 0 where it was dropped."""
     with _opened(path, segment_id) as (file, document):
-        return np.diff(_places(file, document))
+        return np.diff(_offsets(file, document))
 
 
 def kept_pictures(path: Path, segment_id: str) -> NDArray[np.bool_]:
@@ -236,7 +236,8 @@ def kept_pictures(path: Path, segment_id: str) -> NDArray[np.bool_]:
 
 
 def read_extra(path: Path, segment_id: str, name: str) -> NDArray[Any] | None:
-    """The tensor "latents" (C, T, h, w) or "depth" (F, h, w) of a segment; None if none is kept."""
+    """The tensor "latents" (C, T, h, w) or "depth" (F, h, w) of a segment; None if none is kept. Raises ``DamageError``
+    if it was changed."""
     with _opened(path, segment_id) as (file, document):
         stated = document["tensors"].get(name)
         if stated is None or name not in file.tensors or is_version_1(document):
@@ -260,8 +261,8 @@ def without_pictures(
         if is_version_1(document):
             raise BankError(f"{path.name} is from version 1 of the format: its pictures cannot be dropped one by one. "
                             "Leave it as it is.")
-        places, gone = _places(file, document), set(indices)
-        coded = [b"" if index in gone else file.bytes_at(int(places[index]), int(places[index + 1]))
+        offsets, gone = _offsets(file, document), set(indices)
+        coded = [b"" if index in gone else file.bytes_at(int(offsets[index]), int(offsets[index + 1]))
                  for index in range(document["frames"])]
         tensors: dict[str, NDArray[Any]] = {}
         for name in _ORDER:
@@ -272,11 +273,11 @@ def without_pictures(
         return _parts(file.metadata[_TEXT], _coding(file, document), tensors, coded)
 
 
-def cameras_only(record: SegmentRecord, poses: FloatArray, lenses: FloatArray) -> list[Buffer]:
+def cameras_only(record: SegmentRecord, poses: FloatArray, intrinsics: FloatArray) -> list[Buffer]:
     """The parts of a file for the segment ``record`` of which nothing is left but poses (F, 3, 4) and intrinsics
     (F, 4)."""
     rows = lens_rows(parse_segment(record.text, record.id, record.id))
-    tensors = {"poses": np.ascontiguousarray(poses), "intrinsics": np.ascontiguousarray(lenses[:rows])}
+    tensors = {"poses": np.ascontiguousarray(poses), "intrinsics": np.ascontiguousarray(intrinsics[:rows])}
     return _parts(record.text, DEFAULT_CODING, tensors, [b""] * record.frames)
 
 
@@ -300,13 +301,13 @@ def is_sound(path: Path, record: SegmentRecord, time: float, *, dropped: bool = 
 
 
 def decode_some(pictures: Sequence[CodedPicture]) -> list[NDArray[np.uint8] | DamageError]:
-    """The pixels of all ``pictures``, a few at a time, or what is wrong with one."""
+    """The pixels (H, W, 3) uint8 of each of the ``pictures``, a few at a time, or what is wrong with it."""
     height, width = pictures[0].size if pictures else (0, 0)
     return _each(_decoded_or_not, pictures, 3 * height * width)
 
 
 def decode_all(pictures: Sequence[CodedPicture]) -> list[NDArray[np.uint8]]:
-    """The pixels of all ``pictures``, a few at a time. Raises ``DamageError`` for the first that is damaged."""
+    """The pixels (H, W, 3) uint8 of each of the ``pictures``. Raises ``DamageError`` for the first that is damaged."""
     height, width = pictures[0].size if pictures else (0, 0)
     return _each(CodedPicture.decoded, pictures, 3 * height * width)
 
@@ -347,7 +348,7 @@ def _coding(file: TensorFile, document: Document) -> str:
     return "png" if is_version_1(document) else file.metadata.get(_CODING, "")
 
 
-def _places(file: TensorFile, document: Document) -> NDArray[np.int64]:
+def _offsets(file: TensorFile, document: Document) -> NDArray[np.int64]:
     """Where each picture begins in the file (F + 1,); one that was dropped is empty."""
     offsets = file.read("offsets", "I64", (document["frames"] + 1,))
     blob: Stored = file.stored("frames", "U8")

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..cameras.camera import FloatArray
-from ..document import FORMAT_VERSION, Document, canonical, parse
+from ..document import FORMAT_VERSION, Document, canonical, parse, text_id
 from ..errors import damaged
 from ..state.depth import MAX_DEPTH_SIDE
 from .codec import MAX_PIXELS
@@ -38,7 +38,7 @@ _WHOLE = (
 
 
 def digest(value: NDArray[Any] | bytes) -> str:
-    """Hex sha256 of bytes, or of an array row by row, little endian."""
+    """Hex sha256 of bytes, or of an array of any shape row by row, little endian."""
     return hashlib.sha256(value if isinstance(value, bytes) else np.ascontiguousarray(value).data).hexdigest()
 
 
@@ -74,11 +74,11 @@ def segment_text(
 
 
 def parse_segment(text: str | bytes, segment_id: str, what: str) -> Document:
-    """The metadata in ``text``, which must have the id ``segment_id``; ``DamageError`` that names ``what``."""
+    """The metadata in ``text``, whose id must be ``segment_id``. Raises ``DamageError`` that names ``what``."""
     data = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text
     if len(data) > MAX_TEXT_BYTES or not data.isascii():
         raise damaged(f"{what} has metadata that is not ASCII, or more than {MAX_TEXT_BYTES} bytes")
-    if hashlib.sha256(data).hexdigest() != segment_id:
+    if text_id(data) != segment_id:
         raise damaged(f"{what} does not hold what its name says: its metadata was changed")
     document = parse(data.decode("ascii"), SEGMENT_KIND, what)
     if not (_good_numbers(document) and _good_tensors(document)):
@@ -106,10 +106,10 @@ def lens_rows(document: Document) -> int:
     return int(document["tensors"]["intrinsics"]["shape"][0])
 
 
-def check_cameras(document: Document, poses: FloatArray, lenses: FloatArray, time: float, what: str) -> None:
-    """Refuses cameras whose hashes are not those in the metadata.
+def check_cameras(document: Document, poses: FloatArray, intrinsics: FloatArray, time: float, what: str) -> None:
+    """Raises ``DamageError`` that names ``what`` for cameras whose hashes are not those in the metadata.
 
-    ``poses`` (F, 3, 4), ``lenses`` (``lens_rows``, 4), and ``time``, the second at which the segment begins.
+    ``poses`` (F, 3, 4), ``intrinsics`` (``lens_rows``, 4), and ``time``, the second at which the segment begins.
     """
     stated = document["tensors"]
     if is_version_1(document):
@@ -121,7 +121,7 @@ def check_cameras(document: Document, poses: FloatArray, lenses: FloatArray, tim
             raise damaged(f"{what} has times that do not follow those before it")
     elif document["time"] != time:
         raise damaged(f"{what} begins at {document['time']} s, expected {time} s")
-    if digest(poses) != stated["poses"]["sha256"] or digest(lenses) != stated["intrinsics"]["sha256"]:
+    if digest(poses) != stated["poses"]["sha256"] or digest(intrinsics) != stated["intrinsics"]["sha256"]:
         raise damaged(f"{what} has cameras that were changed")
 
 

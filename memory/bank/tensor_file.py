@@ -73,7 +73,7 @@ class TensorFile:
         return np.frombuffer(self.bytes_at(found.begin, found.end), dtype=_TYPES[kind]).reshape(shape)
 
     def bytes_at(self, begin: int, end: int) -> bytes:
-        """Bytes ``begin`` to ``end`` of the file."""
+        """Bytes ``begin`` to ``end`` of the file. Raises ``DamageError`` if it is shorter."""
         self._file.seek(begin)
         data = self._file.read(end - begin)
         if len(data) != end - begin:
@@ -83,7 +83,7 @@ class TensorFile:
 
 @contextmanager
 def open_tensors(path: Path) -> Iterator[TensorFile]:
-    """Opens ``path`` for reading. Raises ``DamageError`` that names it."""
+    """Opens ``path`` for reading. Raises ``DamageError`` that names it, for what is no such file."""
     try:
         with open_regular(path) as file:
             yield TensorFile(file, path.name)
@@ -94,7 +94,7 @@ def open_tensors(path: Path) -> Iterator[TensorFile]:
 
 
 def encode_tensors(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> list[Buffer]:
-    """The parts of a file that hold ``tensors``, in that order; a list of bytes is one uint8 tensor (bytes).
+    """The parts of a file that hold ``tensors`` of any shape, in that order; a list of bytes is one uint8 tensor (n,).
 
     Put the types with the largest items first, so that every tensor is aligned.
     """
@@ -131,17 +131,17 @@ def _header(text: bytes, data: int, size: int, name: str) -> tuple[dict[str, str
 
 
 def _stored(key: str, value: object, data: int, size: int, name: str) -> Stored:
-    wrong = damaged(f"{name}: the place of {key[:40]!r} is not one that this format allows")
+    wrong = damaged(f"{name}: the type, shape or position of tensor {key[:40]!r} is not one that this format allows")
     if not isinstance(value, dict):
         raise wrong
-    kind, shape, place = value.get("dtype"), value.get("shape"), value.get("data_offsets")
-    if not (isinstance(kind, str) and kind in _TYPES and _is_whole(shape) and _is_whole(place)):
+    kind, shape, span = value.get("dtype"), value.get("shape"), value.get("data_offsets")
+    if not (isinstance(kind, str) and kind in _TYPES and _is_whole(shape) and _is_whole(span)):
         raise wrong
-    if len(shape) > 8 or len(place) != 2 or not place[0] <= place[1] <= size - data:
+    if len(shape) > 8 or len(span) != 2 or not span[0] <= span[1] <= size - data:
         raise wrong
-    if math.prod(shape) * np.dtype(_TYPES[kind]).itemsize != place[1] - place[0]:
+    if math.prod(shape) * np.dtype(_TYPES[kind]).itemsize != span[1] - span[0]:
         raise wrong
-    return Stored(kind, tuple(shape), data + place[0], data + place[1])
+    return Stored(kind, tuple(shape), data + span[0], data + span[1])
 
 
 def _is_whole(value: object) -> TypeGuard[list[int]]:

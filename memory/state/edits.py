@@ -6,7 +6,6 @@ family: "pin" and "unpin", "exclude" and "include", "supersede" and "restore", "
 
 from __future__ import annotations
 
-import hashlib
 import math
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -181,11 +180,6 @@ def edit_text(edit: Edit, parent: str) -> str:
         "format": EDIT_KIND, "version": FORMAT_VERSION, "parent": parent, "kind": edit.kind,
         "runs": [list(run) for run in edit.runs], "value": edit.value, "by": edit.by,
     })
-
-
-def edit_id(text: str) -> str:
-    """Id of the memory that the edit ``text`` makes."""
-    return hashlib.sha256(text.encode("ascii")).hexdigest()
 
 
 def parse_edit(text: str | bytes, what: str) -> tuple[Edit, str]:

@@ -16,9 +16,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..cameras.camera import FloatArray, clean_intrinsics, clean_poses
+from ..document import text_id
 from ..errors import BankError
 from .depth import depth_to_keep
-from .edits import Edit, EditEntry, EditLog, FrameFlags, edit_id, edit_text
+from .edits import Edit, EditEntry, EditLog, FrameFlags, edit_text
 from .frames import Frames, square
 from .records import PackRef, SegmentBatch, SegmentRecord, Segments
 
@@ -285,7 +286,7 @@ class MemoryState:
             raise ValueError(f"The edit {edit.kind!r} names frame {max(edit.stop - 1, edit.by)}, but the memory has "
                              f"{self.frames} frames. Name frames from 0 to {self.frames - 1}.")
         text = edit_text(edit, self.id)
-        entry = EditEntry(edit, edit_id(text), len(self.segments), text)
+        entry = EditEntry(edit, text_id(text), len(self.segments), text)
         return replace(self, id=entry.id, _edits=self._edits.with_edit(entry), _index=list(self._index))
 
     def with_lost(self, runs: tuple[tuple[int, int], ...]) -> MemoryState:

@@ -112,7 +112,7 @@ class Table:
                 yield arrays[at][low:high]
 
     def whole(self, name: str) -> NDArray[Any]:
-        """One column (rows, ...), copied together: O(rows)."""
+        """One column (n, ...) of all n rows, copied together: O(n)."""
         column = self.columns[self._at(name)]
         return np.concatenate([np.empty((0, *column.shape), dtype=column.dtype), *self.chunks(name)])
 

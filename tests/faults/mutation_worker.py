@@ -48,7 +48,7 @@ class Trial:
         film_server.run_film(made, [], lambda one: None)
         bank = Bank.open(made, "film")
         state = bank.edit(bank.load(), Edit("drop", ((1, 3),)))
-        drop_pixels(bank, state, [1, 2])
+        drop_pixels(bank.path, state, [1, 2])
         self.archive = export_bank(state, folder / "whole").read_bytes()
         self.new, self.old = _read(bank.path), _read(OLD)
         shutil.copytree(OLD, made / "old")

@@ -19,7 +19,7 @@ from scene_memory.memory import files as storage
 from scene_memory.memory.bank import archive, packs
 from scene_memory.memory.bank.archive import export_bank, import_bank
 from scene_memory.memory.bank.bank import Bank
-from scene_memory.memory.bank.bounds import keep_within
+from scene_memory.memory.bank.limit import SizeLimit, keep_within
 from scene_memory.memory.cameras.presets import make_preset
 from scene_memory.memory.errors import BankError
 from scene_memory.memory.state.edits import Edit
@@ -102,7 +102,7 @@ USES: dict[str, Use] = {
     "append another take": lambda bank, state: bank.append(bank.empty(), **more(8)),
     "edit": lambda bank, state: bank.edit(state, Edit("pin", ((0, 1),))),
     "recall": lambda bank, state: bank.recall(bank.empty(), more(0)["key"]),
-    "drop pictures": lambda bank, state: keep_within(bank, state, bank.size_bytes() * 3 // 4),
+    "drop pictures": lambda bank, state: keep_within(bank.path, state, SizeLimit(bank.size_bytes() * 3 // 4)),
     "export": lambda bank, state: export_bank(state, bank.root / "film"),
     "import": lambda bank, state: import_bank(bank.root, "copy", bank.root / "whole.scenememory.zip"),
 }

@@ -75,7 +75,7 @@ def everything(bank_root: Path) -> list[Callable[[], object]]:
         with_bank(lambda bank, state: bank.edit(state, Edit("exclude", ((1, 2),)))),
         with_bank(lambda bank, state: bank.append(bank.empty(), **more(0), key=KEY)),
         with_bank(lambda bank, state: bank.recall(bank.empty(), KEY)),
-        with_bank(lambda bank, state: drop_pixels(bank, state, [0, 1])),
+        with_bank(lambda bank, state: drop_pixels(bank.path, state, [0, 1])),
         with_bank(lambda bank, state: export_bank(state, bank_root / "copy")),
     ]
 

@@ -64,12 +64,7 @@ def _lines(worker: subprocess.Popen[bytes]):
         yield from (json.loads(line) for line in lines)
 
 
-def test_six_hundred_mutated_files_give_a_named_error_or_the_good_part(tmp_path: Path):
-    good, wrong = campaign(tmp_path, 0, 600)
-    assert not wrong and good == 600, "\n".join(wrong)
-
-
-@pytest.mark.slow
-def test_ten_thousand_mutated_files(tmp_path: Path):
-    good, wrong = campaign(tmp_path, 0, 10_000)
-    assert not wrong and good == 10_000, "\n".join(wrong)
+@pytest.mark.parametrize("mutations", [200, pytest.param(10_000, marks=pytest.mark.slow)])
+def test_mutated_files_give_a_named_error_or_the_good_part(tmp_path: Path, mutations: int):
+    good, wrong = campaign(tmp_path, 0, mutations)
+    assert not wrong and good == mutations, "\n".join(wrong)

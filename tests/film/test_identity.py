@@ -94,7 +94,7 @@ Values = st.recursive(
 )
 
 
-@settings(deadline=None, derandomize=True, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 @given(Values)
 def test_a_copy_is_the_same_value(value: Any) -> None:
     def copied(value: Any) -> Any:

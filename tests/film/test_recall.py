@@ -192,7 +192,7 @@ def test_frames_that_are_gone_since_are_not_missed(bank: Bank, plan: Any, monkey
 
     first, _ = film(bank.empty(), plan)
     gone = np.array(sorted(set(chosen(first)[2]) - {SEGMENT * 2 - 1}))
-    drop_pixels(bank, first, gone[gone < SEGMENT])
+    drop_pixels(bank.path, first, gone[gone < SEGMENT])
     limited = replace(bank, max_bytes=10**9)
     for retriever in (plan.retriever, replace(plan.retriever, min_overlap=0.2)):
         again, made = film(limited.empty(), replace(plan, retriever=retriever))

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 
+from scene_memory.memory.bank import pending
 from scene_memory.memory.bank.bank import Bank
 from scene_memory.memory.cameras.presets import make_preset
 
@@ -57,14 +58,14 @@ def test_a_film_is_the_same_however_slowly_it_is_written(
     plan: Any, shoot: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     quick = shoot(Bank.create(tmp_path, "quick").empty(), plan)
-    plain = Bank._become
+    plain = pending.commit
 
-    def slow(self: Bank, state: Any) -> Any:
+    def slow(folder: Path, state: Any) -> Any:
         assert threading.current_thread().name.startswith("scene memory writer")
         time.sleep(0.3)
-        return plain(self, state)
+        return plain(folder, state)
 
-    monkeypatch.setattr(Bank, "_become", slow)
+    monkeypatch.setattr(pending, "commit", slow)
     slowly = shoot(Bank.create(tmp_path, "slow").empty(), plan)
     assert [done.state.id for done in slowly] == [done.state.id for done in quick]
 
@@ -75,14 +76,14 @@ def test_an_error_of_the_disk_ends_the_shot_and_what_was_reported_stays(
     from scene_memory.film.loop import generate_shot
     from scene_memory.models.registry import adapter_for
 
-    bank, plain = Bank.create(tmp_path, "film"), Bank._become
+    bank, plain = Bank.create(tmp_path, "film"), pending.commit
 
-    def full(self: Bank, state: Any) -> Any:
+    def full(folder: Path, state: Any) -> Any:
         if state.frames > 2 * SEGMENT:
             raise OSError(28, "No space left on device")
-        return plain(self, state)
+        return plain(folder, state)
 
-    monkeypatch.setattr(Bank, "_become", full)
+    monkeypatch.setattr(pending, "commit", full)
     reported = []
     with torch.inference_mode(), pytest.raises(OSError, match="No space left"):
         for done in generate_shot(bank.empty(), plan, adapter_for(plan.model)):

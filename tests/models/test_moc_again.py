@@ -151,7 +151,7 @@ def test_a_segment_whose_pictures_are_gone_is_refused_with_the_cure(film: tuple[
     state, plan, _ = film
     sampling = Sampling(plan.model, plan.positive, plan.negative, plan.sampler, plan.sigmas)
     again = find_segment(state, -1)
-    assert drop_pixels(state.bank, state, again.context[:1]) > 0
+    assert drop_pixels(state.bank.path, state, again.context[:1]) > 0
     with pytest.raises(ValueError, match=f"picture of frame {again.context[0]}.*was dropped.*larger max_size_gb"):
         watch_segment(state, again, sampling, plan.vae)
 

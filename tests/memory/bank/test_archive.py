@@ -18,7 +18,8 @@ from safetensors import safe_open
 
 from scene_memory.memory.bank import archive as archive_module
 from scene_memory.memory.bank.archive import ENDING, archive_memory, export_bank, import_bank
-from scene_memory.memory.bank.bank import Bank, bank_names
+from scene_memory.memory.bank.bank import Bank
+from scene_memory.memory.bank.names import bank_names
 from scene_memory.memory.bank.pixels import drop_pixels
 from scene_memory.memory.errors import BankError, DamageError
 from scene_memory.memory.state.edits import Edit
@@ -105,7 +106,7 @@ def test_a_long_memory_with_packs_travels(tmp_path: Path, bank: Bank, filmed: Fi
 
 def test_frames_that_were_dropped_stay_dropped(bank: Bank, edited: MemoryState, tmp_path: Path):
     state = bank.edit(edited, Edit("drop", ((5, 7),)))
-    drop_pixels(bank, state, [5, 6])
+    drop_pixels(bank.path, state, [5, 6])
     copy = import_bank(tmp_path, "copy", export_bank(state, tmp_path / "dropped"))
     assert copy.load() == state
     assert copy.kept(copy.load(), range(12)).tolist() == [True] * 5 + [False] * 2 + [True] * 5
@@ -277,7 +278,7 @@ def test_of_a_damaged_archive_what_is_sound_is_taken_and_the_rest_is_told(
     edited: MemoryState, rewritten: Rewrite, tmp_path: Path, change, frames: int, lost: list[int], message: str
 ):
     told: list[str] = []
-    state = import_bank(tmp_path / "new", "copy", rewritten(change), tell=told.append).load()
+    state = import_bank(tmp_path / "new", "copy", rewritten(change), warn=told.append).load()
     assert state.frames == frames and state.poses.tobytes() == edited.poses[:frames].tobytes()
     assert state.flags(range(frames)).dropped.nonzero()[0].tolist() == lost
     kept = [frame for frame in range(frames) if frame not in lost]
@@ -291,7 +292,7 @@ def test_a_bit_that_fell_over_in_an_archive_costs_one_picture(edited: MemoryStat
     data[data.rfind(b"IEND") - 30] ^= 4
     saved.write_bytes(data)
     told: list[str] = []
-    state = import_bank(tmp_path / "new", "copy", saved, tell=told.append).load()
+    state = import_bank(tmp_path / "new", "copy", saved, warn=told.append).load()
     assert "(11) are damaged" in told[0] and state.frames == 12
     np.testing.assert_array_equal(state.read_frames(range(11)), edited.read_frames(range(11)))
     bank = Bank.open(tmp_path / "new", "copy")
@@ -305,7 +306,7 @@ def test_an_archive_whose_first_segment_is_damaged_gives_the_others_as_a_film(ba
     data[data.find(b"scene-memory segment") + 3] ^= 1
     saved.write_bytes(data)
     told: list[str] = []
-    copy = import_bank(tmp_path / "new", "copy", saved, tell=told.append)
+    copy = import_bank(tmp_path / "new", "copy", saved, warn=told.append)
     film = copy.load()
     assert film.frames == 12 and "Its beginning is lost" in told[0]
     np.testing.assert_array_equal(film.read_frames(range(12)), state.read_frames(range(4, 16)))
@@ -326,7 +327,7 @@ def test_a_damaged_picture_is_told_and_left_out_of_the_saved_file(bank, edited, 
     assert "The pictures of 1 frames (7) are damaged and were left out" in caplog.text
     assert everything(bank.path) == before, "saving changed the bank"
     told: list[str] = []
-    copy = import_bank(tmp_path / "new", "copy", saved, tell=told.append).load()
+    copy = import_bank(tmp_path / "new", "copy", saved, warn=told.append).load()
     assert told == [] and copy.edits[:2] == edited.edits and copy.edits[2] == Edit("drop", ((7, 8),))
     kept = [frame for frame in range(12) if frame != 7]
     np.testing.assert_array_equal(copy.read_frames(kept), edited.read_frames(kept))

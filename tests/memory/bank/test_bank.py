@@ -19,8 +19,9 @@ from safetensors import safe_open
 from scene_memory.memory import files as storage
 from scene_memory.memory.bank import head as head_module
 from scene_memory.memory.bank import packs, segment_file
-from scene_memory.memory.bank.bank import Bank, bank_names
+from scene_memory.memory.bank.bank import Bank
 from scene_memory.memory.bank.codec import decode_frame
+from scene_memory.memory.bank.names import bank_names
 from scene_memory.memory.errors import BankError
 from scene_memory.memory.state.state import EMPTY_ID, MemoryState
 
@@ -303,7 +304,8 @@ def _grow(bank: Bank, pictures: Callable, move: Callable, until: int, ready: int
     return state
 
 
-def test_killed_200_times_the_film_is_the_same_to_the_byte_as_if_never_killed(tmp_path, pictures, move, monkeypatch):
+@pytest.mark.parametrize("kills", [20, pytest.param(200, marks=pytest.mark.slow)])
+def test_killed_often_the_film_is_the_same_to_the_byte_as_if_never_killed(tmp_path, pictures, move, monkeypatch, kills):
     """Each time a process is killed at a random instant, the bank opens at a memory that was whole, and goes on."""
     monkeypatch.setattr(packs, "SMALL", 8)
     monkeypatch.setattr(packs, "LARGE", 64)
@@ -315,7 +317,7 @@ def test_killed_200_times_the_film_is_the_same_to_the_byte_as_if_never_killed(tm
     reached = len(_grow(killed, pictures, move, 4).segments)
     once, random = (time.perf_counter() - begin) / reached, np.random.default_rng(0)
     hear, tell = os.pipe()
-    for _ in range(200):
+    for _ in range(kills):
         child = fork()
         if child == 0:
             _grow(killed, pictures, move, 10**6, tell)

@@ -64,7 +64,7 @@ def test_every_write_of_every_kind_may_be_refused(bank, filmed, pictures, move, 
     steps: dict[str, Callable[[], object]] = {
         "append": lambda: bank.append(trunk, frames=pictures(2, 7), trajectory=move("tilt", 2), shot=1, key="d" * 64),
         "edit": lambda: bank.edit(other, Edit("pin", ((0, 1),))),
-        "drop": lambda: drop_pixels(bank, trunk, [1, 5]),
+        "drop": lambda: drop_pixels(bank.path, trunk, [1, 5]),
     }
     for name, step in steps.items():
         head, allowed = bank.load(), 0

@@ -14,9 +14,10 @@ import numpy as np
 import pytest
 
 from scene_memory.memory import files as storage
-from scene_memory.memory.bank import locking, names
+from scene_memory.memory.bank import names, writers
 from scene_memory.memory.bank.archive import ENDING, export_bank, import_bank
-from scene_memory.memory.bank.bank import Bank, bank_names
+from scene_memory.memory.bank.bank import Bank
+from scene_memory.memory.bank.names import bank_names
 from scene_memory.memory.errors import BankError, DamageError
 from scene_memory.memory.state.edits import Edit
 from scene_memory.memory.state.state import MemoryState
@@ -79,13 +80,13 @@ def test_the_flush_of_a_file_still_counts(tmp_path: Path, monkeypatch):
     assert not list(tmp_path.rglob("*.part"))
 
 
-@pytest.mark.skipif(locking.fcntl is None, reason="Windows has locks of another kind")
+@pytest.mark.skipif(writers.fcntl is None, reason="Windows has locks of another kind")
 @pytest.mark.parametrize("code", [errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS, errno.EINVAL])
 def test_files_that_cannot_be_locked_are_written_all_the_same(tmp_path, filmed, monkeypatch, caplog, code: int):
     def refuse(*_: object) -> None:
         raise OSError(code, os.strerror(code))
 
-    monkeypatch.setattr(locking.fcntl, "flock", refuse)
+    monkeypatch.setattr(writers.fcntl, "flock", refuse)
     with caplog.at_level(logging.WARNING):
         film_and_back(tmp_path, filmed)
         filmed(Bank.open(tmp_path, "film"), 1, seed=3)
@@ -97,7 +98,7 @@ def test_what_filelock_says_of_a_file_system_counts_as_well(tmp_path, filmed, mo
     def refuse(*_: object, **__: object) -> None:
         raise OSError(errno.ENOLCK, "No locks available")
 
-    monkeypatch.setattr(locking.filelock.FileLock, "acquire", refuse)
+    monkeypatch.setattr(writers.filelock.FileLock, "acquire", refuse)
     with caplog.at_level(logging.WARNING):
         state = filmed(Bank.create(tmp_path, "film"))
     assert Bank.open(tmp_path, "film").load() == state and caplog.text.count("cannot be locked") == 1
@@ -269,7 +270,7 @@ def test_damage_of_reading_says_file_and_cause(bank: Bank, filmed: Filmed):
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="Windows has no such files in folders")
-@pytest.mark.parametrize(("make", "message"), [(device, "it is no file"), (sparse, "is larger than")])
+@pytest.mark.parametrize(("make", "message"), [(device, "it is not a file"), (sparse, "is larger than")])
 def test_a_pipe_or_a_huge_file_in_place_of_a_story_is_not_read(tmp_path: Path, make, message: str):
     from scene_memory.memory.story.script import read_story
 

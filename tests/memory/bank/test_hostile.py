@@ -166,7 +166,7 @@ def mutated(data: bytes, draw: st.DataObject) -> bytes:
     return bytes(changed)
 
 
-@settings(max_examples=200)
+@settings(max_examples=50)
 @given(data=st.data())
 def test_a_mutated_file_gives_a_named_error_or_a_good_memory(whole_bank: Path, data: st.DataObject):
     harm_one_file(whole_bank, data)

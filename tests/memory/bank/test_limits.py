@@ -15,7 +15,8 @@ import pytest
 
 from scene_memory.memory import files as storage
 from scene_memory.memory import part_files
-from scene_memory.memory.bank import bounds, writers
+from scene_memory.memory.bank import limit as limits
+from scene_memory.memory.bank import pending, writers
 from scene_memory.memory.bank.bank import Bank
 from scene_memory.memory.errors import BankError
 from scene_memory.memory.state.edits import Edit
@@ -114,7 +115,7 @@ def test_a_film_killed_before_its_pictures_went_is_the_same_film(bank: Bank, sho
         for number in (1, 2, 5):
             folder = tmp_path / f"{name} {number}"
             Bank.create(folder, "film")
-            real, left = getattr(bounds, name), [number]
+            real, left = getattr(limits, name), [number]
 
             def kill(*arguments, real=real, left=left, after=number % 2):
                 left[0] -= 1
@@ -124,7 +125,7 @@ def test_a_film_killed_before_its_pictures_went_is_the_same_film(bank: Bank, sho
                 return result
 
             with monkeypatch.context() as patch:
-                patch.setattr(bounds, name, kill)
+                patch.setattr(limits, name, kill)
                 try:
                     shoot(Bank.open(folder, "film", most))
                 except Killed:
@@ -258,6 +259,7 @@ def test_on_a_full_disk_a_limit_that_is_passed_frees_room(bank: Bank, shoot, mon
         shoot(bank, segments=SEGMENTS + 1)
     tight = Bank.open(bank.root, "film", size // 3)
     monkeypatch.setattr(type(tight), "within", lambda self, state: state)
+    monkeypatch.setattr(pending, "keep_within", lambda folder, state, limit: state)
     state, made = shoot(tight, segments=SEGMENTS + 1)
     assert made == 1 and state.frames == whole.frames + 4 and "The disk is full" in caplog.text
     gone = ~bank.kept(state, range(state.frames))

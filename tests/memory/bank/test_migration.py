@@ -98,5 +98,5 @@ def test_damage_to_a_segment_of_version_1_is_found_in_cameras_at_once_and_in_pic
 def test_pictures_of_version_1_are_not_dropped_one_by_one(old: Bank, ids: dict):
     state = old.load(ids["film"])
     with pytest.raises(BankError, match="from version 1 of the format"):
-        drop_pixels(old, state, [1])
+        drop_pixels(old.path, state, [1])
     assert old.kept(state, range(12)).all()

@@ -21,7 +21,7 @@ Filmed = Callable[..., MemoryState]
 def test_a_dropped_picture_is_gone_and_all_else_stays(bank: Bank, filmed: Filmed, move, pictures):
     state = filmed(bank, 3)
     before, shown = bank.size_bytes(), state.read_frames(range(12))
-    freed = drop_pixels(bank, state, [1, 2, 6])
+    freed = drop_pixels(bank.path, state, [1, 2, 6])
     assert freed > 0 and bank.size_bytes() == before - freed
     assert np.flatnonzero(~bank.kept(state, range(12))).tolist() == [1, 2, 6]
     loaded = Bank.open(bank.root, "film").load()
@@ -30,7 +30,7 @@ def test_a_dropped_picture_is_gone_and_all_else_stays(bank: Bank, filmed: Filmed
     np.testing.assert_array_equal(loaded.read_frames(kept), shown[kept])
     with pytest.raises(BankError, match="picture of frame 6 was dropped to keep the bank within its size"):
         loaded.read_frames([5, 6])
-    assert drop_pixels(bank, state, [1, 2]) == 0
+    assert drop_pixels(bank.path, state, [1, 2]) == 0
     more = bank.append(loaded, frames=pictures(4, 40), trajectory=move("tilt", 4), shot=3)
     assert bank.load() == more
 
@@ -38,10 +38,10 @@ def test_a_dropped_picture_is_gone_and_all_else_stays(bank: Bank, filmed: Filmed
 def test_a_dropped_picture_can_be_shown_as_the_kept_one_next_to_it(bank: Bank, filmed: Filmed):
     state = filmed(bank, 3)
     shown = state.read_frames(range(12))
-    drop_pixels(bank, state, [0, *range(4, 11)])
+    drop_pixels(bank.path, state, [0, *range(4, 11)])
     near = state.read_frames(range(12), nearest=True)
     np.testing.assert_array_equal(near, shown[[1, 1, 2, 3, 3, 3, 3, 3, 11, 11, 11, 11]])
-    drop_pixels(bank, state, [1, 2, 3, 11])
+    drop_pixels(bank.path, state, [1, 2, 3, 11])
     with pytest.raises(BankError, match="All pictures of this memory were dropped"):
         state.read_frames([5], nearest=True)
 
@@ -50,16 +50,16 @@ def test_appending_the_same_segment_again_brings_its_pictures_back(bank: Bank, f
     trunk = filmed(bank, 1)
     more = {"frames": pictures(4, 7), "trajectory": move("tilt", 4), "shot": 1}
     state = bank.append(trunk, **more)
-    drop_pixels(bank, state, [5, 6])
+    drop_pixels(bank.path, state, [5, 6])
     assert bank.append(trunk, **more) == state and bank.kept(state, range(8)).all()
 
 
 def test_latents_go_with_the_last_picture_and_depth_stays(bank: Bank, pictures, move):
     state = bank.append(bank.empty(), frames=pictures(2), trajectory=move("pan", 2), shot=0,
                         latents=np.ones((1, 2, 3, 4), np.float16), depth=np.ones((2, 3, 4)))
-    drop_pixels(bank, state, [0])
+    drop_pixels(bank.path, state, [0])
     assert state.read_latents([1])[0] is not None
-    drop_pixels(bank, state, [1])
+    drop_pixels(bank.path, state, [1])
     assert state.read_latents([1])[0] is None and (bank.load().depth([0]) == 1.0).all()
 
 

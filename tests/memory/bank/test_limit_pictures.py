@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scene_memory.memory.bank import bounds, writers
+from scene_memory.memory.bank import limit as limits
+from scene_memory.memory.bank import writers
 from scene_memory.memory.bank.bank import Bank
-from scene_memory.memory.bank.bounds import keep_within
-from scene_memory.memory.bank.redundancy import most_redundant, view_points
+from scene_memory.memory.bank.limit import SizeLimit, most_redundant, view_points
 from scene_memory.memory.cameras.trajectory import Trajectory
 from scene_memory.memory.state.edits import Edit
 from scene_memory.memory.state.state import MemoryState
@@ -41,8 +41,12 @@ def dropped(state: MemoryState) -> list[int]:
     return np.flatnonzero(state.flags(range(state.frames)).dropped).tolist()
 
 
+def keep_within(bank: Bank, state: MemoryState, most: int) -> MemoryState:
+    return limits.keep_within(bank.path, state, SizeLimit(most, bank.whole_bank))
+
+
 def lines(caplog: pytest.LogCaptureFixture) -> list[str]:
-    return [record.getMessage() for record in caplog.records if record.name.endswith("bounds")]
+    return [record.getMessage() for record in caplog.records if record.name.endswith("limit")]
 
 
 def test_a_bank_within_its_limit_is_left_alone(bank: Bank, long_film, caplog):
@@ -152,7 +156,7 @@ def test_a_crash_between_the_edit_and_the_pictures_is_made_good(bank: Bank, long
         raise Crash
 
     state, limit = long_film(), bank.size_bytes() // 2
-    monkeypatch.setattr(bounds, "drop_pixels", crash)
+    monkeypatch.setattr(limits, "drop_pixels", crash)
     with pytest.raises(Crash):
         keep_within(bank, state, limit)
     monkeypatch.undo()
@@ -177,7 +181,7 @@ def test_the_choice_is_the_same_every_time_and_everywhere(tmp_path, pictures, mo
 
 def test_a_bank_of_the_first_format_keeps_its_pictures_and_says_so(bank: Bank, long_film, monkeypatch, caplog):
     state = long_film()
-    monkeypatch.setattr(bounds, "is_version_1", lambda document: True)
+    monkeypatch.setattr(limits, "is_version_1", lambda document: True)
     assert keep_within(bank, state, 1000) == state and "what is left is protected" in lines(caplog)[-1]
 
 

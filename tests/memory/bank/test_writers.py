@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from scene_memory.memory import files as storage
-from scene_memory.memory.bank import locking
+from scene_memory.memory.bank import writers as programs
 from scene_memory.memory.bank.bank import Bank
 from scene_memory.memory.errors import BankError
 from scene_memory.memory.state.state import MemoryState
@@ -73,8 +73,8 @@ def test_many_threads_on_one_bank_never_lose_a_head(bank: Bank, filmed: Filmed, 
 
 def test_a_bank_held_by_another_program_is_waited_for_and_then_named(bank, filmed, monkeypatch, pictures, move):
     state = filmed(bank, 1)
-    monkeypatch.setattr(locking, "WAIT_SECONDS", 0.05)
-    other = locking.filelock.FileLock(bank.path / "head.lock")
+    monkeypatch.setattr(programs, "WAIT_SECONDS", 0.05)
+    other = programs.filelock.FileLock(bank.path / "head.lock")
     with other, pytest.raises(BankError, match="held by another program for 0.05 s. Close that program"):
         bank.append(state, frames=pictures(2, 7), trajectory=move("pan", 2), shot=1)
     assert bank.load() == state
@@ -82,7 +82,7 @@ def test_a_bank_held_by_another_program_is_waited_for_and_then_named(bank, filme
 
 
 def test_without_filelock_threads_are_still_in_turn_and_the_log_says_so_once(bank, filmed, monkeypatch, caplog):
-    monkeypatch.setattr(locking, "filelock", None)
+    monkeypatch.setattr(programs, "filelock", None)
     monkeypatch.setattr(storage, "_said", set())
     with caplog.at_level(logging.WARNING):
         assert filmed(bank, 3) == bank.load()
