@@ -19,13 +19,13 @@ def as_image(pictures: NDArray[np.uint8]) -> Tensor:
     return image if image.ndim == 4 else image[None]
 
 
-def check_vae(vae: Any, name: str, channels: int, cure: str, fits: bool = True) -> None:
+def check_vae(vae: Any, name: str, channels: int, cure: str) -> None:
     """Refuses the VAE of another model than ``name``, which takes latents of so many channels.
 
-    Raises ValueError with the cure where the number of channels is another, or the caller found that it does not fit.
+    Raises ValueError with the cure where the number of channels is another.
     """
     found = getattr(vae, "latent_channels", None)
-    if found != channels or not fits:
+    if found != channels:
         raise ValueError(f"The VAE has latents of {found} channels, {name} takes {channels}. {cure}")
 
 

@@ -123,7 +123,9 @@ def _guided(
 
 
 def _check(model: Any, vae: Any, *kinds: Conditioning | None) -> None:
-    scaled = getattr(vae, "downscale_index_formula", None) is not None
-    check_vae(vae, LtxAdapter.name, CHANNELS, "Load the VAE that goes with it.", fits=scaled)
+    cure = "Load the VAE that goes with it."
+    check_vae(vae, LtxAdapter.name, CHANNELS, cure)
+    if getattr(vae, "downscale_index_formula", None) is None:
+        raise ValueError(f"The VAE is not one of {LtxAdapter.name}: it does not say its scale in time. {cure}")
     check_text(kinds, model.model.diffusion_model.caption_channels, "t5xxl_fp16.safetensors with the type ltxv")
     check_no_frames(kinds, "keyframe_idxs", "guides of LTXV Add Guide", "LTXV Conditioning")

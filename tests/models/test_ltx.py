@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -214,6 +215,10 @@ def test_lengths_and_refusals(ltx: LtxKit, load_wan_vae: Any) -> None:
     with pytest.raises(ValueError, match="16 channels.*takes 128"):
         adapter.prepare(ltx.model, ltx.positive, None, segment(), load_wan_vae())
     guided = ltx.prepared(segment(1)).positive
+    unscaled = copy.copy(ltx.vae)
+    unscaled.downscale_index_formula = None
+    with pytest.raises(ValueError, match=r"not one of LTX video.*scale in time.*Load the VAE"):
+        adapter.prepare(ltx.model, ltx.positive, None, segment(), unscaled)
     with pytest.raises(ValueError, match="LTXV Add Guide"):
         adapter.prepare(ltx.model, guided, None, segment(), ltx.vae)
     wider = [[torch.zeros(1, 6, 65), {}]]

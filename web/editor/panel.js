@@ -77,7 +77,7 @@ function noteOf({ locked, broken, drawn, settings }, keyframes, path, fps) {
   if (locked && !keyframes.length) return "set elsewhere"
   if (!drawn) return "a ready-made move"
   if (!settings.keyframes) return "nothing is drawn yet"
-  const count = `${keyframes.length} keyframes`
+  const count = `${keyframes.length} keyframe${keyframes.length === 1 ? "" : "s"}`
   return settings.frames === undefined ? count : `${count}, ${(path.length / fps).toFixed(1)} s`
 }
 
