@@ -31,6 +31,7 @@ INSIDE: dict[str, dict[str, set[str]]] = {
         "files": {"errors", "part_files"},
         "document": {"errors"},
         "camera_files": {"cameras", "errors", "files", "text"},
+        "geometry": {"cameras"},
         "retrieval/index": {"cameras"},
         "state": {"cameras", "document", "errors", "retrieval/index"},
         "retrieval": {"cameras", "retrieval/index", "state"},
