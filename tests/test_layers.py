@@ -27,6 +27,7 @@ INSIDE: dict[str, dict[str, set[str]]] = {
         "errors": set(),
         "text": set(),
         "cameras": set(),
+        "geometry": {"cameras"},
         "part_files": set(),
         "files": {"errors", "part_files"},
         "document": {"errors"},

@@ -8,13 +8,12 @@ differentiated.
 
 from __future__ import annotations
 
-from itertools import product
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..memory.cameras.projection import pixel_middles, project, slopes, split
+from ..memory.cameras.projection import project, split
+from ..memory.geometry.splat import closed, pixel_rays, points, splat
 from .resample import Source
 
 WOVEN = 2
@@ -51,68 +50,24 @@ def reproject(
     with torch.autocast(frames.device.type, enabled=False):
         for one in zip(frames, nearness, poses, intrinsics, target_poses, target_intrinsics, strict=True):
             picture, near, pose, lens, aim, aim_lens = (part.float() for part in one)
-            seen = _nearest(_points(near, pose, lens), pose, aim, aim_lens, near.shape)
+            seen = _nearest(splat(points(near, pose, lens), aim, aim_lens, near.shape, NEAREST), pose, aim)
             out.append(_looked_up(Source(picture), near, pose, lens, seen, aim, aim_lens))
     return torch.stack(out)
 
 
-def _pixel_rays(lens: Tensor, height: int, width: int) -> Tensor:
-    """Directions in camera axes with z = 1, (..., 3, H * W), of lenses (..., 4)."""
-    x, y = (pixel_middles(torch.arange(side, device=lens.device)) for side in (width, height))
-    across, down = torch.broadcast_tensors(*slopes(x, y[:, None], split(lens, 2)))
-    return torch.stack([across, down, torch.ones_like(across)], dim=-3).flatten(-2)
+def _nearest(seen: Tensor, from_poses: Tensor, poses: Tensor) -> Tensor:
+    """Nearness of what each pixel of the views shows, (F, H, W), from that of each frame, (F, K, H, W); zero where
+    there is nothing.
 
-
-def _points(near: Tensor, pose: Tensor, lens: Tensor) -> Tensor:
-    """World points of all pixels, (3, K * H * W)."""
-    rays = _pixel_rays(lens, *near.shape[1:]) / near.flatten(1)[:, None].clamp_min(1e-3)
-    return (torch.bmm(pose[:, :3, :3], rays) + pose[:, :3, 3:]).transpose(0, 1).flatten(1)
-
-
-def _nearest(points: Tensor, from_poses: Tensor, poses: Tensor, lenses: Tensor, size: torch.Size) -> Tensor:
-    """Nearness of what each pixel of the views shows, (F, H, W); zero where there is nothing.
-
-    Within a remembered frame the nearest point wins; between frames the one that stood nearest to the view. A wrong
-    depth moves its pixels the less the nearer it stood, and the nearest of many wrong points would always win.
+    Between frames the one that stood nearest to the view wins. A wrong depth moves its pixels the less the nearer it
+    stood, and the nearest of many wrong points would always win.
     """
-    count, height, width = size
-    local = poses[:, :3, :3].transpose(1, 2) @ (points - poses[:, :3, 3:])
-    near = 1 / local[:, 2].clamp_min(1 / NEAREST)
-    u, v = project(local[:, 0] * near, local[:, 1] * near, 1.0, split(lenses, 1))
-    x, y = u * width - 0.5, v * height - 0.5
-    inside = (local[:, 2] > 1 / NEAREST) & (x > -0.5) & (x < width - 0.5) & (y > -0.5) & (y < height - 0.5)
-    frame = torch.arange(count, device=points.device).repeat_interleave(height * width) * height
-    cell = (frame + y.round().clamp(0, height - 1).long()) * width + x.round().clamp(0, width - 1).long()
-    seen = torch.zeros(len(poses), count * height * width, device=points.device)
-    seen.scatter_reduce_(1, cell, near * inside, "amax")
     order = (from_poses[None, :, :3, 3] - poses[:, None, :3, 3]).norm(dim=2).argsort(dim=1, stable=True)
-    maps = seen.view(len(poses), count, height, width)
-    maps = maps.gather(1, order[:, :, None, None].expand_as(maps))
+    maps = seen.gather(1, order[:, :, None, None].expand_as(seen))
     found = maps[:, 0]
-    for number in range(1, count):
+    for number in range(1, maps.shape[1]):
         found = torch.where(found > 0, found, maps[:, number])
-    return _filled(found)
-
-
-def _filled(seen: Tensor) -> Tensor:
-    """Close gaps in (F, H, W) where the camera has come nearer: pixels that are empty or show what lies behind.
-
-    A pixel in the middle of nearer ones takes their mean; three of them are a straight edge, which stays where it is.
-    """
-    height, width = seen.shape[1:]
-    for _ in range(2):
-        wide = F.pad(seen, (1, 1, 1, 1))
-        row = torch.maximum(torch.maximum(wide[:, :, :-2], wide[:, :, 1:-1]), wide[:, :, 2:])
-        level = 0.85 * torch.maximum(torch.maximum(row[:, :-2], row[:, 1:-1]), row[:, 2:])
-        count, total = torch.zeros_like(seen), torch.zeros_like(seen)
-        for down, right in product(range(3), range(3)):
-            neighbour = wide[:, down : down + height, right : right + width]
-            nearer = (neighbour > level).to(seen)
-            count += nearer
-            total.addcmul_(neighbour, nearer)
-        gap = (seen <= level) & (count >= torch.where(seen == 0, 3, 4))
-        seen = torch.where(gap, total / count.clamp_min(1), seen)
-    return seen
+    return closed(found)
 
 
 def _looked_up(
@@ -120,7 +75,7 @@ def _looked_up(
 ) -> Tensor:
     """(F, CHANNELS, H, W) of target views that see `seen` (F, H, W)."""
     count, height, width = near.shape
-    rays = _pixel_rays(view_lenses, height, width) / seen.flatten(1)[:, None].clamp_min(1e-3)
+    rays = pixel_rays(view_lenses, height, width) / seen.flatten(1)[:, None].clamp_min(1e-3)
     place = views[:, :3, :3] @ rays + views[:, :3, 3:]
     local = pose[:, :3, :3].transpose(1, 2) @ (place[:, None] - pose[:, :3, 3:])
     depth = local[:, :, 2].clamp_min(1e-3)
