@@ -34,8 +34,9 @@ from .segment_text import is_version_1
 
 ROOM = 0.95
 """Share of the limit that is left in use, so that not every segment that follows passes it again."""
-KEY_BYTES = 640
-"""About what the keys of a segment take."""
+KEY_BYTES = 264
+"""What the keys of a segment take at least. A film is never reckoned larger than its files are: then what a crash left
+beside them does not change what is dropped."""
 TURN_DEGREES = 30.0
 """Turning by so much makes a view as new as walking a quarter of the way that the camera usually is from its centre."""
 
@@ -61,8 +62,12 @@ def keep_within(folder: Path, state: MemoryState, limit: SizeLimit) -> MemorySta
     well, which does not count either. An edit "drop" says which frames are gone. One line in the log says what
     happened; if the bank stays above the limit, one says why.
     """
+    if not state.frames or lineage(folder).continued(state.id):
+        return state
+    if state.edits and state.edits[-1].kind == "drop" and state.edit_entries[-1].id == state.id:
+        _finish_drop(folder, state)
     before = bytes_in(folder)
-    if before <= limit.max_bytes or not state.frames or lineage(folder).continued(state.id):
+    if before <= limit.max_bytes:
         return state
     forgotten = remove_unused(folder, state, limit.max_bytes)
     if limit.whole_bank:
@@ -84,7 +89,7 @@ def keep_within(folder: Path, state: MemoryState, limit: SizeLimit) -> MemorySta
 
 def above_limit(folder: Path, limit: SizeLimit, size: int) -> str:
     """Why a bank of ``size`` bytes takes more than its limit, and the cure, in one line; empty if it does not."""
-    if size <= limit.max_bytes:
+    if size - bytes_in(folder / "keys") <= limit.max_bytes:
         return ""
     line = (f"Memory bank {folder.name!r} takes {bytes_text(size)}, more than its limit of "
             f"{bytes_text(limit.max_bytes)}: ")
@@ -225,16 +230,11 @@ def _drop_frames(folder: Path, state: MemoryState, max_bytes: int) -> tuple[Memo
     """Drops the least useful frames until the film takes ``ROOM`` of the limit; gives the memory and how many went."""
     if _film_bytes(folder, state) <= max_bytes:
         return state, 0
-    film = _Film.of(folder, state)
-    flagged = state.flags(np.arange(state.frames)).dropped
-    left = np.flatnonzero(flagged & film.free & (film.pictures > 0))
-    if len(left):
-        # A crash came between the edit and the removal of its pictures.
-        _without(folder, state, left)
-        film = _Film.of(folder, state)
+    film = _finish_drop(folder, state)
     chosen = _chosen(state, film, max_bytes, round(max_bytes * ROOM))
     if not len(chosen):
         return state, 0
+    flagged = state.flags(np.arange(state.frames)).dropped
     gone = np.flatnonzero((film.pictures == 0) & ~film.damaged & ~flagged)
     try:
         state = flag_dropped(folder, state, np.union1d(chosen, gone))
@@ -242,6 +242,17 @@ def _drop_frames(folder: Path, state: MemoryState, max_bytes: int) -> tuple[Memo
         _log.warning("Memory bank %r: nothing could be dropped. %s", folder.name, problem)
         return state, 0
     return state, len(_without(folder, state, chosen))
+
+
+def _finish_drop(folder: Path, state: MemoryState) -> _Film:
+    """What a film takes once the pictures are gone that a crash, after the edit that drops them, has left."""
+    film = _Film.of(folder, state)
+    flagged = state.flags(np.arange(state.frames)).dropped
+    left = np.flatnonzero(flagged & film.free & (film.pictures > 0))
+    if not len(left):
+        return film
+    _without(folder, state, left)
+    return _Film.of(folder, state)
 
 
 def _without(folder: Path, state: MemoryState, frames: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -100,42 +100,51 @@ def test_a_limit_of_another_graph_leaves_a_finished_film_as_it_was(bank: Bank, s
     assert shoot(bank) == (mine, 0)
 
 
-def test_a_film_killed_before_its_pictures_went_is_the_same_film(bank: Bank, shoot, tmp_path, monkeypatch):
-    free, _ = shoot(bank)
-    most = int(0.5 * bank.size_bytes())
-    whole, _ = shoot(Bank.create(tmp_path / "unkilled", "film", most))
-    assert len(whole.edits) > 2
+class Kill:
+    """Ends a program before its change number ``left`` of the disk, and lets it change nothing from then on."""
 
-    class Killed(BaseException):
-        pass
+    def __init__(self, left: int) -> None:
+        self.left = left
 
-    places = ("_chosen", "flag_dropped", "drop_pixels", "forget")
-    kills = 0
-    for name in places:
-        for number in (1, 2, 5):
-            folder = tmp_path / f"{name} {number}"
-            Bank.create(folder, "film")
-            real, left = getattr(limits, name), [number]
+    def before(self, change: Callable[..., None]) -> Callable[..., None]:
+        def changed(*arguments, **named):
+            self.left -= 1
+            if self.left < 0:
+                raise Killed
+            return change(*arguments, **named)
 
-            def kill(*arguments, real=real, left=left, after=number % 2):
-                left[0] -= 1
-                result = real(*arguments) if after or left[0] else None
-                if not left[0]:
-                    raise Killed
-                return result
+        return changed
 
-            with monkeypatch.context() as patch:
-                patch.setattr(limits, name, kill)
-                try:
-                    shoot(Bank.open(folder, "film", most))
-                except Killed:
-                    kills += 1
-            state, _ = shoot(Bank.open(folder, "film", most))
-            assert state == whole, (name, number)
-            np.testing.assert_array_equal(
-                state.bank.kept(state, range(state.frames)), whole.bank.kept(whole, range(whole.frames))
-            )
-    assert kills >= 8
+
+class Killed(BaseException):
+    pass
+
+
+@pytest.mark.parametrize("share", [0.3, 0.45, 0.78, 0.97, 1.0])
+@pytest.mark.parametrize("every", [11, pytest.param(1, marks=pytest.mark.slow)])
+def test_a_film_killed_anywhere_is_the_same_film(bank: Bank, shoot, tmp_path, monkeypatch, share: float, every: int):
+    shoot(bank, segments=7)
+    most = int(share * bank.size_bytes())
+    whole, _ = shoot(Bank.create(tmp_path / "unkilled", "film", most), segments=7)
+    kept = whole.bank.kept(whole, range(whole.frames))
+    assert len(whole.edits) > 1 or share > 0.5
+    lost, number, ended = [], 0, False
+    while not ended:
+        folder, kill = tmp_path / str(number), Kill(number)
+        Bank.create(folder, "film")
+        with monkeypatch.context() as patch:
+            for name in ("link", "open", "rename", "replace", "unlink"):
+                patch.setattr(os, name, kill.before(getattr(os, name)))
+            try:
+                shoot(Bank.open(folder, "film", most), segments=7)
+                ended = True
+            except Killed:
+                pass
+        again, _ = shoot(Bank.open(folder, "film", most), segments=7)
+        if again != whole or not np.array_equal(again.bank.kept(again, range(again.frames)), kept):
+            lost.append(number)
+        number += every
+    assert lost == [] and number > 40
 
 
 def test_a_limit_that_is_taken_away_or_changed_makes_nothing_anew(bank: Bank, shoot):
