@@ -15,7 +15,6 @@ import pytest
 
 from scene_memory.memory import files as storage
 from scene_memory.memory import part_files
-from scene_memory.memory.bank import limit as limits
 from scene_memory.memory.bank import pending, writers
 from scene_memory.memory.bank.bank import Bank
 from scene_memory.memory.errors import BankError
