@@ -298,7 +298,15 @@ SAMPLES: dict[str, Callable[[np.ndarray, np.ndarray], Files]] = {
 }
 """By the layout's name. The first file is the one to read; the others lie beside it."""
 
-WITHOUT_LENS = {"TUM", "KITTI", "MotionCtrl", "ReCamMaster", "Context-as-Memory", "Replica", "CSV"}
+WITHOUT_LENS = {
+    "TUM",
+    "KITTI",
+    "MotionCtrl",
+    "ReCamMaster",
+    "Context-as-Memory",
+    "Replica",
+    "CSV",
+}
 """Layouts that say nothing of the lens."""
 
 

@@ -37,7 +37,7 @@ class HostServer:
 
     With `base` the server lives in that folder (models, input, output, user, custom_nodes) and loads only this pack;
     without it, it is the installation as its owner has it. `frontend` is a folder with another page than ComfyUI's
-    own. `restart` keeps port and folder.
+    own, `checkout` another copy of the pack. `restart` keeps port and folder.
     """
 
     def __init__(
@@ -49,6 +49,7 @@ class HostServer:
         port: int | None = None,
         cpu: bool = True,
         frontend: Path | None = None,
+        checkout: Path = ROOT,
     ) -> None:
         self.port = port or free_port()
         self.url = f"http://127.0.0.1:{self.port}"
@@ -60,7 +61,7 @@ class HostServer:
         self._command += ["--cpu"] if cpu else []
         self._command += ["--front-end-root", str(frontend)] if frontend else []
         if base is not None:
-            pack = link_pack(base / "custom_nodes")
+            pack = link_pack(base / "custom_nodes", checkout)
             self._command += ["--base-directory", str(base), "--disable-api-nodes"]
             self._command += ["--database-url", f"sqlite:///{(base / 'comfyui.db').as_posix()}"]
             self._command += ["--disable-all-custom-nodes", "--whitelist-custom-nodes", pack]

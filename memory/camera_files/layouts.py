@@ -51,7 +51,13 @@ NAMES: dict[str, frozenset[str]] = {
     "3DGS": frozenset({"img_name", "position", "rotation", "fx", "fy"}),
 }  # fmt: skip
 """The names in the JSON of each layout. One that few layouts have says more than one that many have."""
-COLUMNS = {"RealEstate10K": 19, "Replica": 16, "KITTI": 12, "TUM": 8}
+COLUMNS = {
+    "RealEstate10K": 19,
+    "Replica": 16,
+    "KITTI": 12,
+    "TUM": 8,
+}
+"""How many numbers a line has, in layouts that are tables of numbers."""
 _ENOUGH = 0.5
 """A name that two layouts have, or more of those that others have, too."""
 _DEPTH, _LOOKED_AT = 4, 3

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from scene_memory.memory.camera_files.layouts import LAYOUTS
 from scene_memory.memory.cameras.presets import PRESETS
+from scene_memory.memory.cameras.trajectory import Trajectory
+from scene_memory.memory.retrieval.retrieve import retrieve
 from scene_memory.memory.retrieval.settings import RetrievalSettings
 from scene_memory.memory.retrieval.strategies import STRATEGIES
+from scene_memory.memory.state.state import MemoryState
 
 ROOT = Path(__file__).resolve().parents[2]
-NUMBERS = {20: "twenty", 21: "twenty-one", 22: "twenty-two"}
 
 
 def page(name: str) -> str:
@@ -32,14 +35,19 @@ def test_the_help_page_lists_every_strategy_in_order_with_what_it_takes():
     assert "\n".join(rows) in page("SceneMemoryFovRetriever")
 
 
-def test_a_strategy_that_looks_at_views_has_a_pool_to_look_at():
-    looking = {name for name, strategy in STRATEGIES.items() if strategy.pool}
-    assert looking == {name for name in STRATEGIES if name.startswith("fov") or name == RetrievalSettings().strategy}
+@pytest.mark.parametrize("name", [name for name in STRATEGIES if name != "pinned"])
+def test_a_strategy_has_frames_to_choose_from(
+    name: str, move: Callable[..., Trajectory], remembered: Callable[..., MemoryState]
+):
+    """One that looks at the pool would find nothing in it, were its pool given as 0."""
+    path = move(frames=24)
+    chosen = retrieve(remembered(path), path[:4], RetrievalSettings(k=4, strategy=name))
+    assert len(chosen) > 1
 
 
 @pytest.mark.parametrize(
     "told",
-    [f"Camera Trajectory has {len(PRESETS)} ready-made moves", f"Trajectory reads {NUMBERS[len(LAYOUTS)]} layouts"],
+    [f"Camera Trajectory has {len(PRESETS)} ready-made moves", f"Trajectory reads {len(LAYOUTS)} layouts"],
 )
 def test_readme_counts_right(told: str):
     assert told in (ROOT / "README.md").read_text(encoding="utf-8")
