@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from . import rays, reproject
+from .mirror import beyond
 from .paint import PATCH, Painter, Stem, Weaver, modulated, normed
 from .vocabulary import MAX_TOKENS, PAD, VOCABULARY_SIZE
 
@@ -38,12 +39,14 @@ class Remembered:
     """What the context frames give to a segment: keys and values of every layer, and what they show of its views.
 
     `woven` is (B, F, reproject.CHANNELS, H, W), None in a network that does not weave; `nearness` (B, K, H, W) is what
-    the network takes the context frames' own to be.
+    the network takes the context frames' own to be. `certain` (B, F, 1, H, W) is how certainly a pixel was seen at
+    all; what is only mirrored was not.
     """
 
     kept: KeysValues
     woven: Tensor | None = None
     nearness: Tensor | None = None
+    certain: Tensor | None = None
 
 
 def plain_attention(q: Tensor, k: Tensor, v: Tensor, heads: int, transformer_options: dict[str, Any]) -> Tensor:
@@ -59,6 +62,7 @@ class WorldNet(nn.Module):
         weave: "depth": pixels of context frames are moved to the new views by a depth the network reads from them, and
             offered to be copied; "turn": the same as if all were infinitely far; "": not at all.
         steered: whether the caption as a whole also steers every layer, beside being looked at word by word.
+        mirrors: whether what is beyond the edges of all that is remembered is first guessed to be its mirror image.
         operations: where layers come from (torch.nn, or a host's own casting versions).
         attention: called as attention(q, k, v, heads, transformer_options), see `plain_attention`.
     """
@@ -70,6 +74,7 @@ class WorldNet(nn.Module):
         heads: int = DEFAULTS["heads"],
         weave: str = "",
         steered: bool = False,
+        mirrors: bool = False,
         dtype: torch.dtype | None = None,
         device: torch.device | None = None,
         operations: Any = nn,
@@ -82,7 +87,7 @@ class WorldNet(nn.Module):
         if weave not in ("", "turn", "depth"):
             raise ValueError(f"weave is {weave!r}: expected depth, turn or nothing.")
         self.dim, self.depth, self.heads, self.dtype, self.weave = dim, depth, heads, dtype, weave
-        self.steered = steered
+        self.steered, self.mirrors = steered, mirrors
         self.attention, self.patch = attention, PATCH
         extra = reproject.CHANNELS if weave else 0
         self.stem = Stem(dim, 9 + extra, operations, make)
@@ -119,7 +124,11 @@ class WorldNet(nn.Module):
         if known is not None:
             used = torch.where(known.isnan(), used, known)
         cameras = (poses.float(), intrinsics.float(), target_poses.float(), target_intrinsics.float())
-        return Remembered(kept, reproject.reproject(frames.float(), used.detach(), *cameras), nearness)
+        woven = reproject.reproject(frames.float(), used.detach(), *cameras)
+        certain = woven[:, :, 3:4]
+        if self.mirrors:
+            woven = beyond(woven, frames.float(), used.detach(), *cameras)
+        return Remembered(kept, woven, nearness, certain)
 
     def encode_context(self, frames: Tensor, poses: Tensor, intrinsics: Tensor, reference: Tensor) -> KeysValues:
         """Keys and values of context frames for every layer.

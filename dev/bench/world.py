@@ -3,6 +3,8 @@
 History comparison: from one true frame the camera turns 150 degrees away and back, in place and moving, and the return
 is compared with the way out. Ground-truth comparison: the past is the true film, and the next segment is compared with
 the true one. A ten-minute walk through joined rooms shows drift; pictures from captions alone show what words mean.
+The part "unseen" looks where copying cannot help: at what no frame has seen (see `world_model.unseen`), beside the
+truth and older weights.
 
 Long, but resumable: with --keep every film's figures are kept as soon as they are there, and not made again. The part
 "speed" is apart from the others, so that they may run beside other work and this one alone (--parts speed).
@@ -24,7 +26,7 @@ from ...memory.retrieval.strategies import STRATEGIES
 from ._host import load_host
 
 SIZES = (1, 5, 10, 20)
-PARTS = ("history", "truth", "sizes", "walk", "captions", "speed")
+PARTS = ("history", "truth", "sizes", "walk", "captions", "unseen", "speed")
 SPEED_SCENES = 3
 PAPER = "fov_nonadjacent_far"
 OURS = "coverage"
@@ -71,6 +73,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--keep", type=Path, metavar="FILE", help="keep each film's figures here, and go on from there")
     parser.add_argument("--pictures", type=Path, metavar="FOLDER", help="save sheets of frames, truth above")
     parser.add_argument("--weights", type=Path, help="another world model's file than the bundled one")
+    parser.add_argument("--before", type=Path, help="older weights, for the part unseen; without it the bundled ones")
+    parser.add_argument("--reader", type=Path, metavar="FILE", help="keep the network that reads surfaces in this file")
     parser.add_argument("--scenes", type=int, default=64)
     parser.add_argument("--captions", type=int, default=64)
     parser.add_argument("--walks", type=int, default=1)
@@ -117,12 +121,28 @@ def main(argv: Sequence[str] | None = None) -> int:
             exams.walk(number, options.walk_frames)
     tables = tables_of(ledger, options)
     found = figures(ledger, options.k)
+    if "unseen" in options.parts:
+        found |= unseen_figures(exams.painter, options)
     log.info(told(tables))
     log.info("\n".join(f"{name:28}{value:8.3f}" for name, value in found.items()))
     if options.json:
         content = {"figures": found, "tables": tables, "options": {"k": options.k, "steps": options.steps}}
         options.json.write_text(json.dumps(_finite(content), indent=2) + "\n", encoding="utf-8")
     return 0
+
+
+def unseen_figures(painter: Any, options: argparse.Namespace) -> Values:
+    """What the painter makes of the never seen, beside older weights, and how well the network reads that judges it."""
+    from .world_model.exams import FIRST_SCENE
+    from .world_model.films import Painter
+    from .world_model.surface_reader import accuracy, kept_reader
+    from .world_model.unseen import Records, measured
+
+    reader = kept_reader(options.reader)
+    folder = None if options.keep is None else options.keep.with_suffix(".unseen")
+    seeds = range(FIRST_SCENE, FIRST_SCENE + options.scenes)
+    before = painter if options.before == options.weights else Painter(options.before, options.steps)
+    return accuracy(reader) | measured(painter, before, reader, seeds, options.k, Records(folder))
 
 
 def _finite(value: Any) -> Any:

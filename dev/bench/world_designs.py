@@ -3,6 +3,9 @@
 Each design is trained for the same minutes of processor time (not of the clock, so that other work on the machine does
 not matter) on the same rendered walks, and examined on the same unseen scenes: the next four frames painted in one
 step from pure noise with five context frames. The sharp loss also counts edges, at several scales and by strength.
+
+The part "imagine" compares ways to imagine what was never seen, from the bundled weights (see `world_model.imagining`);
+with --long one of them learns for minutes of the clock, and says how far it is. It goes on where it was.
 """
 
 from __future__ import annotations
@@ -188,13 +191,38 @@ def measure(design: Design, minutes: float, store: Path, folder: Path) -> dict[s
     return {"design": design.name, "minutes": minutes, **found}
 
 
+def imagine(options: argparse.Namespace) -> int:
+    """Rows of the ways to imagine."""
+    from .world_model.imagining import WAYS, Examination, measured
+    from .world_model.surface_reader import accuracy, kept_reader
+
+    out = options.out or Path(".train/imagine")
+    reader = kept_reader(out / "reader.safetensors")
+    examination = Examination(reader, options.scenes, out / "sheets")
+    rows = measured(
+        options.only or range(len(WAYS)), options.minutes, out, options.store, examination, long=options.long
+    )
+    if options.json:
+        content = {"reader": accuracy(reader), "scenes": options.scenes, "rows": rows}
+        options.json.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    return 0
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="bench world_designs", description=__doc__)
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the rows to this file")
     parser.add_argument("--minutes", type=float, default=4.0, help="processor time for each design")
     parser.add_argument("--store", type=Path, required=True, help="rendered walks, from world.training.dataset")
     parser.add_argument("--only", type=int, nargs="+", help="numbers of designs, from 0")
+    parser.add_argument("--part", choices=("scratch", "imagine"), default="scratch")
+    parser.add_argument("--out", type=Path, help="imagine: folder in which each way goes on where it was")
+    parser.add_argument("--scenes", type=int, default=8, help="imagine: scenes that films are made of")
+    parser.add_argument("--long", action="store_true", help="imagine: minutes of the clock, with figures on the way")
+    parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args(argv)
+    torch.set_num_threads(options.threads)
+    if options.part == "imagine":
+        return imagine(options)
     rows = []
     with tempfile.TemporaryDirectory() as folder:
         for number, design in enumerate(DESIGNS):

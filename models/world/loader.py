@@ -81,6 +81,8 @@ def read_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
                 raise WeightsError(f"{path.name} is of the format {found!r}, expected {FORMAT!r}. {_CURE}")
             config = json.loads(notes.get("config", "{}"))
             options = {"weave": str(config.get("weave", "")), "steered": bool(config.get("steered", False))}
+            # Only where there are some: a film made with weights that know of none keeps its key.
+            options |= {"mirrors": True} if config.get("mirrors") else {}
             return {name: file.get_tensor(name).float() for name in file.keys()}, options
     except (SafetensorError, OSError, json.JSONDecodeError) as error:
         raise WeightsError(f"{path.name} is damaged: {error}. {_CURE}") from error

@@ -63,9 +63,9 @@ def drawn_routing(batch: Batch, generator: torch.Generator, share: float) -> Rou
 class Trained(nn.Module):
     """Network and caption encoder, trained together."""
 
-    def __init__(self, weave: str = "depth", steered: bool = True) -> None:
+    def __init__(self, weave: str = "depth", steered: bool = True, mirrors: bool = False) -> None:
         super().__init__()
-        self.network = WorldNet(attention=matmul_attention, weave=weave, steered=steered)
+        self.network = WorldNet(attention=matmul_attention, weave=weave, steered=steered, mirrors=mirrors)
         self.text = TextEncoder()
         for block in self.network.blocks:
             for layer in (block.out, block.narrow):
@@ -172,8 +172,8 @@ def loss_of(model: Trained, batch: Batch, generator: torch.Generator, lessons: L
         total = total + lessons.edges * weight * (wrong.abs().mean(dim=(1, 2, 3, 4)) + edges_of(wrong))
         if lessons.texture:
             seen = torch.zeros_like(clean[:, :1])
-            if remembered is not None and remembered.woven is not None:
-                seen = remembered.woven[:, :, 3].unsqueeze(1).float()
+            if remembered is not None and remembered.certain is not None:
+                seen = remembered.certain.transpose(1, 2).float()
             total = total + lessons.texture * weight * texture_gap(clean, batch.target, 0.25 + 0.75 * seen)
     else:
         total = total + 0.1 * weight * sum(wrong.diff(dim=axis).abs().mean(dim=(1, 2, 3, 4)) for axis in (3, 4))

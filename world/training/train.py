@@ -15,7 +15,7 @@ import logging
 import multiprocessing
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +26,7 @@ from torch import Tensor, nn
 from ..scenes import VALIDATION_SEEDS
 from .dataset import Batch, Store, Walk, draw_batch, rendered_walk
 from .dataset import main as fill_store
+from .imagining import Imaginer, Imagining
 from .learning import Lessons, Trained, adopt, examine, loss_of
 
 log = logging.getLogger("world.training.train")
@@ -43,19 +44,24 @@ FORMAT = "scene-memory-world-1"
 
 @dataclass(frozen=True)
 class Settings:
-    """One run of training; `minutes` counts every resumed stretch, by `clock`. `unseen`: scenes it is examined on."""
+    """One run of training; `minutes` counts every resumed stretch, by `clock`. `unseen`: scenes it is examined on.
+
+    With `imagining` it also learns to imagine, by an even rate: it goes on as long as one likes.
+    """
 
     minutes: float
     out: Path
     store: Path
     start: Path | None = None
     weave: str = "depth"
+    mirrors: bool = False
     rate: float = 1.2e-3
     batch: int = 8
     lessons: Lessons = field(default_factory=Lessons)
     report_every: float = 120.0
     unseen: int = 32
     clock: Callable[[], float] = time.monotonic
+    imagining: Imagining | None = None
 
 
 def rate(share: float, peak: float) -> float:
@@ -69,7 +75,8 @@ def optimiser_of(model: nn.Module, peak: float) -> torch.optim.AdamW:
     others = {id(value) for value in quick}
     rest = [value for value in model.parameters() if id(value) not in others and value.requires_grad]
     groups = [{"params": rest, "pace": 1.0}, {"params": quick, "pace": QUICK}]
-    return torch.optim.AdamW([group for group in groups if group["params"]], peak, betas=(0.9, 0.97), weight_decay=0.01)
+    groups = [group for group in groups if group["params"]]
+    return torch.optim.AdamW(groups, peak, betas=(0.9, 0.97), weight_decay=0.01, fused=True)
 
 
 def _shape(rng: np.random.Generator, batch: int) -> tuple[int, int, int]:
@@ -89,8 +96,10 @@ class Run:
         self.settings = settings
         settings.out.mkdir(parents=True, exist_ok=True)
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        self.model = Trained(settings.weave).to(self.device)
+        self.model = Trained(settings.weave, mirrors=settings.mirrors).to(self.device)
         self.loss_of: Callable[..., Tensor] = loss_of
+        own = settings.imagining
+        self.imaginer = None if own is None else Imaginer(own, settings.rate, self.device)
         self.elapsed, self.step, self.samples = 0.0, 0, 0
         if settings.start is not None and not self._saved.exists():
             with torch.no_grad():
@@ -104,6 +113,8 @@ class Run:
             self.average.load_state_dict(kept["average"])
             self.optimiser.load_state_dict(kept["optimiser"])
             self.elapsed, self.step, self.samples = kept["elapsed"], kept["step"], kept["samples"]
+            if self.imaginer is not None and "imaginer" in kept:
+                self.imaginer.resume(kept["imaginer"])
 
     @property
     def _saved(self) -> Path:
@@ -120,11 +131,16 @@ class Run:
         found: dict[str, float] = {}
         while (now := settings.clock() - begun - idle) < end:
             self.elapsed = now
-            targets, contexts, count = _shape(rng, settings.batch)
             known = min(store.added, store.capacity)
-            batch = draw_batch(store, known, rng, count, (targets, contexts)).to(self.device)
-            running += self._learn(batch, generator, rate(now / end, settings.rate))
-            self.samples += count
+            if self.imaginer is not None and rng.random() < self.imaginer.settings.share:
+                batch = self.imaginer.batch(store, known, rng).to(self.device)
+                running += self._imagine(self.imaginer, batch, generator)
+            else:
+                targets, contexts, count = _shape(rng, settings.batch)
+                batch = draw_batch(store, known, rng, count, (targets, contexts)).to(self.device)
+                speed = settings.rate if self.imaginer is not None else rate(now / end, settings.rate)
+                running += self._learn(batch, generator, speed)
+            self.samples += len(batch.target)
             if now - reported > settings.report_every:
                 found = self._report(running / (self.step - reported_step), known, unseen)
                 reported, reported_step, running = now, self.step, 0.0
@@ -141,13 +157,25 @@ class Run:
             loss = self.loss_of(self.model, batch, generator, self.settings.lessons)
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
+        self._step()
+        return float(loss.detach())
+
+    def _imagine(self, imaginer: Imaginer, batch: Batch, generator: torch.Generator) -> float:
+        for group in self.optimiser.param_groups:
+            group["lr"] = self.settings.rate * group["pace"]
+        self.optimiser.zero_grad(set_to_none=True)
+        with torch.autocast(self.device.type, torch.bfloat16):
+            loss = imaginer.learn(self.model, batch, generator)
+        self._step()
+        return loss
+
+    def _step(self) -> None:
         nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
         self.optimiser.step()
         self.step += 1
         with torch.no_grad():
             decay = min(0.998, self.step / (self.step + 10))
             torch._foreach_lerp_(list(self.average.parameters()), list(self.model.parameters()), 1 - decay)
-        return float(loss.detach())
 
     def _report(self, loss: float, walks: int, unseen: list[Walk]) -> dict[str, float]:
         with torch.autocast(self.device.type, torch.bfloat16):
@@ -159,6 +187,7 @@ class Run:
             "walks": walks,
             "loss": round(loss, 4),
             **{name: round(value, 3) for name, value in found.items()},
+            **{name: round(value, 3) for name, value in (self.imaginer.seen if self.imaginer else {}).items()},
         }
         log.info("%s", row)
         with (self.settings.out / "log.jsonl").open("a", encoding="utf-8") as file:
@@ -177,13 +206,18 @@ class Run:
             "step": self.step,
             "samples": self.samples,
         }
+        if self.imaginer is not None:
+            state["imaginer"] = self.imaginer.state()
         part = self._saved.with_suffix(".part")
         torch.save(state, part)
         part.replace(self._saved)
         weights = {name: value.bfloat16().contiguous().cpu() for name, value in self.average.state_dict().items()}
+        config: dict[str, object] = {"weave": self.settings.weave, "steered": True}
+        if self.settings.mirrors:
+            config["mirrors"] = True
         notes = {
             "format": FORMAT,
-            "config": json.dumps({"weave": self.settings.weave, "steered": True}),
+            "config": json.dumps(config),
             "steps": str(self.step),
             "samples": str(self.samples),
             "minutes": f"{self.elapsed / 60:.1f}",
@@ -212,6 +246,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--start", type=Path, help="weights to begin with, as far as they fit")
     parser.add_argument("--rate", type=float, default=1.2e-3, help="peak learning rate")
     parser.add_argument("--batch", type=int, default=8, help="segments a step, fewer when there is much context")
+    parser.add_argument("--imagine", action="store_true", help="learn to imagine, too; begin with --start")
+    parser.add_argument("--mirrors", action="store_true", help="first guess the never seen to be a mirror image")
     parser.add_argument("--threads", type=int, default=1, help="torch threads on a processor")
     options = parser.parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
@@ -224,6 +260,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         renderer.start()
     try:
         run = Settings(options.minutes, options.out, store, options.start, rate=options.rate, batch=options.batch)
+        run = replace(run, imagining=Imagining() if options.imagine else None, mirrors=options.mirrors)
         Run(run).train()
     finally:
         if renderer is not None:
