@@ -1,4 +1,4 @@
-"""Stream frames from a bank to an H.264 file in bounded memory."""
+"""Frames of a bank to an H.264 file, and pictures of a video file, a few at a time: RAM is bounded."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import av
 import cv2
@@ -133,3 +133,57 @@ def _pictures(
                 size = (picture.shape[1] * scale, picture.shape[0] * scale)
                 picture = cv2.resize(picture, size, interpolation=cv2.INTER_CUBIC)
             yield picture
+
+
+def count_frames(source: str | IO[bytes], start: float = 0.0, duration: float = 0.0) -> int:
+    """How many frames of a video `read_video` gives; nothing is decoded."""
+    with av.open(source, mode="r") as container:
+        stream = _video_stream(container)
+        first, end = _window(stream, start, duration)
+        return sum(
+            packet.pts is not None and first <= packet.pts < end for packet in container.demux(stream) if packet.size
+        )
+
+
+def read_video(
+    source: str | IO[bytes], start: float = 0.0, duration: float = 0.0
+) -> Iterator[tuple[float, NDArray[np.uint8]]]:
+    """Seconds since the first of them and the picture (H, W, 3) uint8 RGB of each frame of a video, decoded one at a
+    time.
+
+    Args:
+        source: a path, or an open file.
+        start, duration: the part that is read, in seconds; a duration of 0 is all the rest.
+
+    Raises:
+        ValueError: there is no video in it.
+    """
+    with av.open(source, mode="r") as container:
+        stream = _video_stream(container)
+        stream.thread_type = "AUTO"
+        first, end = _window(stream, start, duration)
+        if first:
+            container.seek(first, stream=stream)
+        begun: int | None = None
+        for frame in container.decode(stream):
+            if frame.pts is None or frame.pts < first:
+                continue
+            if frame.pts >= end:
+                break
+            begun = frame.pts if begun is None else begun
+            picture = frame.to_ndarray(format="rgb24")
+            turns = round(frame.rotation / 90)
+            picture = np.ascontiguousarray(np.rot90(picture, turns)) if turns else picture
+            yield float((frame.pts - begun) * (stream.time_base or 0)), picture
+
+
+def _video_stream(container: av.container.InputContainer) -> av.VideoStream:
+    if not container.streams.video:
+        raise ValueError("There is no video in the file that is connected. Choose another one in Load Video.")
+    return container.streams.video[0]
+
+
+def _window(stream: av.VideoStream, start: float, duration: float) -> tuple[int, float]:
+    """First time stamp of the part that is read, and the one behind it."""
+    base = stream.time_base or Fraction(1)
+    return int(start / base), int((start + duration) / base) if duration else float("inf")

@@ -20,6 +20,7 @@ from .remember.memory_editor import MemoryEditor
 from .remember.memory_frames import MemoryFrames
 from .remember.memory_info import MemoryInfo
 from .remember.memory_to_video import MemoryToVideo
+from .remember.remember_pictures import RememberPictures
 from .remember.save_memory import SaveMemory
 from .shot.minimax_prompt import MinimaxH3Prompt
 from .shot.moc_routing import MocRouting
@@ -41,6 +42,7 @@ NODES: list[type[io.ComfyNode]] = [
     WorldScene,
     EmptyWorldLatent,
     MemoryBank,
+    RememberPictures,
     CameraTrajectory,
     LoadTrajectory,
     TrajectoryFrom3DCameras,

@@ -40,9 +40,9 @@ def guidance(tooltip: str, *, default: float = 1.0, optional: bool = False) -> i
     return io.Float.Input("cfg", default=default, min=0.0, max=30.0, step=0.1, optional=optional, tooltip=tooltip)
 
 
-def side(name: str, tooltip: str) -> io.Int.Input:
+def side(name: str, tooltip: str, optional: bool = False) -> io.Int.Input:
     """A width or height in pixels; 0 leaves it to the node."""
-    return io.Int.Input(name, default=0, min=0, max=4096, step=4, tooltip=tooltip)
+    return io.Int.Input(name, default=0, min=0, max=4096, step=4, optional=optional, tooltip=tooltip)
 
 
 def world_side(name: str, default: int) -> io.Int.Input:

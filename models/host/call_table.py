@@ -202,6 +202,11 @@ CALLS: dict[str, tuple[str, ...]] = {
         "comfy_api.latest:ui.PreviewVideo(values)",
         "comfy_api.latest:ui.SavedResult(filename, subfolder, type)",
     ),
+    "nodes.remember.remember_pictures": (
+        "comfy.model_management:throw_exception_if_processing_interrupted()",
+        "comfy.utils:ProgressBar(total)",
+        "comfy.utils:ProgressBar.update_absolute(value, total, preview)",
+    ),
     "nodes.shot.moc_routing": (
         "comfy.utils:ProgressBar(total)",
         "comfy.utils:ProgressBar.update(value)",
@@ -247,6 +252,11 @@ CALLS: dict[str, tuple[str, ...]] = {
         "comfy.sd:CLIP.tokenize(_, /)",
     ),
     "nodes.world.empty_world_latent": ("comfy.model_management:intermediate_device()",),
+    "nodes.world.world_scene": (
+        "comfy.model_management:throw_exception_if_processing_interrupted()",
+        "comfy.utils:ProgressBar(total)",
+        "comfy.utils:ProgressBar.update_absolute(value, total)",
+    ),
 }
 
 

@@ -74,8 +74,8 @@ class MemoryBank(io.ComfyNode):
                 io.Image.Input(
                     "start_image",
                     optional=True,
-                    tooltip="The first thing remembered: the film begins from this picture. Only 'new' takes it. "
-                    "Recommended: connect one.",
+                    tooltip="The first thing remembered: the film begins from this picture. Only 'new' takes it. For "
+                    "several pictures there is Remember Pictures. Recommended: connect one.",
                 ),
                 SceneTrajectory.Input(
                     "start_camera",
@@ -161,10 +161,13 @@ class MemoryBank(io.ComfyNode):
         max_size_gb: float = 0.0,
         limit_covers: str = inputs.THIS_FILM,
     ) -> io.NodeOutput:
-        """``start_image`` and ``start_depth`` are IMAGE (F, H, W, C) float in 0..1, of which the first picture counts.
+        """``start_image`` and ``start_depth`` are IMAGE (1, H, W, C); of several depth maps the first counts.
 
-        Raises ValueError if a number, an id or a file cannot be used, and BankError or DamageError if the bank cannot.
+        Raises ValueError if start_image holds several pictures, or a number, an id or a file cannot be used, and
+        BankError or DamageError if the bank cannot.
         """
+        if mode == NEW and start_image is not None:
+            _one_picture(start_image)
         root, limit = folders.banks(), (_bytes(max_size_gb), limit_covers == inputs.WHOLE_BANK)
         root.mkdir(parents=True, exist_ok=True)
         if mode == CONTINUE:
@@ -175,8 +178,6 @@ class MemoryBank(io.ComfyNode):
             bank = Bank.open(root, name, *limit) if Bank.exists(root, name) else Bank.create(root, name, *limit)
             state = bank.empty()
             if start_image is not None:
-                if len(start_image) > 1:
-                    warn(cls, _first_of(len(start_image)))
                 picture = resized(start_image[:1], width, height)
                 depth = None
                 if start_depth is not None:
@@ -193,11 +194,13 @@ class MemoryBank(io.ComfyNode):
         warn(cls, damage)
 
 
-def _first_of(pictures: int) -> str:
-    return (
-        f"start_image has {pictures} pictures: the first one is remembered, the others are not. To begin with another "
-        "one, take it out with the node Get Image from Batch."
-    )
+def _one_picture(start_image: torch.Tensor) -> None:
+    if len(start_image) > 1:
+        raise ValueError(
+            f"start_image has {len(start_image)} pictures: a film begins from one. To remember all of them, each with "
+            "its camera, connect them to the node Remember Pictures; to begin with one of them, take it out with Get "
+            "Image from Batch."
+        )
 
 
 def _bytes(max_size_gb: float) -> int | None:

@@ -15,6 +15,7 @@ from dev.support.tiny_files import needs_files
 
 NODES = (
     "SceneMemoryBank",
+    "SceneMemoryRememberPictures",
     "SceneMemoryFovRetriever",
     "SceneMemoryCameraTrajectory",
     "SceneMemoryMocSampler",
