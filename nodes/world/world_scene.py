@@ -56,7 +56,7 @@ class WorldScene(io.ComfyNode):
                 ),
             ],
             outputs=[
-                io.Image.Output(display_name="image", tooltip="The picture, for Memory Bank's start_image, or one for each camera."),
+                io.Image.Output(display_name="image", tooltip="The picture, for Memory Bank's start_image."),
                 io.String.Output(display_name="caption", tooltip="What is in it, for CLIP Text Encode."),
                 io.Image.Output(
                     display_name="depth",
