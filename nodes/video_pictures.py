@@ -45,7 +45,7 @@ class VideoPictures:
         yield from read_video(self._source(), *self._video.get_active_trim_window())
 
     def rows(self, rows: range) -> Iterator[Pixels]:
-        """Pictures by their number, ascending."""
+        """Pictures (H, W, 3) by their number, ascending."""
         for number, (_, picture) in enumerate(self.every()):
             if number in rows:
                 yield picture
