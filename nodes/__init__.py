@@ -20,6 +20,7 @@ from .remember.memory_editor import MemoryEditor
 from .remember.memory_frames import MemoryFrames
 from .remember.memory_info import MemoryInfo
 from .remember.memory_to_video import MemoryToVideo
+from .remember.memory_view import MemoryView
 from .remember.remember_pictures import RememberPictures
 from .remember.save_memory import SaveMemory
 from .shot.minimax_prompt import MinimaxH3Prompt
@@ -66,6 +67,7 @@ NODES: list[type[io.ComfyNode]] = [
     MemoryInfo,
     MemoryEditor,
     MemoryFrames,
+    MemoryView,
     SaveMemory,
     LoadMemory,
 ]

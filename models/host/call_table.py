@@ -202,6 +202,14 @@ CALLS: dict[str, tuple[str, ...]] = {
         "comfy_api.latest:ui.PreviewVideo(values)",
         "comfy_api.latest:ui.SavedResult(filename, subfolder, type)",
     ),
+    "nodes.remember.memory_view": (
+        "comfy.model_management:get_torch_device()",
+        "comfy.model_management:throw_exception_if_processing_interrupted()",
+        "comfy.utils:ProgressBar(total)",
+        "comfy.utils:ProgressBar.update_absolute(value, total, preview)",
+        "comfy_api.latest:io.NodeOutput(ui)",
+        "comfy_api.latest:ui.PreviewImage(image, cls)",
+    ),
     "nodes.remember.remember_pictures": (
         "comfy.model_management:throw_exception_if_processing_interrupted()",
         "comfy.utils:ProgressBar(total)",

@@ -30,6 +30,7 @@ NODES = (
     "SceneMemoryEditor",
     "SceneMemoryInfo",
     "SceneMemoryFrames",
+    "SceneMemoryView",
     "SceneMemorySave",
     "SceneMemoryLoad",
     "SceneMemoryLoadTrajectory",
