@@ -61,6 +61,6 @@ def _strip(moments: Sequence[Pixels]) -> Pixels:
 def _said(shares: FloatArray, fps: float) -> str:
     least = int(np.argmin(shares))
     return (
-        f"Known: {shares.mean():.0%} of {len(shares)} frames; least {shares[least]:.0%}, at {least / fps:.1f} s "
+        f"{shares.mean():.0%} of the pictures is known, on average; least {shares[least]:.0%}, at {least / fps:.1f} s "
         f"(frame {least})."
     )

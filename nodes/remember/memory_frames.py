@@ -24,7 +24,7 @@ class MemoryFrames(io.ComfyNode):
             display_name="Memory Frames",
             category=CATEGORY,
             description="Takes frames out of a memory as pictures, for any node that works on images, and the cameras "
-            "that took them. To bring a picture back in, use it as the start image of a Memory Bank.",
+            "that took them. Remember Pictures brings them into another memory.",
             search_aliases=["get frames", "extract images", "last frame"],
             inputs=[
                 SceneMemory.Input("memory", tooltip="Where to look. Recommended: the last Shot Generator's memory."),

@@ -135,8 +135,12 @@ class MemoryView(io.ComfyNode):
         for part in memory_view(memory, trajectory, retriever or RetrievalSettings(k=K), settings, device):
             comfy.model_management.throw_exception_if_processing_interrupted()
             stop = start + len(part.pictures)
+            unknown = torch.from_numpy(~part.known)
             images[start:stop] = to_image(part.pictures)
-            mask[start:stop] = torch.from_numpy(~part.known).float()
+            if fill == GREY:
+                # VACE takes one half for nothing, and no picture of 256 levels has it.
+                images[start:stop][unknown] = 0.5
+            mask[start:stop] = unknown.float()
             near[start:stop] = 1 / torch.from_numpy(part.depth)
             shares[start:stop] = known_shares(part)
             moments |= {number: part.pictures[number - start] for number in moments if start <= number < stop}
@@ -155,7 +159,7 @@ class MemoryView(io.ComfyNode):
 
 def _said(memory: MemoryState, shares: NDArray[np.float64], fps: float) -> str:
     least = int(np.argmin(shares))
-    lines = [f"{shares.mean():.0%} of {len(shares)} frames known.",
+    lines = [f"{shares.mean():.0%} of the pictures known, on average.",
              f"Least: {shares[least]:.0%} at {least / fps:.1f} s."]  # fmt: skip
     if not memory.has_depth:
         lines.append("No depth is remembered: frames are only turned, where the camera stands still.")

@@ -119,8 +119,14 @@ def test_frames_come_out_with_the_cameras_that_took_them(server: HostServer, kit
     prompt = kit.film("frames out", frames=16)
     prompt["frames"] = kit.node("SceneMemoryFrames", memory=["shot", 0], frames="2, 9", at_most=64)
     prompt["saved"] = kit.node("SaveImage", images=["frames", 0], filename_prefix="frames out")
-    prompt["other"] = kit.changed(kit.place("begins at frame 2"), "bank", start_image=["frames", 0])["bank"]
-    prompt["other"]["inputs"]["start_camera"] = ["frames", 1]
+    prompt["new"] = kit.node(
+        "SceneMemoryBank", **{**kit.place("begins at frame 2")["bank"]["inputs"], "start_image": ["one", 0]}
+    )
+    prompt["one"] = kit.node("ImageFromBatch", image=["frames", 0], batch_index=0, length=1)
+    prompt["new"]["inputs"]["start_camera"] = ["frames", 1]
+    prompt["other"] = kit.node(
+        "SceneMemoryRememberPictures", memory=["new", 0], images=["frames", 0], trajectory=["frames", 1]
+    )
     prompt["other video"] = kit.save(["other", 0], "other")
     run = server.client.queue(prompt)
     assert run.ok, run.error
@@ -128,8 +134,8 @@ def test_frames_come_out_with_the_cameras_that_took_them(server: HostServer, kit
     files = [cv2.imread(str(server.output / file["filename"]))[..., ::-1] for file in run.outputs["saved"]["images"]]
     assert np.array_equal(np.stack(files), state.read_frames([2, 9]))
     other = open_bank("begins at frame 2").load()
-    assert np.array_equal(other.read_frames([0]), state.read_frames([2]))
-    assert np.array_equal(other.cameras([0])[0], state.cameras([2])[0])
+    assert np.array_equal(other.read_frames(range(3)), state.read_frames([2, 2, 9]))
+    assert np.array_equal(other.cameras(range(3))[0], state.cameras([2, 2, 9])[0])
 
 
 def test_more_frames_than_wanted_are_thinned_evenly(server: HostServer, kit: Any) -> None:
