@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -20,11 +21,12 @@ from ..memory.retrieval.encoded import NOTE
 from ..memory.retrieval.reasons import notes_of
 from ..memory.retrieval.retrieve import Retrieval
 from ..memory.retrieval.settings import RetrievalSettings
-from ..memory.state.depth import depth_to_keep
+from ..memory.state.depth import DEPTH_NOTE, depth_to_keep
 from ..memory.state.state import MemoryState
 from .colour import anchored
 from .context import ContextReader, next_segment
 from .continuity import continues, segment_seed
+from .depth import SegmentDepth, segment_depth
 from .identity import NoIdentity
 from .model import KEPT, VideoModel
 from .plan import ShotPlan, check_plan
@@ -56,7 +58,16 @@ class SegmentDone:
     @property
     def context(self) -> tuple[int, ...]:
         """The past frames that the segment looked at, as noted beside it."""
-        return tuple(self.state.segments[len(self.state.segments) - 1].info.get("context", ()))
+        return tuple(self._info.get("context", ()))
+
+    @property
+    def depth(self) -> Mapping[str, Any]:
+        """How the depth of its frames was made, as noted beside it; empty where no depth source was asked."""
+        return dict(self._info.get(DEPTH_NOTE, {}))
+
+    @property
+    def _info(self) -> dict[str, Any]:
+        return self.state.segments[len(self.state.segments) - 1].info
 
 
 def segment_lengths(state: MemoryState, plan: ShotPlan, model: VideoModel) -> list[int]:
@@ -105,7 +116,8 @@ def generate_shot(
             path, depth = plan.trajectory[part], _depth(state, plan, part)
             onward = goes_on or index > 0
             overlap = model.overlap_after(state.frames) if onward else 0
-            search = Search(shot, state, path, overlap, depth, lambda retrieval: _notes(shot, retrieval))
+            depth_of = partial(_depth_of, shot, path, part.start, depth)
+            search = Search(shot, state, path, overlap, depth, partial(_notes, shot), depth_of)
             known = None
             for find in search.ways():
                 if (written := shot.queue.wait()) is not None:
@@ -128,7 +140,8 @@ def generate_shot(
             if (written := shot.queue.wait()) is not None:
                 yield SegmentDone(state := written, index - 1, encoded=encoded)
             encoded = shot.reader.encoded - before
-            ready = _prepared(state, shot, path, depth, search.keys, retrieval, pictures, latent)
+            deep = depth_of(state, pictures)
+            ready = _prepared(state, shot, path, deep, search.keys, retrieval, pictures, latent)
             shot.reader.made(state.frames, pictures)
             if _bank(state).max_bytes is None:
                 shot.queue.begin(ready, state.frames)
@@ -163,7 +176,9 @@ def _begin(
         log.info("%s looks at no more than %d frames of those found.", model.name, model.most_context)
     latents, queue = model.latents(plan.vae), WriteQueue()
     reader, looks_back = ContextReader(latents, queue), plan.retriever is not None or newest > 0
+    told: tuple[Any, ...] = ()
     try:
+        told = plan.depth_source.told if plan.depth_source is not None else ()
         key = model.shot_key(plan, size)
     except NoIdentity as nothing:
         words = NOT_FOUND_AGAIN.format(what=nothing)
@@ -171,7 +186,7 @@ def _begin(
         key = None
         if on_warning is not None:
             on_warning(words)
-    return Shot(plan, model, settings, size, state.shots, latents, reader, queue, key, looks_back)
+    return Shot(plan, model, settings, size, state.shots, latents, reader, queue, key, looks_back, told)
 
 
 def _older(shot: Shot, bank: Bank, key: str) -> set[str]:
@@ -237,7 +252,7 @@ def _prepared(
     state: MemoryState,
     shot: Shot,
     path: Trajectory,
-    depth: NDArray[np.float16] | None,
+    depth: SegmentDepth,
     keys: list[str],
     retrieval: Retrieval | None,
     pictures: NDArray[np.uint8],
@@ -252,10 +267,10 @@ def _prepared(
         trajectory=path,
         shot=shot.number,
         prompt=shot.plan.prompt,
-        info=_notes(shot, retrieval),
+        info={**_notes(shot, retrieval), **depth.info},
         latents=kept,
         latent_space=shot.latents.space if shot.latents and kept is not None else "",
-        depth=depth,
+        depth=depth.depth,
         key=keys,
         code=shot.key.code if shot.key else None,
     )
@@ -280,3 +295,20 @@ def _depth(state: MemoryState, plan: ShotPlan, part: slice) -> NDArray[np.float1
         return None
     maps = plan.depth[part]
     return depth_to_keep(maps, len(maps), state.depth_size)
+
+
+def _depth_of(
+    shot: Shot,
+    path: Trajectory,
+    start: int,
+    given: NDArray[np.float16] | None,
+    state: MemoryState,
+    pictures: NDArray[np.uint8] | None,
+) -> SegmentDepth:
+    """Depth of new pictures (F, H, W, 3) after a memory, or that (F, h, w) which the plan has given for them."""
+    source = shot.plan.depth_source
+    if source is None:
+        return SegmentDepth(given)
+    if pictures is None:
+        return SegmentDepth(None, {"source": source.source.name, "left_out": ["Its pictures were dropped."]})
+    return segment_depth(state, source, path, pictures, start)

@@ -11,6 +11,7 @@ from ..memory.cameras.camera import FloatArray
 from ..memory.cameras.trajectory import Trajectory
 from ..memory.retrieval.settings import RetrievalSettings
 from ..memory.state.state import MemoryState
+from .depth import DepthSource
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,8 @@ class ShotPlan:
     (steps + 1,) noise levels. retriever: None looks at the newest frames only. segment_frames: 0 lets the model choose.
     width, height: 0 takes the memory's size, or the model's own. depth: (F, h, w) distance along the line of sight in
     scene units of what the frames will show, NaN where unknown: it is kept for retrieval. colour_anchor: 0..1, how far
-    colours follow the remembered frames' (``colour.anchored``).
+    colours follow the remembered frames' (``colour.anchored``). depth_source: reads depth off the frames when they are
+    made, in place of ``depth``.
     """
 
     model: Any
@@ -40,6 +42,7 @@ class ShotPlan:
     prompt: str = ""
     depth: FloatArray | None = None
     colour_anchor: float = 0.0
+    depth_source: DepthSource | None = None
 
 
 def check_plan(state: MemoryState, plan: ShotPlan) -> None:
@@ -72,4 +75,16 @@ def check_plan(state: MemoryState, plan: ShotPlan) -> None:
         raise ValueError(
             f"There are {len(plan.depth)} depth maps for a camera path of {len(plan.trajectory)} frames. "
             "Connect one for each frame, or leave 'depth' open."
+        )
+    if plan.depth_source is None:
+        return
+    if plan.depth is not None:
+        raise ValueError(
+            "Both 'depth' and 'depth_source' are connected, and each says how far away things are. Leave one open."
+        )
+    frames = plan.depth_source.source.frames
+    if frames and frames != len(plan.trajectory):
+        raise ValueError(
+            f"The depth source has {frames} depth pictures for a camera path of {len(plan.trajectory)} frames. Give it "
+            "one for each frame of this shot, or use a depth model, which reads any picture."
         )

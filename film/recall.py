@@ -17,6 +17,7 @@ from ..memory.retrieval.settings import RetrievalSettings
 from ..memory.state.state import MemoryState
 from .context import ContextReader, choose_context
 from .continuity import segment_seed, whole_path
+from .depth import SegmentDepth
 from .keys import Given, ShotKey
 from .latents import ContextLatents
 from .model import VideoModel
@@ -41,6 +42,8 @@ class Shot:
     queue: WriteQueue
     key: ShotKey | None
     looks_back: bool
+    depth_told: tuple[Any, ...] = ()
+    """What is told of the depth source, where there is one."""
 
 
 @dataclass
@@ -48,7 +51,8 @@ class Search:
     """The search for one segment: what follows ``state`` along ``path``, after ``overlap`` known pictures.
 
     ``keys`` are those that the segment has so far; ``retrieval`` says what it looks back at, and is worked out when it
-    is first needed: a segment that is found by what was asked for needs none.
+    is first needed: a segment that is found by what was asked for needs none. ``depth_of`` reads depth off pictures
+    (F, H, W, 3) that are taken over, None where they are lost.
     """
 
     shot: Shot
@@ -57,6 +61,7 @@ class Search:
     overlap: int
     depth: NDArray[np.float16] | None
     notes: Callable[[Retrieval | None], dict[str, Any]]
+    depth_of: Callable[[MemoryState, NDArray[np.uint8] | None], SegmentDepth] | None = None
     keys: list[str] = field(default_factory=list)
     _chosen: list[Retrieval | None] = field(default_factory=list)
 
@@ -86,14 +91,18 @@ class Search:
 
     def _taken_over(self, state: MemoryState) -> MemoryState | None:
         asked, made = self.keys
-        return _bank(state).take_over(
+        bank = _bank(state)
+        depth = SegmentDepth(self.depth)
+        if self.depth_of is not None and self.shot.depth_told:
+            depth = self.depth_of(state, bank.pictures_of(made))
+        return bank.take_over(
             state,
             made,
             trajectory=self.path,
             shot=self.shot.number,
             prompt=self.shot.plan.prompt,
-            info=self.notes(self._chosen[-1]),
-            depth=self.depth,
+            info={**self.notes(self._chosen[-1]), **depth.info},
+            depth=depth.depth,
             also=[asked],
         )
 
@@ -118,7 +127,9 @@ class Search:
     def _asked(self, key: ShotKey) -> str:
         shot = self.shot
         told = (shot.number, shot.plan.prompt, self.depth, self.overlap, shot.plan.seed, shot.plan.colour_anchor)
-        return key.asked(self.state.id, self.path, shot.settings if shot.looks_back else None, *told)
+        # Depth that is kept is part of the memory, not of the pictures: it is told here, and not of what is made.
+        more = (shot.depth_told,) if shot.depth_told else ()
+        return key.asked(self.state.id, self.path, shot.settings if shot.looks_back else None, *told, *more)
 
     def _made(self, key: ShotKey, retrieval: Retrieval | None) -> str:
         shot, state, reader = self.shot, self.state, self.shot.reader

@@ -29,7 +29,14 @@ from .loading import load_state, with_file
 from .names import bank_name, bank_names, folder_of
 from .pending import PendingSegment, check_rate, checked_frames, checked_latents, checked_shot
 from .pixels import extra_or_none, kept_frames, read_pixels
-from .segment_file import copy_segment, describe_again, describe_segment, is_sound, read_hashes
+from .segment_file import (
+    copy_segment,
+    describe_again,
+    describe_segment,
+    is_sound,
+    read_hashes,
+    read_segment_pixels,
+)
 from .segment_text import MAX_TEXT_BYTES, MAX_TIME
 
 _FOLDERS = ("segments", "edits", "packs", "keys", "history", writers.FOLDER)
@@ -307,6 +314,16 @@ class Bank:
         for one in (key, *also):
             write_key(self.path / "keys", check_key(one), replace(note, parent=state.id, segment=record.id))
         return result
+
+    def pictures_of(self, key: str) -> NDArray[np.uint8] | None:
+        """Pixels (F, H, W, 3) of the segment that ``key`` led to; None if it is not known, or lacks one of them."""
+        try:
+            note = self.note_of(key)
+            if note is None:
+                return None
+            return read_segment_pixels(no_link(self._segment_file(note.segment)), note.segment)
+        except BankError:
+            return None
 
     def frame_hashes(self, state: MemoryState, indices: ArrayLike | Sequence[int]) -> list[bytes]:
         """For each of the frames ``indices`` of ``state`` the sha256 of its pixels, also where they were dropped."""

@@ -17,7 +17,7 @@ from ..cameras.camera import FloatArray
 from ..cameras.trajectory import Trajectory
 from ..document import Document, canonical, text_id
 from ..errors import BankError, DamageError, damaged
-from ..state.depth import depth_to_keep
+from ..state.depth import DEPTH_NOTE, depth_to_keep
 from ..state.records import SegmentRecord
 from ..state.state import MemoryState
 from .codec import DEFAULT_CODING, decode_frame, encode_frame, in_parallel
@@ -99,7 +99,8 @@ def describe_again(
     depth: NDArray[Any] | None = None,
 ) -> tuple[SegmentRecord, Tensors]:
     """The record that the pictures and latents of a segment file have after another memory, ``state``, and what is
-    stored beside its pictures. ``depth`` (F, h, w). After the same memory its ``info`` stays as it is.
+    stored beside its pictures. ``depth`` (F, h, w). After the same memory its ``info`` stays as it is, but for what it
+    says of the depth.
 
     Raises ``BankError`` for a segment of version 1, whose pictures only have a hash together.
     """
@@ -107,10 +108,14 @@ def describe_again(
         hashes = _hashes(file, document, path)
         if hashes is None or len(hashes) != len(trajectory):
             raise BankError(f"{path.name} does not hold the pictures of {len(trajectory)} frames with a hash of each.")
+    told = dict(info or {})
+    if document["parent"] == state.id:
+        of_depth = {DEPTH_NOTE: told[DEPTH_NOTE]} if DEPTH_NOTE in told else {}
+        told = {name: value for name, value in document["info"].items() if name != DEPTH_NOTE} | of_depth
     return _described(
         state, trajectory, hashes, read_extra(path, segment_id, "latents"), depth,
         size=(document["height"], document["width"]), shot=shot, prompt=prompt,
-        info=document["info"] if document["parent"] == state.id else info or {}, latent_space=document["latent_space"],
+        info=told, latent_space=document["latent_space"],
     )
 
 
@@ -222,6 +227,16 @@ def read_coded(path: Path, segment_id: str, indices: Sequence[int]) -> list[Code
             data = file.bytes_at(begin, min(end, begin + most))
             result.append(CodedPicture(data, size, coding, sha256, what) if data else None)
         return result
+
+
+def read_segment_pixels(path: Path, segment_id: str) -> NDArray[np.uint8]:
+    """Pixels (F, H, W, 3) of a whole segment. Raises ``BankError`` if one of its pictures was dropped or is damaged."""
+    with _opened(path, segment_id) as (_, document):
+        frames = int(document["frames"])
+    pictures = [one for one in read_coded(path, segment_id, range(frames)) if one is not None]
+    if len(pictures) < frames:
+        raise BankError(f"{path.name} has lost {frames - len(pictures)} of its {frames} pictures: they were dropped.")
+    return np.stack(decode_all(pictures))
 
 
 def picture_bytes(path: Path, segment_id: str) -> NDArray[np.int64]:

@@ -6,7 +6,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 MAX_DEPTH_SIDE = 64
-_MOST = 65504.0
+DEPTH_NOTE = "depth"
+"""Where a segment's info says how the depth that is kept with it was made."""
+FARTHEST = 65504.0
+"""The largest distance that is kept, which stands for the sky too."""
 
 
 def depth_to_keep(depth: ArrayLike, frames: int, size: tuple[int, int] | None = None) -> NDArray[np.float16]:
@@ -23,13 +26,18 @@ def depth_to_keep(depth: ArrayLike, frames: int, size: tuple[int, int] | None = 
                          "width): the distance along the line of sight for each frame.")
     height, width = given.shape[1:]
     if size is None:
-        shrink = max(1.0, max(height, width) / MAX_DEPTH_SIDE)
-        size = (max(1, round(height / shrink)), max(1, round(width / shrink)))
+        size = size_to_keep(height, width)
     rows, columns = (_centres(side, kept) for side, kept in ((height, size[0]), (width, size[1])))
     picked = np.asarray(given[:, rows[:, None], columns], dtype=np.float64)
     with np.errstate(invalid="ignore"):
         known = picked > 0.0
-    return np.where(known, np.minimum(picked, _MOST), np.nan).astype(np.float16)
+    return np.where(known, np.minimum(picked, FARTHEST), np.nan).astype(np.float16)
+
+
+def size_to_keep(height: int, width: int) -> tuple[int, int]:
+    """(h, w) of the depth that is kept of a map of ``height`` x ``width`` where a memory has none yet."""
+    shrink = max(1.0, max(height, width) / MAX_DEPTH_SIDE)
+    return max(1, round(height / shrink)), max(1, round(width / shrink))
 
 
 def _centres(side: int, kept: int) -> NDArray[np.int64]:

@@ -110,7 +110,7 @@ def test_what_is_unknown_stays_unknown_and_is_no_evidence() -> None:
     known = true * 2
     known[5] = np.inf
     fit = fit_depth(new, known)
-    assert np.isnan(fit.depth[0, :4]).all() and np.isfinite(fit.depth[1:]).all()
+    assert np.isnan(fit.depth[0, :3]).all() and fit.depth[0, 3] == np.inf and np.isfinite(fit.depth[1:]).all()
     assert fit.shared == true.size - 4 - SIZE[1]
 
 
@@ -139,14 +139,24 @@ def test_a_map_of_another_place_is_refused() -> None:
         fit_depth(noise, a_room(rng))
 
 
-def test_where_half_says_something_else_it_is_refused_not_averaged() -> None:
+def test_where_half_is_nearer_than_the_map_says_it_is_refused_not_averaged() -> None:
     rng = np.random.default_rng(12)
     true = a_room(rng)
     known = true.copy()
     wrong = rng.permutation(true.size) < 0.48 * true.size
-    known.ravel()[wrong.nonzero()] *= np.exp(rng.uniform(0.3, 1.5, int(wrong.sum())))
-    with pytest.raises(DepthMisfit, match="Only 5.% of what both see agrees, and 55% is needed"):
+    known.ravel()[wrong.nonzero()] *= np.exp(-rng.uniform(0.3, 1.5, int(wrong.sum())))
+    with pytest.raises(DepthMisfit, match="Only 5.% of what both see agrees, and 48% speaks against it"):
         fit_depth(true, known)
+
+
+def test_what_stands_before_half_of_what_was_known_may_be_new() -> None:
+    rng = np.random.default_rng(13)
+    known = a_room(rng)
+    true = known.copy()
+    true[:, 26:] = np.minimum(rng.uniform(0.5, 0.9), 0.8 * known[:, 26:])
+    fit = fit_depth(seen_by_a_model(true, 1.4, 0.01), known)
+    np.testing.assert_allclose(fit.depth, true, rtol=0.01)
+    assert fit.agreeing == pytest.approx(26 / 64, abs=0.01)
 
 
 @pytest.mark.parametrize("shape", [(3, 4), (2, 36, 63)])
