@@ -1,0 +1,138 @@
+"""Points of a scene followed through the frames of a clip, by optical flow (pyramidal Lucas and Kanade)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from ..cameras.camera import FloatArray
+
+MOST_SIDE = 960
+"""Pictures are looked at no larger than this; a larger one costs time and does not make cameras more exact."""
+MOST_POINTS = 700
+BACK_AND_FORTH = 0.6
+"""Pixels: how near a point must come to where it was, followed to the next frame and back."""
+LEAST_CORNER = 2e-5
+"""Least eigenvalue of the gradients around a point that can be followed; below it is noise on a blank wall."""
+
+Grey = NDArray[np.uint8]
+
+
+@dataclass(frozen=True, eq=False)
+class Tracks:
+    """What was seen where: observation m is of the point ``point[m]`` in the frame ``frame[m]``, at ``place[m]``.
+
+    ``frame`` and ``point`` (M,) int64, ordered by frame; ``place`` (M, 2) float64 picture positions (u, v) from 0 to 1.
+    ``points`` is how many points there are, ``sharpness`` (F,) how much detail each frame has (gradient energy), and
+    ``kept`` (F,) the share of the points of the frame before that were found again, 1 for the first.
+    """
+
+    frame: NDArray[np.int64]
+    point: NDArray[np.int64]
+    place: FloatArray
+    points: int
+    sharpness: FloatArray
+    kept: FloatArray
+
+    def __len__(self) -> int:
+        return len(self.sharpness)
+
+
+def looked_at(picture: NDArray[np.uint8]) -> Grey:
+    """A picture (H, W, 3) uint8 RGB as it is looked at: grey (h, w) uint8, at most ``MOST_SIDE`` a side."""
+    grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
+    larger = max(grey.shape) / MOST_SIDE
+    if larger > 1.0:
+        size = (max(1, round(grey.shape[1] / larger)), max(1, round(grey.shape[0] / larger)))
+        grey = cv2.resize(grey, size, interpolation=cv2.INTER_AREA)
+    return np.ascontiguousarray(grey)
+
+
+def follow(
+    pictures: NDArray[np.uint8],
+    each: Callable[[int], None] | None = None,
+    wanted: tuple[tuple[int, FloatArray], ...] = (),
+) -> tuple[Tracks, list[NDArray[np.int64]]]:
+    """Points of ``pictures`` (F, H, W, 3) uint8 RGB, from frame to frame; new ones are taken up as old ones leave.
+
+    ``each`` is called with the number of every frame that is done, and may raise to stop. ``wanted`` are places (n, 2)
+    in certain frames that are to be followed, too, in both directions; their numbers (n,) as points come second.
+    """
+    greys = [looked_at(picture) for picture in pictures]
+    height, width = greys[0].shape
+    size = np.array([width, height], dtype=np.float64)
+    seen: list[tuple[NDArray[np.int64], NDArray[np.int64], FloatArray]] = []
+    here, numbers = np.empty((0, 2), np.float32), np.empty(0, np.int64)
+    count, sharpness, kept = 0, np.zeros(len(greys)), np.ones(len(greys))
+    for index, grey in enumerate(greys):
+        if index:
+            there, good = flow(greys[index - 1], grey, here)
+            kept[index] = good.mean() if len(good) else 0.0
+            here, numbers = there[good], numbers[good]
+        sharpness[index] = _sharpness(grey)
+        fresh = _corners(grey, here)
+        numbers = np.concatenate([numbers, count + np.arange(len(fresh))])
+        here = np.concatenate([here, fresh])
+        count += len(fresh)
+        seen.append((np.full(len(here), index), numbers, here.astype(np.float64)))
+        if each is not None:
+            each(index)
+    given: list[NDArray[np.int64]] = []
+    for start, places in wanted:
+        number = count + np.arange(len(places))
+        given.append(number)
+        count += len(places)
+        at = ((places * size) - 0.5).astype(np.float32)
+        seen.append((np.full(len(at), start), number, at.astype(np.float64)))
+        for step in (1, -1):
+            moving, alive, index = at, number, start
+            while 0 <= index + step < len(greys) and len(moving):
+                there, good = flow(greys[index], greys[index + step], moving)
+                moving, alive, index = there[good], alive[good], index + step
+                seen.append((np.full(len(moving), index), alive, moving.astype(np.float64)))
+    frame, point, place = (np.concatenate([part[n] for part in seen]) for n in range(3))
+    order = np.argsort(frame, kind="stable")
+    # cv2 counts from the middle of the first pixel; picture positions from the corner of the picture.
+    return Tracks(frame[order], point[order], (place[order] + 0.5) / size, count, sharpness, kept), given
+
+
+def flow(before: Grey, after: Grey, places: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """Where points at ``places`` (n, 2) pixels of one picture (h, w) are in the next, and whether (n,) that is sure."""
+    if not len(places):
+        return places, np.zeros(0, np.bool_)
+    height, width = before.shape
+    side = int(np.clip(min(height, width) / 25, 9, 21)) | 1
+    levels = int(np.clip(np.log2(min(height, width) / (2 * side)), 0, 4))
+    how = {"winSize": (side, side), "maxLevel": levels, "criteria": (3, 30, 0.01), "minEigThreshold": 1e-5}
+    at = places[:, None]
+    there, found, _ = cv2.calcOpticalFlowPyrLK(before, after, at, None, **how)
+    back, again, _ = cv2.calcOpticalFlowPyrLK(after, before, there, None, **how)
+    good = (found[:, 0] > 0) & (again[:, 0] > 0)
+    good &= np.abs(back - at).max(axis=(1, 2)) < BACK_AND_FORTH
+    inside = (there[:, 0] > 1).all(axis=1) & (there[:, 0] < (width - 2, height - 2)).all(axis=1)
+    return there[:, 0], good & inside
+
+
+def _corners(grey: Grey, taken: NDArray[np.float32]) -> NDArray[np.float32]:
+    """New points (n, 2) to follow, in pixels, away from those that are ``taken`` (m, 2)."""
+    room = MOST_POINTS - len(taken)
+    apart = max(3, round(min(grey.shape) / 48))
+    if room < MOST_POINTS // 10:
+        return np.empty((0, 2), np.float32)
+    strength = cv2.cornerMinEigenVal(grey, 5, ksize=3)
+    free = np.full(grey.shape, 255, np.uint8)
+    for x, y in taken.round().astype(int):
+        cv2.circle(free, (int(x), int(y)), apart, 0, -1)
+    free[strength < LEAST_CORNER] = 0
+    free[:3], free[-3:], free[:, :3], free[:, -3:] = 0, 0, 0, 0
+    found = cv2.goodFeaturesToTrack(grey, room, 0.003, apart, mask=free, blockSize=5)
+    return np.empty((0, 2), np.float32) if found is None else found[:, 0]
+
+
+def _sharpness(grey: Grey) -> float:
+    small = cv2.GaussianBlur(grey, (0, 0), 0.8)
+    return float(np.square(cv2.Laplacian(small, cv2.CV_32F)).mean())
