@@ -16,7 +16,7 @@ from scipy.spatial.transform import Rotation
 
 from ..cameras.camera import FloatArray
 
-HUBER = 1.0
+LOSS = 0.5
 """Pixels of a picture 832 wide from which on an observation pulls no harder."""
 PRIOR = 3.0
 """How far from the usual inverse depth, in multiples of it, an unseen one is believed to lie."""
@@ -57,17 +57,17 @@ class Cameras:
 @dataclass(frozen=True, eq=False)
 class Seen:
     """Observations: ``frame`` (M,) and ``point`` (M,) index cameras and points, ``slope`` (M, 2) is x / z and y / z,
-    ``weight`` (M,) how much each counts, ``focal`` pixels of a slope of 1."""
+    ``trust`` (M, 2, 2) as in ``Tracks``, ``focal`` pixels of a slope of 1."""
 
     frame: Index
     point: Index
     slope: FloatArray
-    weight: FloatArray
+    trust: FloatArray
     focal: float
 
 
 def residuals(cameras: Cameras, points: Points, seen: Seen) -> FloatArray:
-    """How far off (M, 2) each point is seen, in pixels; what is behind the camera is far off."""
+    """How far off (M, 2) each point is seen, in pixels, as far as that is trusted; what is behind the camera is far."""
     return _residuals(cameras, points, seen)[0]
 
 
@@ -117,21 +117,19 @@ def _residuals(cameras: Cameras, points: Points, seen: Seen) -> tuple[FloatArray
     local = np.einsum("mji,mj->mi", cameras.turn[seen.frame], ray)
     depth = np.maximum(local[:, 2:], 1e-3)
     off = (local[:, :2] / depth - seen.slope) * seen.focal
-    return off, local, away
+    return np.einsum("mij,mj->mi", seen.trust, off), local, away
 
 
 def _loss(off: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Huber's loss (M,) of residuals (M, 2), and the weight (M,) that makes a plain square of it."""
-    size = np.sqrt(np.square(off).sum(axis=1))
-    inside = size <= HUBER
-    weight = np.where(inside, 1.0, HUBER / np.maximum(size, HUBER))
-    return np.where(inside, 0.5 * size**2, HUBER * (size - 0.5 * HUBER)), weight
+    """Cauchy's loss (M,) of residuals (M, 2), and the weight (M,) that makes a plain square of it."""
+    square = np.square(off).sum(axis=1) / LOSS**2
+    return 0.5 * LOSS**2 * np.log1p(square), 1.0 / (1.0 + square)
 
 
 def _cost(cameras: Cameras, points: Points, seen: Seen) -> float:
     loss, _ = _loss(_residuals(cameras, points, seen)[0])
     usual = np.square((points.value[~points.known, 2] / points.usual - 1.0) / PRIOR)
-    return float((loss * seen.weight).sum() + 0.5 * usual.sum())
+    return float(loss.sum() + 0.5 * usual.sum())
 
 
 def _moved(cameras: Cameras, step: FloatArray) -> Cameras:
@@ -162,14 +160,14 @@ class _Equations:
         cls, cameras: Cameras, points: Points, seen: Seen, fixed: NDArray[np.bool_], turn_only: bool
     ) -> _Equations:
         off, local, away = _residuals(cameras, points, seen)
-        weight = _loss(off)[1] * seen.weight * (local[:, 2] > 1e-3)
+        weight = _loss(off)[1] * (local[:, 2] > 1e-3)
         frames, count = len(cameras.place), len(points.value)
         z = np.maximum(local[:, 2], 1e-3)
         onto = np.zeros((len(z), 2, 3))
         onto[:, 0, 0] = onto[:, 1, 1] = seen.focal / z
         onto[:, :, 2] = -local[:, :2] / (z * z)[:, None] * seen.focal
-        back = cameras.turn[seen.frame].transpose(0, 2, 1)
-        through = onto @ back
+        onto = seen.trust @ onto
+        through = onto @ cameras.turn[seen.frame].transpose(0, 2, 1)
         rho = points.value[seen.point, 2]
         by_camera = np.empty((len(z), 2, 6))
         by_camera[:, :, :3] = onto @ _crossed(local)

@@ -55,17 +55,17 @@ class _Clip:
         self.begins = np.searchsorted(tracks.frame, np.arange(len(tracks) + 1))
         self.focal = 832.0 * float(np.median(intrinsics[:, 0]))
 
-    def of(self, frame: int) -> tuple[Index, FloatArray]:
-        """Points (n,) that a frame sees, ascending, and their slopes (n, 2)."""
+    def of(self, frame: int) -> tuple[Index, FloatArray, FloatArray]:
+        """Points (n,) that a frame sees, ascending, their slopes (n, 2) and trust (n, 2, 2)."""
         part = slice(self.begins[frame], self.begins[frame + 1])
         order = np.argsort(self.tracks.point[part], kind="stable")
-        return self.tracks.point[part][order], self.slope[part][order]
+        return self.tracks.point[part][order], self.slope[part][order], self.tracks.trust[part][order]
 
-    def common(self, one: int, other: int) -> tuple[Index, FloatArray, FloatArray]:
-        """Points (n,) that two frames see, and their slopes (n, 2) in each."""
-        (a, here), (b, there) = self.of(one), self.of(other)
+    def common(self, one: int, other: int) -> tuple[Index, FloatArray, FloatArray, FloatArray]:
+        """Points (n,) that two frames see, their slopes (n, 2) in each, and their trust (n, 2, 2) in the second."""
+        (a, here, _), (b, there, trust) = self.of(one), self.of(other)
         both, first, second = np.intersect1d(a, b, return_indices=True)
-        return both, here[first], there[second]
+        return both, here[first], there[second], trust[second]
 
 
 def reconstruct(
@@ -89,7 +89,7 @@ def _keyframes(clip: _Clip) -> list[int]:
     keys, last = [0], 0
     shift = KEY_SHIFT
     for frame in range(1, frames):
-        both, here, there = clip.common(last, frame)
+        both, here, there, _ = clip.common(last, frame)
         size = len(clip.of(last)[0])
         moved = float(np.median(np.linalg.norm(there - here, axis=1))) * clip.focal / 832.0 if len(both) else 1.0
         if moved > shift or len(both) < KEY_KEPT * size or frame == frames - 1:
@@ -128,10 +128,10 @@ class _Chain:
             self._place_turning(0)
             return
         one, other = pair
-        _, here, there = self.clip.common(one, other)
-        turn, _ = turn_between(here, there, self.clip.focal)
+        _, here, there, trust = self.clip.common(one, other)
+        corner = np.linalg.det(trust) > 0.3
         best, least = None, np.inf
-        for way in ways_between(here, there, self.clip.focal):
+        for way in ways_between(here[corner], there[corner], self.clip.focal):
             trial = _Chain(self.clip, self.keys)
             cost = trial._begun(one, other, way)
             if cost < least:
@@ -147,10 +147,10 @@ class _Chain:
         best, most = None, 0.0
         for n, one in enumerate(self.keys):
             for other in self.keys[n + 1 :]:
-                both, here, there = self.clip.common(one, other)
-                if len(both) < 4 * LEAST_POINTS:
+                both, here, there, trust = self.clip.common(one, other)
+                if (np.linalg.det(trust) > 0.3).sum() < 2 * LEAST_POINTS:
                     break
-                _, off = turn_between(here, there, self.clip.focal)
+                _, off = turn_between(here, there, trust, self.clip.focal)
                 parallax = float(np.median(off))
                 if parallax < LEAST_PARALLAX:
                     continue
@@ -163,8 +163,6 @@ class _Chain:
         """Places two frames and those between, and tells how badly the points fit, each at most so much."""
         self.turn[other], self.place[other] = way
         self.placed[[one, other]] = True
-        self._deepen()
-        self._refine([one, other], 8, fixed=one)
         self._deepen()
         between = [key for key in self.keys if one < key < other]
         for key in between:
@@ -208,16 +206,16 @@ class _Chain:
 
     def _place(self, frame: int, near: int) -> bool:
         """Places a frame, beginning from where a frame ``near`` stands. False where too little is seen again."""
-        numbers, slope = self.clip.of(frame)
+        numbers, slope, trust = self.clip.of(frame)
         use = self.there[numbers]
-        numbers, slope = numbers[use], slope[use]
+        numbers, slope, trust = numbers[use], slope[use], trust[use]
         if len(numbers) < LEAST_POINTS:
             return False
         turn, place = self.turn[near], self.place[near]
-        both, here, there = self.clip.common(near, frame)
+        both, here, there, between = self.clip.common(near, frame)
         if len(both) >= LEAST_POINTS:
-            turn = turn @ turn_between(here, there, self.clip.focal)[0]
-        found = _resected(self._points(numbers), self.sure[numbers], slope, self.clip.focal, turn, place,
+            turn = turn @ turn_between(here, there, between, self.clip.focal)[0]
+        found = _resected(self._points(numbers), self.sure[numbers], slope, trust, self.clip.focal, turn, place,
                           self.turns_only)
         turn, place, off = found
         if (off < OUTLIER).sum() < max(LEAST_POINTS, 0.3 * len(off)):
@@ -242,8 +240,8 @@ class _Chain:
         ray = np.einsum("mij,mj->mi", back, points.direction[point])
         away = np.einsum("mij,mj->mi", back, points.centre[point] - self.place[frame])
         ahead = np.maximum(ray[:, 2:], 1e-3)
-        known = (ray[:, :2] - slope * ray[:, 2:]) / ahead
-        lever = (away[:, :2] - slope * away[:, 2:]) / ahead
+        known = np.einsum("mij,mj->mi", tracks.trust[use], (ray[:, :2] - slope * ray[:, 2:]) / ahead)
+        lever = np.einsum("mij,mj->mi", tracks.trust[use], (away[:, :2] - slope * away[:, 2:]) / ahead)
         told = np.bincount(point, (lever * lever).sum(axis=1), tracks.points) * self.clip.focal**2
         pulled = np.bincount(point, (lever * known).sum(axis=1), tracks.points) * self.clip.focal**2
         doubt = 1.0 / np.sqrt(told + 1e-12)
@@ -270,7 +268,7 @@ class _Chain:
         often = np.bincount(tracks.point[use], minlength=tracks.points)
         use &= often[tracks.point] >= 2
         numbers, point = np.unique(tracks.point[use], return_inverse=True)
-        seen = Seen(place_of[tracks.frame[use]], point, self.clip.slope[use], np.ones(int(use.sum())), self.clip.focal)
+        seen = Seen(place_of[tracks.frame[use]], point, self.clip.slope[use], tracks.trust[use], self.clip.focal)
         return Cameras(self.turn[frames], self.place[frames]), self._points(numbers), seen, numbers
 
     def _refine(self, frames: list[int], steps: int, fixed: int | None = None) -> None:
@@ -327,7 +325,7 @@ class _Chain:
         tracks = self.clip.tracks
         use = np.flatnonzero(self.placed[tracks.frame] & self.there[tracks.point] & np.isin(tracks.frame, keys))
         cameras = Cameras(self.turn, self.place)
-        seen = Seen(tracks.frame[use], tracks.point[use], self.clip.slope[use], np.ones(len(use)), self.clip.focal)
+        seen = Seen(tracks.frame[use], tracks.point[use], self.clip.slope[use], tracks.trust[use], self.clip.focal)
         off = np.linalg.norm(residuals(cameras, self._points(np.arange(tracks.points)), seen), axis=1)
         limit = max(OUTLIER / 2, 4.0 * float(np.median(off))) if len(off) else OUTLIER
         bad = off > min(limit, OUTLIER)
@@ -348,8 +346,7 @@ class _Chain:
         """For each frame: points that are where they should be, points seen, and the share of the picture covered."""
         tracks, frames = self.clip.tracks, len(self.clip.tracks)
         use = self.there[tracks.point] & self.placed[tracks.frame]
-        seen = Seen(tracks.frame[use], tracks.point[use], self.clip.slope[use], np.ones(int(use.sum())),
-                    self.clip.focal)
+        seen = Seen(tracks.frame[use], tracks.point[use], self.clip.slope[use], tracks.trust[use], self.clip.focal)
         cameras = Cameras(self.turn, self.place)
         off = np.linalg.norm(residuals(cameras, self._points(np.arange(tracks.points)), seen), axis=1)
         good = off < OUTLIER
@@ -361,15 +358,14 @@ class _Chain:
 
 
 def _resected(
-    points: Points, sure: FloatArray, slope: FloatArray, focal: float, turn: FloatArray, place: FloatArray,
-    turn_only: bool,
+    points: Points, sure: FloatArray, slope: FloatArray, trust: FloatArray, focal: float, turn: FloatArray,
+    place: FloatArray, turn_only: bool,
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
     """The camera that sees ``points`` at ``slope`` (n, 2), and how far off (n,) each is in pixels.
 
     Points whose inverse depth is less ``sure`` (n,) count less, as far as that shows from here. Begins from ``turn``
     (3, 3) and ``place`` (3,); robust, from a wide loss to a narrow one.
     """
-    seen = Seen(np.zeros(len(slope), np.int64), np.arange(len(slope)), slope, np.ones(len(slope)), focal)
     turns, places = turn[None], place[None]
     off = np.zeros(len(slope))
     columns = 3 if turn_only else 6
@@ -377,11 +373,12 @@ def _resected(
         away = points.centre - places[0]
         local = (points.direction + points.value[:, 2:] * away) @ turns[0]
         ahead = np.maximum(local[:, 2], 1e-3)
-        error = (local[:, :2] / ahead[:, None] - slope) * focal
+        error = np.einsum("nij,nj->ni", trust, (local[:, :2] / ahead[:, None] - slope) * focal)
         off = np.linalg.norm(error, axis=1)
         onto = np.zeros((len(slope), 2, 3))
         onto[:, 0, 0] = onto[:, 1, 1] = focal / ahead
         onto[:, :, 2] = -local[:, :2] / (ahead * ahead)[:, None] * focal
+        onto = trust @ onto
         lever = (onto @ (away @ turns[0])[:, :, None])[:, :, 0]
         blur = np.square(lever).sum(axis=1) * np.square(np.minimum(sure, 1e6))
         weight = (local[:, 2] > 1e-3) / (1.0 + blur) / (1.0 + np.square(off / width)) ** 2
@@ -395,7 +392,6 @@ def _resected(
         step[:columns] = np.linalg.solve(left + 1e-6 * np.diag(left.diagonal()) + 1e-9 * np.eye(columns), right)
         turns = turns @ Rotation.from_rotvec(step[None, :3]).as_matrix()
         places = places + step[None, 3:]
-    del seen
     return turns[0], places[0], off
 
 

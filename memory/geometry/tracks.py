@@ -19,6 +19,10 @@ BACK_AND_FORTH = 0.6
 LEAST_CORNER = 2e-5
 """Least eigenvalue of the gradients around a point that can be followed; below it is noise on a blank wall."""
 
+CORNER = 0.12
+"""Where the gradients around a point are this much as strong one way as the other, it is a corner, sure in both ways. A
+point on an edge can slip along it, and is believed across it alone."""
+
 Grey = NDArray[np.uint8]
 
 
@@ -27,6 +31,8 @@ class Tracks:
     """What was seen where: observation m is of the point ``point[m]`` in the frame ``frame[m]``, at ``place[m]``.
 
     ``frame`` and ``point`` (M,) int64, ordered by frame; ``place`` (M, 2) float64 picture positions (u, v) from 0 to 1.
+    ``trust`` (M, 2, 2) times how far off in pixels is how far off as far as that can be told: the identity at a corner;
+    on an edge what is along it comes to next to nothing.
     ``points`` is how many points there are, ``sharpness`` (F,) how much detail each frame has (gradient energy), and
     ``kept`` (F,) the share of the points of the frame before that were found again, 1 for the first.
     """
@@ -34,6 +40,7 @@ class Tracks:
     frame: NDArray[np.int64]
     point: NDArray[np.int64]
     place: FloatArray
+    trust: FloatArray
     points: int
     sharpness: FloatArray
     kept: FloatArray
@@ -65,12 +72,13 @@ def follow(
     greys = [looked_at(picture) for picture in pictures]
     height, width = greys[0].shape
     size = np.array([width, height], dtype=np.float64)
-    seen: list[tuple[NDArray[np.int64], NDArray[np.int64], FloatArray]] = []
+    sightings: list[_Sighting] = []
     here, numbers = np.empty((0, 2), np.float32), np.empty(0, np.int64)
     count, sharpness, kept = 0, np.zeros(len(greys)), np.ones(len(greys))
     for index, grey in enumerate(greys):
+        tensor = _structure(grey)
         if index:
-            there, good = flow(greys[index - 1], grey, here)
+            there, good = flow(greys[index - 1], grey, here, sightings[-1].trust)
             kept[index] = good.mean() if len(good) else 0.0
             here, numbers = there[good], numbers[good]
         sharpness[index] = _sharpness(grey)
@@ -78,30 +86,48 @@ def follow(
         numbers = np.concatenate([numbers, count + np.arange(len(fresh))])
         here = np.concatenate([here, fresh])
         count += len(fresh)
-        seen.append((np.full(len(here), index), numbers, here.astype(np.float64)))
+        sightings.append(_Sighting(index, numbers, here, _trusted(tensor, here)))
         if each is not None:
             each(index)
     given: list[NDArray[np.int64]] = []
     for start, places in wanted:
-        number = count + np.arange(len(places))
-        given.append(number)
+        given.append(count + np.arange(len(places)))
         count += len(places)
-        at = ((places * size) - 0.5).astype(np.float32)
-        seen.append((np.full(len(at), start), number, at.astype(np.float64)))
+        first = ((places * size) - 0.5).astype(np.float32)
         for step in (1, -1):
-            moving, alive, index = at, number, start
-            while 0 <= index + step < len(greys) and len(moving):
-                there, good = flow(greys[index], greys[index + step], moving)
-                moving, alive, index = there[good], alive[good], index + step
-                seen.append((np.full(len(moving), index), alive, moving.astype(np.float64)))
-    frame, point, place = (np.concatenate([part[n] for part in seen]) for n in range(3))
+            here, numbers, index = first, given[-1], start
+            while len(here) and 0 <= index < len(greys):
+                seen = _Sighting(index, numbers, here, _trusted(_structure(greys[index]), here))
+                if step == 1 or index != start:
+                    sightings.append(seen)
+                index += step
+                if 0 <= index < len(greys):
+                    there, good = flow(greys[index - step], greys[index], here, seen.trust)
+                    here, numbers = there[good], numbers[good]
+    frame = np.concatenate([np.full(len(seen.point), seen.frame) for seen in sightings])
     order = np.argsort(frame, kind="stable")
+    point = np.concatenate([seen.point for seen in sightings])[order]
     # cv2 counts from the middle of the first pixel; picture positions from the corner of the picture.
-    return Tracks(frame[order], point[order], (place[order] + 0.5) / size, count, sharpness, kept), given
+    place = (np.concatenate([seen.place for seen in sightings])[order].astype(np.float64) + 0.5) / size
+    trust = np.concatenate([seen.trust for seen in sightings])[order]
+    return Tracks(frame[order], point, place, trust, count, sharpness, kept), given
 
 
-def flow(before: Grey, after: Grey, places: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """Where points at ``places`` (n, 2) pixels of one picture (h, w) are in the next, and whether (n,) that is sure."""
+@dataclass(frozen=True, eq=False)
+class _Sighting:
+    """What one frame sees: points (n,) at places (n, 2) in pixels, with their trust (n, 2, 2)."""
+
+    frame: int
+    point: NDArray[np.int64]
+    place: NDArray[np.float32]
+    trust: FloatArray
+
+
+def flow(
+    before: Grey, after: Grey, places: NDArray[np.float32], trust: FloatArray
+) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """Where points at ``places`` (n, 2) pixels of one picture (h, w) are in the next, and whether (n,) that is sure:
+    followed back, they must come to where they were, as far as their ``trust`` (n, 2, 2) goes."""
     if not len(places):
         return places, np.zeros(0, np.bool_)
     height, width = before.shape
@@ -112,9 +138,26 @@ def flow(before: Grey, after: Grey, places: NDArray[np.float32]) -> tuple[NDArra
     there, found, _ = cv2.calcOpticalFlowPyrLK(before, after, at, None, **how)
     back, again, _ = cv2.calcOpticalFlowPyrLK(after, before, there, None, **how)
     good = (found[:, 0] > 0) & (again[:, 0] > 0)
-    good &= np.abs(back - at).max(axis=(1, 2)) < BACK_AND_FORTH
+    off = (trust @ (back - at).transpose(0, 2, 1))[:, :, 0]
+    good &= (np.abs(off).max(axis=1) < BACK_AND_FORTH) & (np.abs(back - at).max(axis=(1, 2)) < 8 * BACK_AND_FORTH)
     inside = (there[:, 0] > 1).all(axis=1) & (there[:, 0] < (width - 2, height - 2)).all(axis=1)
     return there[:, 0], good & inside
+
+
+def _structure(grey: Grey) -> NDArray[np.float32]:
+    """The sums (h, w, 3) of squared gradients around each pixel: xx, xy and yy."""
+    x, y = (cv2.Sobel(grey, cv2.CV_32F, dx, 1 - dx, ksize=3, scale=1.0 / (8 * 255)) for dx in (1, 0))
+    return np.asarray(cv2.blur(np.stack([x * x, x * y, y * y], axis=-1), (15, 15)))
+
+
+def _trusted(tensor: NDArray[np.float32], places: NDArray[np.float32]) -> FloatArray:
+    """``Tracks.trust`` (n, 2, 2) of points at ``places`` (n, 2) in pixels."""
+    column, row = places.round().astype(int).T if len(places) else np.zeros((2, 0), int)
+    xx, xy, yy = tensor[row, column].astype(np.float64).T
+    values, vectors = np.linalg.eigh(np.stack([np.stack([xx, xy], -1), np.stack([xy, yy], -1)], -2))
+    ratio = values[:, 0] / np.maximum(values[:, 1], 1e-12)
+    scale = np.stack([np.clip(ratio / CORNER, 0.02, 1.0), np.ones(len(ratio))], axis=1)
+    return np.asarray((vectors * scale[:, None]) @ vectors.transpose(0, 2, 1))
 
 
 def _corners(grey: Grey, taken: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -123,11 +166,11 @@ def _corners(grey: Grey, taken: NDArray[np.float32]) -> NDArray[np.float32]:
     apart = max(3, round(min(grey.shape) / 48))
     if room < MOST_POINTS // 10:
         return np.empty((0, 2), np.float32)
-    strength = cv2.cornerMinEigenVal(grey, 5, ksize=3)
+    least = cv2.cornerMinEigenVal(grey, 5, ksize=3)
     free = np.full(grey.shape, 255, np.uint8)
     for x, y in taken.round().astype(int):
         cv2.circle(free, (int(x), int(y)), apart, 0, -1)
-    free[strength < LEAST_CORNER] = 0
+    free[least < LEAST_CORNER] = 0
     free[:3], free[-3:], free[:, :3], free[:, -3:] = 0, 0, 0, 0
     found = cv2.goodFeaturesToTrack(grey, room, 0.003, apart, mask=free, blockSize=5)
     return np.empty((0, 2), np.float32) if found is None else found[:, 0]

@@ -17,22 +17,25 @@ def rays(slopes: FloatArray) -> FloatArray:
     return np.asarray(ahead / np.linalg.norm(ahead, axis=1, keepdims=True))
 
 
-def turn_between(one: FloatArray, other: FloatArray, focal: float) -> tuple[FloatArray, FloatArray]:
+def turn_between(
+    one: FloatArray, other: FloatArray, trust: FloatArray, focal: float
+) -> tuple[FloatArray, FloatArray]:
     """The rotation (3, 3) that takes rays of the second view into the first, and how many pixels (n,) each is off it.
 
-    ``one`` and ``other`` (n, 2) are slopes of the same points. It is the turn that most points agree on (a robust
-    solution of Wahba's problem), as if all were far away.
+    ``one`` and ``other`` (n, 2) are slopes of the same points, with the ``trust`` (n, 2, 2) of the second. It is the
+    turn that most points agree on (a robust solution of Wahba's problem), as if all were far away.
     """
     first, second = rays(one), rays(other)
-    weight = np.ones(len(first))
+    sure = np.abs(np.linalg.det(trust))
+    weight = sure
     turn, off = np.eye(3), np.zeros(len(first))
     for _ in range(ROUNDS):
         u, _, vt = np.linalg.svd((first * weight[:, None]).T @ second)
         turn = u @ np.diag([1.0, 1.0, np.linalg.det(u @ vt)]) @ vt
         seen = first @ turn
         ahead = np.maximum(seen[:, 2:], 1e-3)
-        off = np.linalg.norm(seen[:, :2] / ahead - other, axis=1) * focal
-        weight = 1.0 / (1.0 + np.square(off / max(0.5, 1.5 * float(np.median(off)))))
+        off = np.linalg.norm(np.einsum("nij,nj->ni", trust, seen[:, :2] / ahead - other), axis=1) * focal
+        weight = sure / (1.0 + np.square(off / max(0.5, 1.5 * float(np.median(off)))))
     return turn, off
 
 
