@@ -43,7 +43,7 @@ class Points:
     def direction(self) -> FloatArray:
         """Rays (P, 3) in the world, of depth 1 in the camera that they are of."""
         rays = np.concatenate([self.value[:, :2], np.ones((len(self.value), 1))], axis=1)
-        return np.asarray(np.einsum("pij,pj->pi", self.turn, rays))
+        return np.asarray((self.turn @ rays[:, :, None])[:, :, 0])
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,10 +114,10 @@ def _residuals(cameras: Cameras, points: Points, seen: Seen) -> tuple[FloatArray
     """Residuals (M, 2) in pixels, the points in the cameras' axes (M, 3), and points less cameras (M, 3)."""
     away = points.centre[seen.point] - cameras.place[seen.frame]
     ray = points.direction[seen.point] + points.value[seen.point, 2:] * away
-    local = np.einsum("mji,mj->mi", cameras.turn[seen.frame], ray)
+    local = (ray[:, None] @ cameras.turn[seen.frame])[:, 0]
     depth = np.maximum(local[:, 2:], 1e-3)
     off = (local[:, :2] / depth - seen.slope) * seen.focal
-    return np.einsum("mij,mj->mi", seen.trust, off), local, away
+    return (seen.trust @ off[:, :, None])[:, :, 0], local, away
 
 
 def _loss(off: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -145,7 +145,7 @@ def _deeper(points: Points, step: FloatArray) -> Points:
 
 @dataclass(frozen=True, eq=False)
 class _Equations:
-    """The normal equations: ``camera`` (F, 6, 6), ``point`` (P, 3, 3), what joins them ``both`` (F, 6, P, 3), and the
+    """The normal equations: ``camera`` (F, 6, 6), ``point`` (P, 3, 3), what joins them ``both`` (P, F, 6, 3), and the
     right sides (F, 6) and (P, 3)."""
 
     camera: FloatArray
@@ -189,8 +189,8 @@ class _Equations:
         point[loose, 2, 2] += stiff
         right_point[loose, 2] -= stiff * (points.value[loose, 2] - points.usual)
         point[~loose] += np.eye(3)
-        both = np.zeros((frames, 6, count, 3))
-        both[seen.frame, :, seen.point] = (by_camera.transpose(0, 2, 1) * heavy) @ by_point
+        both = np.zeros((count, frames, 6, 3))
+        both[seen.point, seen.frame] = (by_camera.transpose(0, 2, 1) * heavy) @ by_point
         free = np.repeat(~fixed[:, None], 6, axis=1)
         if turn_only:
             free[:, 3:] = False
@@ -204,9 +204,9 @@ class _Equations:
             inverse = np.linalg.inv(grown)
         except np.linalg.LinAlgError:
             return None
-        joined = self.both.reshape(-1, *self.both.shape[2:])[self.free]
-        scaled = np.einsum("npi,pij->npj", joined, inverse)
-        flat, other = joined.reshape(len(joined), -1), scaled.reshape(len(joined), -1)
+        joined = self.both.reshape(len(self.point), -1, 3)[:, self.free]
+        rows = int(self.free.sum())
+        flat, other = (part.transpose(1, 0, 2).reshape(rows, -1) for part in (joined, joined @ inverse))
         whole = np.zeros((len(self.free), len(self.free)))
         for frame, block in enumerate(self.camera):
             whole[6 * frame : 6 * frame + 6, 6 * frame : 6 * frame + 6] = block * (1.0 + damping * np.eye(6))
@@ -226,8 +226,8 @@ class _Equations:
         cameras = np.zeros(len(self.free))
         cameras[self.free] = found
         cameras = cameras.reshape(-1, 6)
-        pulled = self.right_point - np.tensordot(cameras, self.both, axes=([0, 1], [0, 1]))
-        step = np.einsum("pij,pj->pi", inverse, pulled)
+        pulled = self.right_point - cameras.reshape(-1) @ self.both.reshape(len(self.point), -1, 3)
+        step = (inverse @ pulled[:, :, None])[:, :, 0]
         return (cameras, step) if np.isfinite(cameras).all() and np.isfinite(step).all() else None
 
     def covariance(self, places: FloatArray) -> FloatArray:

@@ -21,6 +21,7 @@ LEAST_POINTS = 12
 LEAST_PARALLAX = 1.2
 """Pixels, at 832 wide, that points must move beyond what turning explains before the camera counts as moving."""
 OUTLIER = 3.0
+GRID = 6
 
 
 @dataclass(frozen=True, eq=False)
@@ -237,11 +238,13 @@ class _Chain:
         self.value[fresh, :2], self.there[fresh] = slope[first], True
         points = self._points(np.arange(tracks.points))
         back = self.turn[frame].transpose(0, 2, 1)
-        ray = np.einsum("mij,mj->mi", back, points.direction[point])
-        away = np.einsum("mij,mj->mi", back, points.centre[point] - self.place[frame])
+        ray = (back @ points.direction[point, :, None])[:, :, 0]
+        away = (back @ (points.centre[point] - self.place[frame])[:, :, None])[:, :, 0]
         ahead = np.maximum(ray[:, 2:], 1e-3)
-        known = np.einsum("mij,mj->mi", tracks.trust[use], (ray[:, :2] - slope * ray[:, 2:]) / ahead)
-        lever = np.einsum("mij,mj->mi", tracks.trust[use], (away[:, :2] - slope * away[:, 2:]) / ahead)
+        known, lever = (
+            (tracks.trust[use] @ ((part[:, :2] - slope * part[:, 2:]) / ahead)[:, :, None])[:, :, 0]
+            for part in (ray, away)
+        )
         told = np.bincount(point, (lever * lever).sum(axis=1), tracks.points) * self.clip.focal**2
         pulled = np.bincount(point, (lever * known).sum(axis=1), tracks.points) * self.clip.focal**2
         doubt = 1.0 / np.sqrt(told + 1e-12)
@@ -266,7 +269,7 @@ class _Chain:
         place_of[frames] = np.arange(len(frames))
         use = (place_of[tracks.frame] >= 0) & ~self.bad & self.there[tracks.point]
         often = np.bincount(tracks.point[use], minlength=tracks.points)
-        use &= often[tracks.point] >= 2
+        use &= often[tracks.point] >= min(3, len(frames))
         numbers, point = np.unique(tracks.point[use], return_inverse=True)
         seen = Seen(place_of[tracks.frame[use]], point, self.clip.slope[use], tracks.trust[use], self.clip.focal)
         return Cameras(self.turn[frames], self.place[frames]), self._points(numbers), seen, numbers
@@ -307,7 +310,7 @@ class _Chain:
         off = np.linalg.norm(residuals(cameras, points, seen), axis=1)
         noise = 1.48 * float(np.median(off)) if len(off) else 1.0
         doubt = self._doubt(keys, spread(cameras, points, seen, still, self.turns_only), max(0.1, noise))
-        inliers, count, covered = self._support()
+        inliers, count, covered = self._support(numbers)
         reached = self.placed.copy()
         turn = origin_turn @ self.turn
         place = (self.place - origin) @ origin_turn.T
@@ -342,19 +345,21 @@ class _Chain:
         near = np.abs(np.arange(len(self.clip.tracks))[:, None] - np.array(keys)[None]).argmin(axis=1)
         return np.asarray(own[near])
 
-    def _support(self) -> tuple[Index, Index, FloatArray]:
-        """For each frame: points that are where they should be, points seen, and the share of the picture covered."""
+    def _support(self, numbers: Index) -> tuple[Index, Index, FloatArray]:
+        """For each frame: how many of the points ``numbers`` are where they should be, how many it sees, and the share
+        of the picture that the first cover."""
         tracks, frames = self.clip.tracks, len(self.clip.tracks)
-        use = self.there[tracks.point] & self.placed[tracks.frame]
+        whole = np.zeros(tracks.points, np.bool_)
+        whole[numbers] = True
+        use = whole[tracks.point] & self.placed[tracks.frame]
         seen = Seen(tracks.frame[use], tracks.point[use], self.clip.slope[use], tracks.trust[use], self.clip.focal)
         cameras = Cameras(self.turn, self.place)
-        off = np.linalg.norm(residuals(cameras, self._points(np.arange(tracks.points)), seen), axis=1)
-        good = off < OUTLIER
-        inliers = np.bincount(seen.frame[good], minlength=frames)
-        cell = np.minimum((tracks.place[use] * 6).astype(int), 5)
-        grid = np.zeros((frames, 36), np.bool_)
-        grid[seen.frame[good], cell[good, 1] * 6 + cell[good, 0]] = True
-        return inliers, np.bincount(tracks.frame, minlength=frames), grid.mean(axis=1)
+        good = np.linalg.norm(residuals(cameras, self._points(np.arange(tracks.points)), seen), axis=1) < OUTLIER
+        cell = np.clip((tracks.place[use] * GRID).astype(int), 0, GRID - 1)
+        covered = np.zeros((frames, GRID * GRID), np.bool_)
+        covered[seen.frame[good], cell[good, 1] * GRID + cell[good, 0]] = True
+        return (np.bincount(seen.frame[good], minlength=frames), np.bincount(seen.frame, minlength=frames),
+                covered.mean(axis=1))
 
 
 def _resected(
@@ -373,7 +378,7 @@ def _resected(
         away = points.centre - places[0]
         local = (points.direction + points.value[:, 2:] * away) @ turns[0]
         ahead = np.maximum(local[:, 2], 1e-3)
-        error = np.einsum("nij,nj->ni", trust, (local[:, :2] / ahead[:, None] - slope) * focal)
+        error = (trust @ (local[:, :2] / ahead[:, None] - slope)[:, :, None])[:, :, 0] * focal
         off = np.linalg.norm(error, axis=1)
         onto = np.zeros((len(slope), 2, 3))
         onto[:, 0, 0] = onto[:, 1, 1] = focal / ahead
@@ -386,8 +391,9 @@ def _resected(
         jacobian[:, :, :3] = onto @ _crossed(local)
         jacobian[:, :, 3:] = -points.value[:, 2, None, None] * (onto @ turns[0].T)
         jacobian = jacobian[:, :, :columns]
-        left = np.einsum("n,nki,nkj->ij", weight, jacobian, jacobian)
-        right = -np.einsum("n,nki,nk->i", weight, jacobian, error)
+        flat = jacobian.reshape(-1, columns)
+        heavy = flat * np.repeat(weight, 2)[:, None]
+        left, right = heavy.T @ flat, -heavy.T @ error.reshape(-1)
         step = np.zeros(6)
         step[:columns] = np.linalg.solve(left + 1e-6 * np.diag(left.diagonal()) + 1e-9 * np.eye(columns), right)
         turns = turns @ Rotation.from_rotvec(step[None, :3]).as_matrix()

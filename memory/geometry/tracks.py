@@ -48,6 +48,12 @@ class Tracks:
     def __len__(self) -> int:
         return len(self.sharpness)
 
+    def part(self, begin: int, end: int) -> Tracks:
+        """Frames ``begin`` to ``end`` alone; points keep their numbers."""
+        use = slice(*np.searchsorted(self.frame, (begin, end)))
+        return Tracks(self.frame[use] - begin, self.point[use], self.place[use], self.trust[use], self.points,
+                      self.sharpness[begin:end], self.kept[begin:end])
+
 
 def looked_at(picture: NDArray[np.uint8]) -> Grey:
     """A picture (H, W, 3) uint8 RGB as it is looked at: grey (h, w) uint8, at most ``MOST_SIDE`` a side."""

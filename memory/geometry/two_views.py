@@ -8,7 +8,7 @@ import numpy as np
 from ..cameras.camera import FloatArray
 
 SEED = 18
-ROUNDS = 12
+ROUNDS = 8
 
 
 def rays(slopes: FloatArray) -> FloatArray:
@@ -34,7 +34,7 @@ def turn_between(
         turn = u @ np.diag([1.0, 1.0, np.linalg.det(u @ vt)]) @ vt
         seen = first @ turn
         ahead = np.maximum(seen[:, 2:], 1e-3)
-        off = np.linalg.norm(np.einsum("nij,nj->ni", trust, seen[:, :2] / ahead - other), axis=1) * focal
+        off = np.linalg.norm((trust @ (seen[:, :2] / ahead - other)[:, :, None])[:, :, 0], axis=1) * focal
         weight = sure / (1.0 + np.square(off / max(0.5, 1.5 * float(np.median(off)))))
     return turn, off
 
