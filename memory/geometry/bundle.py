@@ -81,6 +81,8 @@ def refined(
 ) -> tuple[Cameras, Points]:
     """Cameras and points after some steps. ``fixed`` (F,) cameras stay where they are; with ``turn_only`` all do, and
     turn."""
+    if fixed.all() or not len(seen.frame):
+        return cameras, points
     damping = 1e-3
     cost = _cost(cameras, points, seen)
     for _ in range(steps):
@@ -107,6 +109,8 @@ def refined(
 def spread(cameras: Cameras, points: Points, seen: Seen, fixed: NDArray[np.bool_], turn_only: bool) -> FloatArray:
     """Covariance (F, 6, 6) of each camera's turn (radians, in its own axes) and place, for observations that are off
     by one pixel; zeros for ``fixed`` ones. The scale, which no picture tells, is taken as known."""
+    if fixed.all() or not len(seen.frame):
+        return np.zeros((len(fixed), 6, 6))
     return _Equations.of(cameras, points, seen, fixed, turn_only).covariance(cameras.place)
 
 

@@ -22,13 +22,15 @@ from .tracks import Tracks, follow
 FROM_DEPTH, FROM_PLAN, FROM_NOTHING = "the memory's depth", "the planned way", "nothing"
 LOOKED_FOR = 6
 """Frames of a clip in which remembered ones are looked for."""
-LEAST_INLIERS, LEAST_COVERED, LEAST_SHARE = 20, 0.12, 0.5
+LEAST_INLIERS, LEAST_COVERED, MOST_WRONG = 20, 0.12, 0.4
 MOST_TURN_DOUBT = 0.8
 """Degrees of standard deviation from which on a turn is not sure."""
 DOUBT_FACTOR = 3.0
 """Errors of a track are alike from frame to frame, so that they say less than their number: deviations are this much
 larger than those of independent ones."""
 BLURRED = 0.15
+CUT = "after a cut or a blank frame: nothing says how it lies to the first frame"
+CONTRADICTED = "what is seen again of the memory does not fit how the picture moves"
 LINK = 6
 
 
@@ -96,11 +98,12 @@ def measure_camera(
     for begin, end in _pieces(tracks):
         part = slice(begin, end)
         mine = tracks.part(begin, end)
-        made = reconstruct(mine, lens[part], lambda done: tell(0.5 + 0.5 * (begin + done * (end - begin)) / frames))
+        plan = None if planned is None else start.poses[part]
+        made = reconstruct(mine, lens[part], plan, lambda done: tell(0.5 + 0.5 * (begin + done * (end - begin)) / frames))
         turning &= made.turns_only
         here = [(replace(one, frame=one.frame - begin), at) for one, at in known if begin <= one.frame < end]
         lies, taken = _placed(made, mine, lens[part], here, start[part], planned is not None)
-        held = taken == FROM_DEPTH or begin == 0
+        held = taken == FROM_DEPTH or (begin == 0 and not here)
         if begin == 0 or (taken == FROM_DEPTH != scale_from):
             scale_from = taken
         if not held:
@@ -110,7 +113,7 @@ def measure_camera(
         last = poses[end - 1] @ np.linalg.inv(start.poses[end - 1])
         inliers[part] = made.inliers
         doubt[part] = made.doubt * DOUBT_FACTOR * (np.degrees(1.0), lies.scale)
-        judged = _reasons(made, mine, held)
+        judged = _reasons(made, mine, "" if held else CONTRADICTED if here else CUT)
         reasons[part] = judged
         sure[part] = [not why for why in judged]
     tell(1.0)
@@ -174,8 +177,8 @@ def _whole(lies: Similarity, made: Reconstruction, planned: FloatArray) -> Float
     return poses
 
 
-def _reasons(made: Reconstruction, tracks: Tracks, held: bool) -> list[str]:
-    """Why each frame's camera is not sure; "" where it is."""
+def _reasons(made: Reconstruction, tracks: Tracks, loose: str) -> list[str]:
+    """Why each frame's camera is not sure; "" where it is. ``loose`` says why the whole may lie elsewhere."""
     usual = float(np.median(tracks.sharpness))
     result = []
     for frame in range(len(tracks)):
@@ -184,11 +187,11 @@ def _reasons(made: Reconstruction, tracks: Tracks, held: bool) -> list[str]:
             little = "too blurred"
         if not made.reached[frame]:
             why = f"not joined to the frames before: {little}"
-        elif not held:
-            why = "after a cut or a blank frame: nothing says how it lies to the first frame"
+        elif loose:
+            why = loose
         elif made.inliers[frame] < LEAST_INLIERS or made.covered[frame] < LEAST_COVERED:
             why = little
-        elif made.inliers[frame] < LEAST_SHARE * made.seen[frame]:
+        elif made.wrong[frame] > MOST_WRONG * (made.covered[frame] + made.wrong[frame]):
             why = "much moves by itself, or changes"
         elif DOUBT_FACTOR * np.degrees(made.doubt[frame, 0]) > MOST_TURN_DOUBT:
             why = "seen points leave its turn open"

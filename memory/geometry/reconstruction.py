@@ -12,7 +12,7 @@ from scipy.spatial.transform import Rotation
 from ..cameras.camera import FloatArray
 from .bundle import Cameras, Index, Points, Seen, refined, residuals, spread
 from .tracks import Tracks
-from .two_views import turn_between, ways_between
+from .two_views import cells, crowd, turn_between, ways_between
 
 KEY_SHIFT, KEY_KEPT = 0.03, 0.6
 """A new keyframe, where points have moved by this share of the picture's width or fewer than that share is left."""
@@ -22,6 +22,11 @@ LEAST_PARALLAX = 1.2
 """Pixels, at 832 wide, that points must move beyond what turning explains before the camera counts as moving."""
 OUTLIER = 3.0
 GRID = 6
+SHARP = 0.3
+"""Determinant of the trust in a point from which on it is a corner."""
+LEAST_SHARED, MOST_PAIRS = 0.4, 3
+GOOD_FIT = 0.7
+"""Pixels: where points fit this well, no other beginning is tried."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,8 +34,8 @@ class Reconstruction:
     """Cameras of a clip in the axes of its first frame, without a scale where there is no known point.
 
     ``turn`` (F, 3, 3) camera to world, ``place`` (F, 3). ``reached`` (F,) bool: whether the frame hangs together with
-    the first. ``inliers`` (F,) points that are where they should be, ``seen`` (F,) of so many; ``covered`` (F,) the
-    share of the picture that they are spread over. ``doubt`` (F, 2): standard deviation of the turn in radians and of
+    the first. ``inliers`` (F,) points that are where they should be; ``covered`` (F,) the share of the picture in which
+    most are, and ``wrong`` (F,) in which most are not. ``doubt`` (F, 2): standard deviation of the turn in radians and of
     the place. ``turns_only``: no way could be seen. ``points`` and ``point`` (their numbers in the tracks).
     """
 
@@ -38,8 +43,8 @@ class Reconstruction:
     place: FloatArray
     reached: NDArray[np.bool_]
     inliers: Index
-    seen: Index
     covered: FloatArray
+    wrong: FloatArray
     doubt: FloatArray
     turns_only: bool
     points: Points
@@ -70,15 +75,20 @@ class _Clip:
 
 
 def reconstruct(
-    tracks: Tracks, intrinsics: FloatArray, each: Callable[[float], None] | None = None
+    tracks: Tracks,
+    intrinsics: FloatArray,
+    planned: FloatArray | None = None,
+    each: Callable[[float], None] | None = None,
 ) -> Reconstruction:
     """Cameras of a clip from its ``tracks`` and ``intrinsics`` (F, 4).
 
-    ``each`` is called now and then with the share that is done, and may raise to stop.
+    ``planned`` poses (F, 4, 4) are tried as a beginning beside what the pictures tell, and taken only where they fit
+    better. ``each`` is called now and then with the share that is done, and may raise to stop.
     """
     clip = _Clip(tracks, intrinsics)
     keys = _keyframes(clip)
     chain = _Chain(clip, keys)
+    chain.planned = planned
     chain.begin()
     chain.extend(each)
     return chain.finish()
@@ -106,6 +116,7 @@ class _Chain:
 
     def __init__(self, clip: _Clip, keys: list[int]) -> None:
         self.clip, self.keys = clip, keys
+        self.planned: FloatArray | None = None
         frames, points = len(clip.tracks), clip.tracks.points
         self.turn = np.tile(np.eye(3), (frames, 1, 1))
         self.place = np.zeros((frames, 3))
@@ -123,42 +134,56 @@ class _Chain:
 
     def begin(self) -> None:
         """Places two keyframes far enough apart, and all between them; or finds that the camera only turns."""
-        pair = self._best_pair()
-        if pair is None:
-            self.turns_only = True
-            self._place_turning(0)
-            return
-        one, other = pair
-        _, here, there, trust = self.clip.common(one, other)
-        corner = np.linalg.det(trust) > 0.3
         best, least = None, np.inf
-        for way in ways_between(here[corner], there[corner], self.clip.focal):
-            trial = _Chain(self.clip, self.keys)
-            cost = trial._begun(one, other, way)
-            if cost < least:
-                best, least = trial, cost
+        for one, other in self._pairs():
+            _, here, there, trust = self.clip.common(one, other)
+            corner = np.linalg.det(trust) > SHARP
+            ways = ways_between(here[corner], there[corner], self.clip.focal)
+            for way in [*ways, *self._planned_way(one, other)]:
+                trial = _Chain(self.clip, self.keys)
+                misfit = trial._begun(one, other, way)
+                if misfit < least:
+                    best, least = trial, misfit
+            if least < GOOD_FIT:
+                break
         if best is None:
             self.turns_only = True
-            self._place_turning(0)
-            return
-        self.__dict__.update(best.__dict__)
+            self.placed[0] = True
+            self._deepen()
+        else:
+            self.__dict__.update(best.__dict__)
 
-    def _best_pair(self) -> tuple[int, int] | None:
-        """The keyframes that see most of the same points at most parallax; None where nothing but turning is seen."""
-        best, most = None, 0.0
+    def _planned_way(self, one: int, other: int) -> list[tuple[FloatArray, FloatArray]]:
+        """How the plan has the second camera lie to the first, if it has a way between them."""
+        if self.planned is None:
+            return []
+        turn = self.planned[one, :3, :3].T
+        way = turn @ (self.planned[other, :3, 3] - self.planned[one, :3, 3])
+        length = float(np.linalg.norm(way))
+        return [(turn @ self.planned[other, :3, :3], way / length)] if length > 1e-9 else []
+
+    def _pairs(self) -> list[tuple[int, int]]:
+        """Pairs of keyframes to begin with, the best first: with much parallax between what both see, which must be
+        much of the picture. None where nothing but turning is seen."""
+        scored = []
         for n, one in enumerate(self.keys):
-            for other in self.keys[n + 1 :]:
+            whole = len(np.unique(cells(self.clip.of(one)[1])))
+            for m, other in enumerate(self.keys[n + 1 :]):
                 both, here, there, trust = self.clip.common(one, other)
-                if (np.linalg.det(trust) > 0.3).sum() < 2 * LEAST_POINTS:
+                share = len(np.unique(cells(here))) / whole if len(both) else 0.0
+                if (np.linalg.det(trust) > SHARP).sum() < 2 * LEAST_POINTS or share < LEAST_SHARED:
                     break
-                _, off = turn_between(here, there, trust, self.clip.focal)
-                parallax = float(np.median(off))
-                if parallax < LEAST_PARALLAX:
+                if m == 0 and n + 2 < len(self.keys):
                     continue
-                score = min(parallax, 40.0) * min(1.0, len(both) / 200.0)
-                if score > most:
-                    best, most = (one, other), score
-        return best
+                _, off = turn_between(here, there, trust, self.clip.focal)
+                parallax = weighted_median(off, 1.0 / crowd(here))
+                if parallax >= LEAST_PARALLAX:
+                    scored.append((min(parallax, 40.0) * share, one, other))
+        found: list[tuple[int, int]] = []
+        for _, one, other in sorted(scored, reverse=True):
+            if all(abs(one - a) + abs(other - b) > 0.2 * len(self.clip.tracks) for a, b in found):
+                found.append((one, other))
+        return found[:MOST_PAIRS]
 
     def _begun(self, one: int, other: int, way: tuple[FloatArray, FloatArray]) -> float:
         """Places two frames and those between, and tells how badly the points fit, each at most so much."""
@@ -169,9 +194,7 @@ class _Chain:
         for key in between:
             self._place(key, self._near(key))
         self._refine([one, *between, other], 6, fixed=one)
-        off = self._off([one, *between, other])
-        ahead = self.value[self.there, 2] > 2e-4 * self.usual
-        return float(np.minimum(off, 4.0).mean()) + 2.0 * float(1.0 - ahead.mean())
+        return self._misfit([one, *between, other])
 
     def _place_turning(self, first: int) -> None:
         self.placed[first] = True
@@ -284,9 +307,17 @@ class _Chain:
         self.turn[frames], self.place[frames] = cameras.turn, cameras.place
         self.value[numbers] = points.value
 
-    def _off(self, frames: list[int]) -> FloatArray:
-        cameras, points, seen, _ = self._problem(frames)
-        return np.asarray(np.linalg.norm(residuals(cameras, points, seen), axis=1))
+    def _misfit(self, frames: list[int]) -> float:
+        """How badly points fit, in pixels, at most a few each; every part of a picture counts the same, however many
+        points it has."""
+        cameras, points, seen, numbers = self._problem(frames)
+        if not len(numbers):
+            return np.inf
+        off = np.linalg.norm(residuals(cameras, points, seen), axis=1)
+        _, cell, count = np.unique(seen.frame * 10**7 + cells(seen.slope), return_inverse=True, return_counts=True)
+        weight = 1.0 / count[cell.reshape(-1)]
+        behind = points.value[seen.point, 2] < 2e-4 * points.usual
+        return float(((np.minimum(off, 4.0) + 2.0 * behind) * weight).sum() / weight.sum())
 
     # The end.
 
@@ -310,14 +341,14 @@ class _Chain:
         off = np.linalg.norm(residuals(cameras, points, seen), axis=1)
         noise = 1.48 * float(np.median(off)) if len(off) else 1.0
         doubt = self._doubt(keys, spread(cameras, points, seen, still, self.turns_only), max(0.1, noise))
-        inliers, count, covered = self._support(numbers)
+        inliers, covered, wrong = self._support(keys)
         reached = self.placed.copy()
         turn = origin_turn @ self.turn
         place = (self.place - origin) @ origin_turn.T
         result_points = Points((points.centre - origin) @ origin_turn.T, origin_turn @ points.turn, points.value,
                                self.usual, points.known)
         assert len(tracks) == frames
-        return Reconstruction(turn, place, reached, inliers, count, covered, doubt, self.turns_only, result_points,
+        return Reconstruction(turn, place, reached, inliers, covered, wrong, doubt, self.turns_only, result_points,
                               numbers)
 
     def _within(self, frame: int, keys: list[int]) -> bool:
@@ -345,21 +376,29 @@ class _Chain:
         near = np.abs(np.arange(len(self.clip.tracks))[:, None] - np.array(keys)[None]).argmin(axis=1)
         return np.asarray(own[near])
 
-    def _support(self, numbers: Index) -> tuple[Index, Index, FloatArray]:
-        """For each frame: how many of the points ``numbers`` are where they should be, how many it sees, and the share
-        of the picture that the first cover."""
+    def _support(self, keys: list[int]) -> tuple[Index, FloatArray, FloatArray]:
+        """For each frame: how many of its points are where they should be, the share of the picture in which most are,
+        and the share in which most are not. Of the points, those that some keyframes see."""
         tracks, frames = self.clip.tracks, len(self.clip.tracks)
-        whole = np.zeros(tracks.points, np.bool_)
-        whole[numbers] = True
-        use = whole[tracks.point] & self.placed[tracks.frame]
+        often = np.bincount(tracks.point[np.isin(tracks.frame, keys)], minlength=tracks.points)
+        use = (often >= min(3, len(keys)))[tracks.point] & self.placed[tracks.frame] & self.there[tracks.point]
         seen = Seen(tracks.frame[use], tracks.point[use], self.clip.slope[use], tracks.trust[use], self.clip.focal)
         cameras = Cameras(self.turn, self.place)
-        good = np.linalg.norm(residuals(cameras, self._points(np.arange(tracks.points)), seen), axis=1) < OUTLIER
+        off = np.linalg.norm(residuals(cameras, self._points(np.arange(tracks.points)), seen), axis=1)
+        good = (off < OUTLIER) & ~self.bad[use]
         cell = np.clip((tracks.place[use] * GRID).astype(int), 0, GRID - 1)
-        covered = np.zeros((frames, GRID * GRID), np.bool_)
-        covered[seen.frame[good], cell[good, 1] * GRID + cell[good, 0]] = True
-        return (np.bincount(seen.frame[good], minlength=frames), np.bincount(seen.frame, minlength=frames),
-                covered.mean(axis=1))
+        square = (seen.frame * GRID + cell[:, 1]) * GRID + cell[:, 0]
+        right, whole = (np.bincount(square, part, frames * GRID * GRID).reshape(frames, -1) for part in (good, None))
+        held = right > 0.5 * whole
+        return (np.bincount(seen.frame[good], minlength=frames), held.mean(axis=1),
+                ((whole > 0) & ~held).mean(axis=1))
+
+
+def weighted_median(values: FloatArray, weight: FloatArray) -> float:
+    """The value of ``values`` (n,) below which half of the ``weight`` (n,) lies."""
+    order = np.argsort(values, kind="stable")
+    sums = np.cumsum(weight[order])
+    return float(values[order[np.searchsorted(sums, 0.5 * sums[-1])]])
 
 
 def _resected(

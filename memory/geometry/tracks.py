@@ -14,6 +14,9 @@ from ..cameras.camera import FloatArray
 MOST_SIDE = 960
 """Pictures are looked at no larger than this; a larger one costs time and does not make cameras more exact."""
 MOST_POINTS = 700
+CELLS = (8, 5)
+MOST_IN_CELL = 24
+QUALITY = 0.003
 BACK_AND_FORTH = 0.6
 """Pixels: how near a point must come to where it was, followed to the next frame and back."""
 LEAST_CORNER = 2e-5
@@ -167,19 +170,32 @@ def _trusted(tensor: NDArray[np.float32], places: NDArray[np.float32]) -> FloatA
 
 
 def _corners(grey: Grey, taken: NDArray[np.float32]) -> NDArray[np.float32]:
-    """New points (n, 2) to follow, in pixels, away from those that are ``taken`` (m, 2)."""
+    """New points (n, 2) to follow, in pixels, away from those that are ``taken`` (m, 2), and not all in one corner of
+    the picture: what moves by itself must not outvote the scene because it has more detail."""
     room = MOST_POINTS - len(taken)
     apart = max(3, round(min(grey.shape) / 48))
     if room < MOST_POINTS // 10:
         return np.empty((0, 2), np.float32)
-    least = cv2.cornerMinEigenVal(grey, 5, ksize=3)
     free = np.full(grey.shape, 255, np.uint8)
     for x, y in taken.round().astype(int):
         cv2.circle(free, (int(x), int(y)), apart, 0, -1)
-    free[least < LEAST_CORNER] = 0
+    strength = cv2.cornerMinEigenVal(grey, 5, ksize=3)
+    best = cv2.resize(cv2.dilate(strength, np.ones((9, 9))), CELLS, interpolation=cv2.INTER_NEAREST)
+    best = best[best > LEAST_CORNER]
+    free[strength < max(LEAST_CORNER, QUALITY * float(np.median(best)) if len(best) else 0.0)] = 0
     free[:3], free[-3:], free[:, :3], free[:, -3:] = 0, 0, 0, 0
-    found = cv2.goodFeaturesToTrack(grey, room, 0.003, apart, mask=free, blockSize=5)
-    return np.empty((0, 2), np.float32) if found is None else found[:, 0]
+    found = cv2.goodFeaturesToTrack(grey, 4 * MOST_POINTS, 1e-6, apart, mask=free, blockSize=5)
+    if found is None:
+        return np.empty((0, 2), np.float32)
+    fresh, counts = found[:, 0], np.zeros(CELLS, np.int64)
+    size = np.array(grey.shape[::-1])
+    np.add.at(counts, tuple((taken * CELLS // size).astype(int).T), 1)
+    keep = []
+    for n, (x, y) in enumerate((fresh * CELLS // size).astype(int)):
+        if counts[x, y] < MOST_IN_CELL:
+            counts[x, y] += 1
+            keep.append(n)
+    return np.ascontiguousarray(fresh[keep[:room]])
 
 
 def _sharpness(grey: Grey) -> float:
