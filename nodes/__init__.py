@@ -9,6 +9,7 @@ from .camera import editor_routes
 from .camera.camera_trajectory import CameraTrajectory
 from .camera.join_trajectories import JoinTrajectories
 from .camera.load_trajectory import LoadTrajectory
+from .camera.measure_camera import MeasureCamera
 from .camera.preview_trajectory import PreviewTrajectory
 from .camera.save_trajectory import SaveTrajectory
 from .camera.trajectory_from_3d_cameras import TrajectoryFrom3DCameras
@@ -49,6 +50,7 @@ NODES: list[type[io.ComfyNode]] = [
     TrajectoryFrom3DCameras,
     JoinTrajectories,
     PreviewTrajectory,
+    MeasureCamera,
     SaveTrajectory,
     TrajectoryToWanCamera,
     FovRetriever,

@@ -215,7 +215,8 @@ class _Equations:
         for frame, block in enumerate(self.camera):
             whole[6 * frame : 6 * frame + 6, 6 * frame : 6 * frame + 6] = block * (1.0 + damping * np.eye(6))
         left = whole[np.ix_(self.free, self.free)] - flat @ other.T
-        return left, self.right_camera.reshape(-1)[self.free] - other @ self.right_point.reshape(-1), inverse
+        right = self.right_camera.reshape(-1)[self.free] - other @ self.right_point.reshape(-1)
+        return left, right, np.asarray(inverse, dtype=np.float64)
 
     def step(self, damping: float) -> tuple[FloatArray, FloatArray] | None:
         """The step (F, 6) of the cameras and (P, 3) of the points; None where the equations have no solution."""
@@ -227,10 +228,10 @@ class _Equations:
             found = cho_solve(cho_factor(left + 1e-12 * np.eye(len(left)), check_finite=False), right)
         except LinAlgError:
             return None
-        cameras = np.zeros(len(self.free))
-        cameras[self.free] = found
-        cameras = cameras.reshape(-1, 6)
-        pulled = self.right_point - cameras.reshape(-1) @ self.both.reshape(len(self.point), -1, 3)
+        flat = np.zeros(len(self.free))
+        flat[self.free] = found
+        cameras = flat.reshape(-1, 6)
+        pulled = self.right_point - flat @ self.both.reshape(len(self.point), -1, 3)
         step = (inverse @ pulled[:, :, None])[:, :, 0]
         return (cameras, step) if np.isfinite(cameras).all() and np.isfinite(step).all() else None
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -29,6 +30,7 @@ DOUBT_FACTOR = 3.0
 """Errors of a track are alike from frame to frame, so that they say less than their number: deviations are this much
 larger than those of independent ones."""
 BLURRED = 0.15
+ALONE = "a frame alone tells nothing of its camera"
 CUT = "after a cut or a blank frame: nothing says how it lies to the first frame"
 CONTRADICTED = "what is seen again of the memory does not fit how the picture moves"
 LINK = 6
@@ -64,10 +66,11 @@ def measure_camera(
 ) -> MeasuredCamera:
     """Measures the camera of each of ``pictures`` (F, H, W, 3) uint8 RGB.
 
-    ``intrinsics`` (4,) or (F, 4) are taken as they are: a wrong lens makes a wrong path. ``planned``, of F frames, gives
-    the first camera, the length of the way where no depth does, and the frame rate; without it the path begins at the
-    origin and runs at ``fps``. ``remembered`` frames with depth say where the clip lies and how large it is. ``each`` is
-    called with the share that is done, and may raise to stop. The same input gives the same result, bit for bit.
+    ``intrinsics`` (4,) or (F, 4) are taken as they are: a wrong lens makes a wrong path. ``planned``, of F frames,
+    gives the first camera, the length of the way where no depth does, and the frame rate; without it the path begins
+    at the origin and runs at ``fps``. ``remembered`` frames with depth say where the clip lies and how large it is.
+    ``each`` is called with the share that is done, and may raise to stop. The same input gives the same result, bit
+    for bit.
 
     Raises ``ValueError`` for pictures of another shape, and for a planned path of another length.
     """
@@ -99,11 +102,11 @@ def measure_camera(
         part = slice(begin, end)
         mine = tracks.part(begin, end)
         plan = None if planned is None else start.poses[part]
-        made = reconstruct(mine, lens[part], plan, lambda done: tell(0.5 + 0.5 * (begin + done * (end - begin)) / frames))
+        made = reconstruct(mine, lens[part], plan, partial(_within, tell, begin / frames, end / frames))
         turning &= made.turns_only
         here = [(replace(one, frame=one.frame - begin), at) for one, at in known if begin <= one.frame < end]
         lies, taken = _placed(made, mine, lens[part], here, start[part], planned is not None)
-        held = taken == FROM_DEPTH or (begin == 0 and not here)
+        held = taken == FROM_DEPTH or (begin == 0 and not here and bool(made.reached.sum() > 1))
         if begin == 0 or (taken == FROM_DEPTH != scale_from):
             scale_from = taken
         if not held:
@@ -113,12 +116,17 @@ def measure_camera(
         last = poses[end - 1] @ np.linalg.inv(start.poses[end - 1])
         inliers[part] = made.inliers
         doubt[part] = made.doubt * DOUBT_FACTOR * (np.degrees(1.0), lies.scale)
-        judged = _reasons(made, mine, "" if held else CONTRADICTED if here else CUT)
+        judged = _reasons(made, mine, "" if held else _why_loose(bool(here), begin))
         reasons[part] = judged
         sure[part] = [not why for why in judged]
     tell(1.0)
     path = Trajectory(_rigid(poses), lens, start.fps, "measured")
     return MeasuredCamera(path, sure, tuple(reasons), inliers, doubt, scale_from, len(found), turning)
+
+
+def _within(tell: Callable[[float], None], begin: float, end: float, done: float) -> None:
+    """Tells of the second half of the work, of which this part is from ``begin`` to ``end``."""
+    tell(0.5 + 0.5 * (begin + done * (end - begin)))
 
 
 def _nobody(done: float) -> None:
@@ -177,6 +185,11 @@ def _whole(lies: Similarity, made: Reconstruction, planned: FloatArray) -> Float
     return poses
 
 
+def _why_loose(seen_again: bool, begin: int) -> str:
+    """Why a piece that begins at frame ``begin`` may lie elsewhere than it is shown."""
+    return CONTRADICTED if seen_again else CUT if begin else ALONE
+
+
 def _reasons(made: Reconstruction, tracks: Tracks, loose: str) -> list[str]:
     """Why each frame's camera is not sure; "" where it is. ``loose`` says why the whole may lie elsewhere."""
     usual = float(np.median(tracks.sharpness))
@@ -206,4 +219,4 @@ def _rigid(poses: FloatArray) -> FloatArray:
     result = poses.copy()
     result[:, :3, :3] = u @ vt
     result[:, 3] = (0.0, 0.0, 0.0, 1.0)
-    return result
+    return np.asarray(result, dtype=np.float64)

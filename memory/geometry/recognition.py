@@ -60,7 +60,7 @@ def recognised(
 ) -> list[Found]:
     """Those of the ``frames`` of a clip, pictures (F, H, W, 3) and intrinsics (F, 4), in which enough of the remembered
     ones is found again. Features are compared (SIFT), and a camera must agree with at least ``LEAST_FOUND``."""
-    sift = cv2.SIFT_create(FEATURES)
+    sift = cv2.SIFT.create(FEATURES)
     known = [
         (*_features(sift, picture), depth, pose, lens)
         for picture, depth, pose, lens in zip(
@@ -93,7 +93,7 @@ def depth_at(depth: FloatArray, places: FloatArray) -> FloatArray:
     """
     height, width = depth.shape
     at = places * (width, height) - 0.5
-    column, row = (np.clip(np.floor(at[:, n]).astype(int), 0, max(0, side - 2)) for n, side in ((0, width), (1, height)))
+    column, row = np.clip(np.floor(at).astype(int), 0, (max(0, width - 2), max(0, height - 2))).T
     right, below = np.minimum(column + 1, width - 1), np.minimum(row + 1, height - 1)
     corners = np.stack([depth[row, column], depth[row, right], depth[below, column], depth[below, right]])
     a, b = (at.T - (column, row)).clip(-0.5, 1.5)

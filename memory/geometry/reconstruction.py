@@ -35,8 +35,8 @@ class Reconstruction:
 
     ``turn`` (F, 3, 3) camera to world, ``place`` (F, 3). ``reached`` (F,) bool: whether the frame hangs together with
     the first. ``inliers`` (F,) points that are where they should be; ``covered`` (F,) the share of the picture in which
-    most are, and ``wrong`` (F,) in which most are not. ``doubt`` (F, 2): standard deviation of the turn in radians and of
-    the place. ``turns_only``: no way could be seen. ``points`` and ``point`` (their numbers in the tracks).
+    most are, and ``wrong`` (F,) in which most are not. ``doubt`` (F, 2): standard deviation of the turn in radians and
+    of the place. ``turns_only``: no way could be seen. ``points`` and ``point`` (their numbers in the tracks).
     """
 
     turn: FloatArray

@@ -142,15 +142,25 @@ def flow(
     height, width = before.shape
     side = int(np.clip(min(height, width) / 25, 9, 21)) | 1
     levels = int(np.clip(np.log2(min(height, width) / (2 * side)), 0, 4))
-    how = {"winSize": (side, side), "maxLevel": levels, "criteria": (3, 30, 0.01), "minEigThreshold": 1e-5}
     at = places[:, None]
-    there, found, _ = cv2.calcOpticalFlowPyrLK(before, after, at, None, **how)
-    back, again, _ = cv2.calcOpticalFlowPyrLK(after, before, there, None, **how)
+    there, found = _lucas_kanade(before, after, at, side, levels)
+    back, again = _lucas_kanade(after, before, there, side, levels)
     good = (found[:, 0] > 0) & (again[:, 0] > 0)
     off = (trust @ (back - at).transpose(0, 2, 1))[:, :, 0]
     good &= (np.abs(off).max(axis=1) < BACK_AND_FORTH) & (np.abs(back - at).max(axis=(1, 2)) < 8 * BACK_AND_FORTH)
     inside = (there[:, 0] > 1).all(axis=1) & (there[:, 0] < (width - 2, height - 2)).all(axis=1)
     return there[:, 0], good & inside
+
+
+def _lucas_kanade(
+    before: Grey, after: Grey, at: NDArray[np.float32], side: int, levels: int
+) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
+    """Where points ``at`` (n, 1, 2) are in the next picture, and whether (n, 1) they were found."""
+    there, found, _ = cv2.calcOpticalFlowPyrLK(
+        before, after, at, np.empty_like(at), winSize=(side, side), maxLevel=levels, criteria=(3, 30, 0.01),
+        minEigThreshold=1e-5,
+    )  # fmt: skip
+    return np.asarray(there, dtype=np.float32), np.asarray(found, dtype=np.uint8)
 
 
 def _structure(grey: Grey) -> NDArray[np.float32]:

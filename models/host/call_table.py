@@ -157,6 +157,11 @@ CALLS: dict[str, tuple[str, ...]] = {
         "comfy.supported_models_base:BASE.set_inference_dtype(dtype, manual_cast_dtype)",
     ),
     "nodes.camera.camera_trajectory": ("comfy_api.latest:io.NodeOutput(ui)",),
+    "nodes.camera.measure_camera": (
+        "comfy.model_management:throw_exception_if_processing_interrupted()",
+        "comfy.utils:ProgressBar(total)",
+        "comfy.utils:ProgressBar.update_absolute(value, total)",
+    ),
     "nodes.camera.preview_trajectory": (
         "comfy_api.latest:io.NodeOutput(ui)",
         "comfy_api.latest:ui.PreviewImage(image, cls)",

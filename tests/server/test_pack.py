@@ -39,6 +39,7 @@ NODES = (
     "SceneMemoryTrajectoryFrom3DCameras",
     "SceneMemoryTrajectoryToWanCamera",
     "SceneMemoryPreviewTrajectory",
+    "SceneMemoryMeasureCamera",
     "SceneMemoryLoadStoryLora",
     "SceneMemoryStoryOptions",
     "SceneMemoryLoadStory",

@@ -1,0 +1,1 @@
+"""Geometry against the truth of rendered scenes."""

@@ -1,0 +1,36 @@
+"""The remembered frames by which a clip is laid into the scene: those with depth that show what the clip shows."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..memory.cameras.pacing import spread
+from ..memory.cameras.trajectory import Trajectory
+from ..memory.geometry.recognition import Remembered
+from ..memory.retrieval.retrieve import retrieve
+from ..memory.retrieval.settings import RetrievalSettings
+from ..memory.state.state import MemoryState
+
+MOST = 8
+"""Frames that are compared with a clip; each costs about as much as following points through a frame."""
+
+
+def remembered_near(state: MemoryState, path: Trajectory | None) -> Remembered | None:
+    """Remembered frames with depth that saw what a ``path`` sees, or some from all over where there is none.
+
+    None where no frame has depth, or no pictures are kept.
+    """
+    if not state.frames or not state.has_depth or state.bank is None:
+        return None
+    if path is not None:
+        indices = np.sort(retrieve(state, path, RetrievalSettings(k=min(MOST, state.frames))).indices)
+    else:
+        indices = np.asarray(spread(state.frames, MOST))
+    indices = indices[state.bank.kept(state, indices)]
+    depth = state.depth(indices)
+    known = np.isfinite(depth).any(axis=(1, 2))
+    if not known.any():
+        return None
+    indices = indices[known]
+    poses, intrinsics = state.cameras(indices)
+    return Remembered(state.read_frames(indices), poses, intrinsics, depth[known])
