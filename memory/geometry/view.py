@@ -7,20 +7,18 @@ every target pixel looks up its colour in the frames that see that very point.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import ArrayLike, NDArray
-from torch import Tensor
 
-from ..cameras.projection import project, split
 from ..cameras.trajectory import Trajectory
-from .splat import closed, pixel_rays, points, splat
+from .fuse import Grid, cameras_of, fused
+from .sources import prepared
 
 GREY = 128
-TOLERANCE = 0.03
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,6 +50,7 @@ def view(
     *,
     scene_distance: float | None = None,
     allowed_shift: float = 1.0,
+    through_unseen: bool = False,
     device: torch.device | str = "cpu",
     tile: int = 4,
 ) -> View:
@@ -66,6 +65,8 @@ def view(
         scene_distance: without depth, about how far things are, in scene units. A frame is used only for targets so
             near that things so far away move by at most ``allowed_shift`` pixels. Where it is not given, only frames
             from the very place of the target are.
+        through_unseen: also show what is seen through space that none of the frames saw, where a wall may stand that
+            none of them knows of.
         device: where the work is done.
         tile: target frames made at once; what is in memory at a time grows with it.
 
@@ -73,7 +74,7 @@ def view(
         ValueError: arrays of another shape or type, or another number of cameras than of frames.
     """
     parts = list(views(frames, depth, cameras, targets, size, scene_distance=scene_distance,
-                       allowed_shift=allowed_shift, device=device, tile=tile))  # fmt: skip
+                       allowed_shift=allowed_shift, through_unseen=through_unseen, device=device, tile=tile))  # fmt: skip
     return View(
         *(np.concatenate([getattr(part, name) for part in parts])
           for name in ("pictures", "confidence", "depth", "source"))
@@ -89,6 +90,7 @@ def views(
     *,
     scene_distance: float | None = None,
     allowed_shift: float = 1.0,
+    through_unseen: bool = False,
     device: torch.device | str = "cpu",
     tile: int = 4,
 ) -> Iterator[View]:
@@ -110,96 +112,46 @@ def views(
     else:
         known = np.full((len(given), 1, 1), np.inf, dtype=np.float32)
     return _views(given, known, depth is not None, cameras, targets, (height, width), scene_distance, allowed_shift,
-                  torch.device(device), tile)  # fmt: skip
+                  through_unseen, torch.device(device), tile)  # fmt: skip
 
 
 def _views(
     frames: NDArray[np.uint8], depth: NDArray[np.float32], moving: bool, cameras: Trajectory, targets: Trajectory,
-    size: tuple[int, int], scene_distance: float | None, allowed_shift: float, device: torch.device, tile: int,
+    size: tuple[int, int], scene_distance: float | None, allowed_shift: float, through_unseen: bool,
+    device: torch.device, tile: int,
 ) -> Iterator[View]:
+    count = len(frames)
     pictures = torch.from_numpy(frames).to(device).permute(0, 3, 1, 2).float()
     with np.errstate(divide="ignore", invalid="ignore"):
-        near = torch.from_numpy(np.where(depth > 0, np.maximum(1 / depth, 1e-3), -1).astype(np.float32)).to(device)
-    if len(frames):
+        near = torch.from_numpy(np.where(depth > 0, 1 / depth, np.nan).astype(np.float32)).to(device)
+    if count:
         near = F.interpolate(near[:, None], frames.shape[1:3])[:, 0]
-    source = Frames(pictures, near, *_cameras(cameras, device))
+    poses, lenses = (torch.from_numpy(part[:count].copy()).to(device) for part in (cameras.poses, cameras.intrinsics))
+    sources = prepared(pictures, near, lenses.float()) if count else None
+    grid = Grid(*size, 4)
     for start in range(0, len(targets), tile):
-        made = [
-            _one(
-                source if moving else _turned(source, pose, lens, size[1], scene_distance, allowed_shift),
-                pose, lens, size,
-            )
-            for pose, lens in zip(*_cameras(targets[start : start + tile], device), strict=True)
-        ]
-        pictures_, confidence, found, index = (torch.stack(part).cpu().numpy() for part in zip(*made, strict=True))
-        yield View(pictures_, confidence, found if moving else np.full_like(found, np.inf), index)
+        part = targets[start : start + tile]
+        if sources is None:
+            yield _nothing(len(part), size)
+            continue
+        aims, aim_lenses = (torch.from_numpy(array.copy()).to(device) for array in (part.poses, part.intrinsics))
+        allowed = torch.ones(len(part), count, dtype=torch.bool, device=device)
+        if not moving:
+            away = (poses[None, :, :3, 3] - aims[:, None, :3, 3]).norm(dim=-1)
+            shift = away * aim_lenses[:, :1] * size[1] / (scene_distance or 1)
+            allowed = shift <= allowed_shift if scene_distance else away < 1e-6
+        found = fused(sources, cameras_of(sources, poses, lenses, aims, aim_lenses, size, not moving, allowed), grid,
+                      through_unseen or not moving)
+        known = found.frame >= 0
+        colour = torch.where(known[..., None], found.colour.round().clamp(0, 255), GREY).to(torch.uint8)
+        distance = torch.where(known, 1 / found.near.clamp_min(0), torch.inf)
+        yield View(
+            colour.cpu().numpy(), (found.sure * known).cpu().numpy(), distance.cpu().numpy(), found.frame.cpu().numpy()
+        )
 
 
-def _cameras(path: Trajectory, device: torch.device) -> tuple[Tensor, Tensor]:
-    poses, lenses = (torch.from_numpy(part.copy()).float().to(device) for part in (path.poses, path.intrinsics))
-    return poses, lenses
-
-
-@dataclass(frozen=True, eq=False)
-class Frames:
-    """Remembered frames: ``pictures`` (F, 3, H, W), ``near`` (F, H, W) one over z-depth and -1 where unknown, ``poses``
-    (F, 4, 4), ``lenses`` (F, 4), and which of them may be ``used`` (F,)."""
-
-    pictures: Tensor
-    near: Tensor
-    poses: Tensor
-    lenses: Tensor
-    used: Tensor | None = None
-
-
-def _turned(source: Frames, pose: Tensor, lens: Tensor, width: int, distance: float | None, most: float) -> Frames:
-    """The frames as if taken from the very place of the target, all things one unit away: turning moves these as it
-    moves everything."""
-    away = (source.poses[: len(source.pictures), :3, 3] - pose[:3, 3]).norm(dim=1)
-    shift = away * lens[0] * width / distance if distance else torch.where(away > 1e-6, torch.inf, 0.0)
-    poses = source.poses.clone()
-    poses[:, :3, 3] = pose[:3, 3]
-    return replace(source, near=torch.ones_like(source.near), poses=poses, used=shift <= most)
-
-
-def _one(source: Frames, pose: Tensor, lens: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Picture (H, W, 3), confidence, depth and source (H, W) of one view."""
-    height, width = size
-    count = len(source.pictures)
-    if not count:
-        return (
-            torch.full((*size, 3), GREY, dtype=torch.uint8, device=pose.device),
-            torch.zeros(size, device=pose.device), torch.full(size, torch.inf, device=pose.device),
-            torch.full(size, -1, dtype=torch.int32, device=pose.device),
-        )  # fmt: skip
-    given = (source.near >= 0).flatten(1)
-    if source.used is not None:
-        given &= source.used[:, None]
-    places = points(source.near.clamp_min(0), source.poses, source.lenses)
-    places = torch.where(given.flatten(), places, pose[:3, 3:])
-    seen = splat(places, pose[None], lens[None], torch.Size((count, height, width)), 1e4)[0]
-    found = closed(seen.amax(0)[None])[0]
-    depth = 1 / found.flatten().clamp_min(1e-4)
-    place = pose[:3, :3] @ (pixel_rays(lens, height, width) * depth) + pose[:3, 3:]
-    local = source.poses[:, :3, :3].transpose(1, 2) @ (place - source.poses[:, :3, 3:])
-    ahead = local[:, 2].clamp_min(1e-4)
-    u, v = project(local[:, 0] / ahead, local[:, 1] / ahead, 1.0, split(source.lenses, 1))
-    grid = torch.stack([2 * u - 1, 2 * v - 1], dim=-1).view(count, *size, 2)
-    there = F.grid_sample(source.near[:, None], grid, "bilinear", "border", align_corners=False)[:, 0].flatten(1)
-    misfit = (there - 1 / ahead) * ahead / TOLERANCE
-    inside = (local[:, 2] > 1e-4) & (u > 0) & (u < 1) & (v > 0) & (v < 1) & (found.flatten() > 0)
-    if source.used is not None:
-        inside &= source.used[:, None]
-    sure = torch.exp(-misfit.square()) * inside * (there >= 0)
-    away = (source.poses[:, :3, 3] - pose[:3, 3]).norm(dim=1)
-    worth = sure / (1 + away / away.mean().clamp_min(1e-6))[:, None]
-    best = worth.argmax(0)
-    confidence = sure.gather(0, best[None])[0].view(size)
-    known = confidence > 0.3
-    colours = F.grid_sample(source.pictures, grid, "bicubic", "border", align_corners=False).flatten(2)
-    picture = colours.gather(0, best[None, None].expand(1, 3, -1))[0].view(3, *size)
-    picture = torch.where(known, picture.round().clamp(0, 255), GREY).to(torch.uint8).permute(1, 2, 0)
-    return (
-        picture, confidence * known, torch.where(known, depth.view(size), torch.inf),
-        torch.where(known, best.view(size), -1).to(torch.int32),
+def _nothing(count: int, size: tuple[int, int]) -> View:
+    return View(
+        np.full((count, *size, 3), GREY, np.uint8), np.zeros((count, *size), np.float32),
+        np.full((count, *size), np.inf, np.float32), np.full((count, *size), -1, np.int32),
     )  # fmt: skip

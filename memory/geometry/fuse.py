@@ -1,0 +1,402 @@
+"""Several remembered frames fused into target views, pixel by pixel.
+
+A target view is cut into small cells. Splatted points say which surfaces a cell may show: the nearest, and at the rim
+of a thing what is behind it. For each surface every frame is asked whether it saw it and how well, and the two best are
+followed at full size: the pixel is taken to the frame by its nearness, the frame's own depth there corrects it, and what
+does not come back to the same pixel is not the same point.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from .sources import MARGIN, Sources
+
+LAYER = 0.08
+"""Surfaces whose nearness differs by less than this share are one."""
+
+SHARP = 4.0
+EPSILON = 1e-6
+
+
+@dataclass(frozen=True, eq=False)
+class Cameras:
+    """For T targets and F frames, float32.
+
+    ``to_source`` (T, F, 3, 4) takes (u, v, 1, nearness) of a target to homogeneous places in the tall picture of the
+    frames, whose third part is the frame's depth over the target's. ``to_target`` (T, F, 3, 4) takes (slopes, 1,
+    nearness) of a frame to homogeneous picture positions of the target. ``back`` (T, F, 4) takes (places in the tall
+    picture, 1, nearness in the frame) to the target's depth over the frame's. ``top`` (F,) is where a frame begins in the
+    tall picture, ``finer`` (T, F) how many pixels of the frame a pixel of the target has at the same depth, ``allowed`` (T, F)
+    which frames may be used.
+    """
+
+    to_source: Tensor
+    to_target: Tensor
+    back: Tensor
+    top: Tensor
+    finer: Tensor
+    allowed: Tensor
+
+
+def cameras_of(
+    sources: Sources, poses: Tensor, lenses: Tensor, aims: Tensor, aim_lenses: Tensor, size: tuple[int, int],
+    turning: bool, allowed: Tensor,
+) -> Cameras:
+    """From float64 poses (F, 4, 4), (T, 4, 4) and intrinsics (F, 4), (T, 4); ``turning`` leaves out all places."""
+    count, height, width = sources.count, sources.height, sources.width
+    turn = torch.einsum("fji,tjk->tfik", poses[:, :3, :3], aims[:, :3, :3])
+    move = torch.einsum("fji,tfj->tfi", poses[:, :3, :3], aims[:, None, :3, 3] - poses[None, :, :3, 3])
+    move = move * (0.0 if turning else 1.0)
+    lens, aim_lens = _matrix(lenses), _matrix(aim_lenses)
+    # Picture positions to grid_sample's places in the tall picture.
+    tall = torch.zeros(count, 3, 3, dtype=poses.dtype, device=poses.device)
+    tall[:, 0, 0] = 2 * width / sources.wide
+    tall[:, 0, 2] = 2 * MARGIN / sources.wide - 1
+    tall[:, 1, 1] = 2 * height / sources.tall
+    top = 2 * (torch.arange(count, dtype=poses.dtype, device=poses.device) * (height + 2 * MARGIN) + MARGIN) / sources.tall - 1
+    tall[:, 1, 2] = top
+    tall[:, 2, 2] = 1
+    frame = tall @ lens
+    to_source = torch.cat(
+        [frame @ turn @ torch.linalg.inv(aim_lens)[:, None], (frame @ move[..., None])], dim=-1
+    )
+    home = turn.transpose(-1, -2)
+    away = -(home @ move[..., None])
+    to_target = aim_lens[:, None] @ torch.cat([home, away], dim=-1)
+    back = torch.cat([home[..., 2:, :] @ torch.linalg.inv(frame), away[..., 2:, :]], dim=-1)[..., 0, :]
+    finer = (lenses[:, 0] * width)[None] / (aim_lenses[:, 0] * size[1])[:, None]
+    return Cameras(to_source.float(), to_target.float(), back.float(), top.float(), finer.float(), allowed)
+
+
+def _matrix(lenses: Tensor) -> Tensor:
+    """(n, 3, 3) of intrinsics (n, 4): slopes to picture positions."""
+    matrix = torch.zeros(len(lenses), 3, 3, dtype=lenses.dtype, device=lenses.device)
+    matrix[:, 0, 0], matrix[:, 1, 1], matrix[:, 0, 2], matrix[:, 1, 2] = lenses.unbind(1)
+    matrix[:, 2, 2] = 1
+    return matrix
+
+
+@dataclass(frozen=True, eq=False)
+class Grid:
+    """Cells of ``side`` x ``side`` pixels over a target of H x W, the last ones reaching over its border."""
+
+    height: int
+    width: int
+    side: int
+
+    @property
+    def rows(self) -> int:
+        return -(-self.height // self.side)
+
+    @property
+    def columns(self) -> int:
+        return -(-self.width // self.side)
+
+    def middles(self, device: torch.device) -> Tensor:
+        """(3, cells): picture positions of the cells' middles, and 1."""
+        u = (torch.arange(self.columns, device=device) + 0.5) * self.side / self.width
+        v = (torch.arange(self.rows, device=device) + 0.5) * self.side / self.height
+        u, v = u.expand(self.rows, -1), v[:, None].expand(-1, self.columns)
+        return torch.stack([u, v, torch.ones_like(u)]).flatten(1)
+
+    def offsets(self, device: torch.device) -> tuple[Tensor, Tensor]:
+        """(side * side, 1) each: from a cell's middle to its pixels', in picture positions; rows first."""
+        step = torch.arange(self.side, device=device) - (self.side - 1) / 2
+        right, down = step.repeat(self.side), step.repeat_interleave(self.side)
+        return right[:, None] / self.width, down[:, None] / self.height
+
+    def joined(self, phases: Tensor) -> Tensor:
+        """(T, H, W, ...) of what is known as (side * side, T * cells, ...)."""
+        side, rest = self.side, phases.shape[2:]
+        spread = phases.view(side, side, -1, self.rows, self.columns, *rest)
+        order = (2, 3, 0, 4, 1, *range(5, 5 + len(rest)))
+        whole = spread.permute(order).reshape(-1, self.rows * side, self.columns * side, *rest)
+        return whole[:, : self.height, : self.width]
+
+
+def splatted(sources: Sources, cameras: Cameras, grid: Grid) -> Tensor:
+    """(T, F, rows, columns): the nearest point of each frame in each cell; -1 where there is none."""
+    points = sources.points
+    seen = cameras.to_target @ points
+    count, targets = seen.shape[1], len(seen)
+    behind = 1 / seen[:, :, 2].clamp_min(EPSILON)
+    x = (seen[:, :, 0] * behind).mul_(grid.width / grid.side)
+    y = (seen[:, :, 1] * behind).mul_(grid.height / grid.side)
+    inside = (seen[:, :, 2] > EPSILON) & (x >= 0) & (y >= 0) & (x < grid.width / grid.side) & (y < grid.height / grid.side)
+    inside &= points[:, 3] >= 0
+    near = torch.where(inside, points[:, 3] * behind, -1.0)
+    cell = torch.where(inside, y.nan_to_num(0).clamp(0, grid.rows - 1).int() * grid.columns + x.nan_to_num(0).clamp(0, grid.columns - 1).int(), 0)
+    found = torch.full((targets, count, grid.rows * grid.columns), -1.0, device=points.device)
+    found.scatter_reduce_(2, cell.long(), near, "amax")
+    found = torch.where(cameras.allowed[..., None], found, -1.0)
+    return found.view(targets, count, grid.rows, grid.columns)
+
+
+def layers(found: Tensor) -> tuple[Tensor, Tensor]:
+    """The two surfaces (T, rows * columns) that each cell may show, from those that each frame has there: the nearest,
+    and what is behind it; -1 where there is none."""
+    own = found.amax(1)
+    wide = F.pad(own[:, None], (1, 1, 1, 1), value=-1.0)
+    most = F.max_pool2d(wide, 3, 1)[:, 0]
+    high = F.pad(torch.where(own < 0, torch.inf, own)[:, None], (1, 1, 1, 1), value=torch.inf)
+    least = -F.max_pool2d(-high, 3, 1)[:, 0]
+    least = torch.where(least.isinf(), -1.0, least)
+    rim = (own < 0) | (most > own * (1 + LAYER))
+    near = torch.where(rim, most, own)
+    behind = torch.where((own >= 0) & rim, own, least)
+    far = torch.where(behind < near * (1 - LAYER), behind, -1.0)
+    return near.flatten(1), far.flatten(1)
+
+
+def worth(
+    sources: Sources, cameras: Cameras, target: Tensor, middle: Tensor, near: Tensor
+) -> Tensor:
+    """(F, n): how well each frame shows a surface of nearness (n,) in the cells with ``middle`` (3, n) of targets (n,); 0
+    where it does not."""
+    matrix = cameras.to_source
+    if len(matrix) == 1:
+        base = matrix[0, :, :, :3] @ middle
+        e = matrix[0, :, :, 3:]
+        finer, allowed = cameras.finer[0, :, None], cameras.allowed[0, :, None]
+    else:
+        base = torch.einsum("nfij,jn->fin", matrix[target][..., :3], middle)
+        e = matrix[target][..., 3].permute(1, 2, 0)
+        finer, allowed = cameras.finer[target].T, cameras.allowed[target].T
+    z = base[:, 2] + near * e[:, 2]
+    ahead = z > EPSILON
+    inverse = 1 / z.clamp_min(EPSILON)
+    x = (base[:, 0] + near * e[:, 0]) * inverse
+    y = (base[:, 1] + near * e[:, 1]) * inverse
+    to_x, to_y = sources.wide / 2, sources.tall / 2
+    left = (x + 1) * to_x - MARGIN
+    top = (y - cameras.top[:, None]) * to_y
+    rim = torch.minimum(torch.minimum(left, sources.width - left), torch.minimum(top, sources.height - top))
+    # A cell that reaches over the border is followed too: its pixels are looked at one by one.
+    inside = ahead & (rim > -3.0) & (near >= 0) & allowed
+    places = torch.stack([x, y], dim=-1).clamp(-2, 2)[:, None]
+    least, most, frontal = F.grid_sample(
+        sources.rough.expand(len(places), -1, -1, -1), places, "nearest", "border", align_corners=False
+    )[:, :, 0].unbind(1)
+    wanted = near * inverse
+    # Pixels of the frame for a unit of the target's nearness; a surface may be off by what moves it a pixel.
+    slope = torch.hypot((e[:, 0] - x * e[:, 2]) * to_x, (e[:, 1] - y * e[:, 2]) * to_y) * inverse
+    slack = inverse / slope.clamp_min(1e-9)
+    there = inside & (wanted >= least * (1 - LAYER) - slack) & (wanted <= most * (1 + LAYER) + slack)
+    fine = finer * inverse
+    moved = 0.05 * near * slope
+    density = fine * fine * frontal.clamp(0.05, 1)
+    border = (rim / (0.1 * min(sources.height, sources.width))).clamp(0.03, 1)
+    liking = density / (density + 0.3) / (1 + 0.25 * moved * moved) * border
+    return torch.where(there, liking.pow(SHARP).clamp_min(1e-12), 0.0)
+
+
+STEPS = 12
+"""Places along a ray at which it is asked whether the way is free; the last two are too near its end to tell."""
+
+
+def unseen(
+    sources: Sources, cameras: Cameras, target: Tensor, frame: Tensor, middle: Tensor, near: Tensor
+) -> Tensor:
+    """(n,) whether the way from targets (n,) to surfaces of nearness (n,) in cells with ``middle`` (3, n) leads through
+    space that no frame saw, where a wall may stand that nobody knows of. ``frame`` (n,) is asked first.
+
+    What is nearer to the camera than all but a few things ever were to one is taken to be free.
+    """
+    along = (torch.arange(STEPS - 2, device=near.device)[:, None] + 0.5) / STEPS
+    place = near.clamp_min(sources.farthest) / along
+    hidden = place < sources.clear
+    hidden &= ~_free(sources, cameras.to_source[target, frame], cameras.top[frame], middle, place)
+    left = torch.nonzero(hidden.any(0))[:, 0]
+    if sources.count > 1 and len(left):
+        count = sources.count
+        matrix = cameras.to_source[target[left]].transpose(0, 1).flatten(0, 1)
+        top = cameras.top.repeat_interleave(len(left))
+        free = _free(sources, matrix, top, middle[:, left].repeat(1, count), place[:, left].repeat(1, count))
+        free = free.unflatten(1, (count, -1)) & cameras.allowed[target[left]].T
+        hidden[:, left] &= ~free.any(1)
+    return hidden.any(0)
+
+
+def _free(sources: Sources, matrix: Tensor, top: Tensor, middle: Tensor, near: Tensor) -> Tensor:
+    """(m, n) whether frames (n,), as ``matrix`` (n, 3, 4) and ``top`` (n,), saw through places of nearness (m, n)."""
+    matrix = matrix.permute(1, 2, 0)
+    base, e = (matrix[:, :3] * middle).sum(1), matrix[:, 3]
+    z = torch.addcmul(base[2], near, e[2])
+    inverse = 1 / z.clamp_min(EPSILON)
+    x, y = (torch.addcmul(base[i], near, e[i]).mul_(inverse) for i in (0, 1))
+    places = torch.stack([x, y], dim=-1).clamp(-2, 2)[:, None]
+    most = F.grid_sample(
+        sources.rough.expand(len(places), -1, -1, -1)[:, 1:2], places, "nearest", "border", align_corners=False
+    )[:, 0, 0]
+    half = 1 - 2 * MARGIN / sources.wide
+    inside = (z > EPSILON) & (x.abs() < half) & (y > top) & (y < top + 2 * sources.height / sources.tall)
+    return inside & (near * inverse >= most * (1 - LAYER))
+
+
+@dataclass(frozen=True, eq=False)
+class Followed:
+    """Pixels (side * side, n) of cells followed into one frame each: ``near``ness in the target, how ``sure`` 0..1,
+    ``colour`` (3, side * side, n), and whether the surface may ``cover`` the pixel although it is not sure."""
+
+    near: Tensor
+    sure: Tensor
+    colour: Tensor
+    cover: Tensor
+
+
+def follow(
+    sources: Sources, cameras: Cameras, grid: Grid, target: Tensor, frame: Tensor, middle: Tensor, near: Tensor
+) -> Followed:
+    """Follow a surface of nearness (n,) in cells with ``middle`` (3, n) of targets (n,) into frames (n,)."""
+    matrix = cameras.to_source[target, frame].permute(1, 2, 0).contiguous()
+    back = cameras.back[target, frame].T.contiguous()
+    top = cameras.top[frame]
+    base = (matrix[:, :3] * middle).sum(1)
+    e = matrix[:, 3]
+    to_x, to_y = sources.wide / 2, sources.tall / 2
+
+    def taken(x: Tensor, y: Tensor, z: Tensor, n: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        inverse = 1 / torch.addcmul(z, n, e[2]).clamp_min_(EPSILON)
+        return torch.addcmul(x, n, e[0]).mul_(inverse), torch.addcmul(y, n, e[1]).mul_(inverse), inverse
+
+    def read(x: Tensor, y: Tensor, picture: Tensor, mode: str = "bilinear") -> Tensor:
+        places = torch.stack([x, y], dim=-1)[:, None]
+        return F.grid_sample(
+            picture.expand(len(places), -1, -1, -1), places, mode, "border", align_corners=False
+        )[:, :, 0].transpose(0, 1)
+
+    def corrected(x: Tensor, y: Tensor, there: Tensor) -> Tensor:
+        depth = torch.addcmul(back[2], x, back[0])
+        depth = depth.addcmul_(y, back[1]).addcmul_(there, back[3])
+        return there / depth.clamp_min_(EPSILON)
+
+    # First at the middle and to its sides, for the surface's slope.
+    step = grid.side / 2
+    sides = torch.tensor([[0.0, 0.0], [-step, 0], [step, 0], [0, -step], [0, step]], device=near.device)
+    right, down = sides[:, :1] / grid.width, sides[:, 1:] / grid.height
+    x0, y0, z0 = (base[i] + right * matrix[i, 0] + down * matrix[i, 1] for i in range(3))
+    n = near.expand(5, -1)
+    for _ in range(3):
+        x, y, _ = taken(x0, y0, z0, n)
+        fresh = corrected(x, y, read(x, y, sources.surface[:, :1])[0])
+        n = torch.where((fresh - near).abs() <= 0.2 * near, fresh, n)
+    centre = n[0]
+    across, along = (n[2] - n[1]) / (2 * step), (n[4] - n[3]) / (2 * step)
+    flat = ((n[1] + n[2] - 2 * n[0]).abs() < 0.02 * near) & ((n[3] + n[4] - 2 * n[0]).abs() < 0.02 * near)
+    across, along = torch.where(flat, across, 0.0), torch.where(flat, along, 0.0)
+
+    right, down = grid.offsets(near.device)
+    x0, y0, z0 = (base[i] + right * matrix[i, 0] + down * matrix[i, 1] for i in range(3))
+    n = (centre + (right * grid.width) * across + (down * grid.height) * along).clamp_min_(0)
+    x, y, _ = taken(x0, y0, z0, n)
+    there = read(x, y, sources.surface[:, :1])[0]
+    n = corrected(x, y, there)
+    n = torch.where((n - near).abs() <= 0.3 * near, n, near)
+    x, y, inverse = taken(x0, y0, z0, n)
+    there, jump, nearer = read(x, y, sources.surface)
+    last = corrected(x, y, there)
+    slope = torch.hypot((e[0] - x * e[2]) * to_x, (e[1] - y * e[2]) * to_y) * inverse
+    off = (last - n).abs() * slope
+    doubt = jump / inverse * slope
+    kept = (last - near).abs() <= 0.25 * near + 1 / slope.clamp_min(1e-9)
+    left = (x + 1) * to_x - MARGIN
+    above = (y - top) * to_y
+    inside = (left > 0.5) & (left < sources.width - 0.5) & (above > 0.5) & (above < sources.height - 0.5)
+    inside &= z0 + n * e[2] > EPSILON
+    sure = torch.exp(-(off * off + doubt * doubt)) * (inside & kept)
+    sure = torch.where(off.isfinite(), sure, 0.0)
+    cover = inside & (there + nearer >= n * inverse * (1 - LAYER)) & (doubt > 0.5)
+    x, y, _ = taken(x0, y0, z0, last)
+    colour = read(x, y, sources.colours, "bicubic")
+    return Followed(last, sure, colour, cover)
+
+
+@dataclass(frozen=True, eq=False)
+class Fused:
+    """T target views: ``colour`` (T, H, W, 3) 0..255, ``sure`` (T, H, W) 0..1, ``near``ness (T, H, W), ``frame`` (T, H,
+    W) int32, -1 where nothing is known."""
+
+    colour: Tensor
+    sure: Tensor
+    near: Tensor
+    frame: Tensor
+
+
+def fused(sources: Sources, cameras: Cameras, grid: Grid, through_unseen: bool = False) -> Fused:
+    """What the frames show of the targets of ``cameras``; ``through_unseen`` also where no frame saw the way to it."""
+    device = sources.colours.device
+    targets, cells = len(cameras.allowed), grid.rows * grid.columns
+    near, far = (part.flatten() for part in layers(splatted(sources, cameras, grid)))
+    target = torch.arange(targets, device=device).repeat_interleave(cells)
+    middle = grid.middles(device).repeat(1, targets)
+    phases = grid.side**2
+    colour = torch.zeros(3, phases, len(near), device=device)
+    sure, found = torch.zeros(phases, len(near), device=device), torch.full((phases, len(near)), -1.0, device=device)
+    frame = torch.full((phases, len(near)), -1, dtype=torch.int32, device=device)
+
+    liking = worth(sources, cameras, target, middle, near)
+    best, order = liking.topk(min(3, sources.count), dim=0)
+    if sources.count < 3:
+        best = F.pad(best, (0, 0, 0, 3 - sources.count))
+        order = F.pad(order, (0, 0, 0, 3 - sources.count))
+    rim = torch.nonzero(far >= 0)[:, 0]
+    behind, behind_order = worth(sources, cameras, target[rim], middle[:, rim], far[rim]).max(0)
+    # What nobody saw at the middle of the cell does not count; then the surface behind is the only one.
+    gone = best[0, rim] <= 0
+    only, both = rim[gone & (behind > 0)], (~gone) & (behind > 0)
+    near[only], order[0, only] = far[only], behind_order[gone & (behind > 0)]
+    first = best[0] > 0
+    first[only] = True
+    second_near, second_frame = near.clone(), order[1].clone()
+    share = (best[1] - best[2]) / (best[0] + best[1] - 2 * best[2]).clamp_min(1e-30)
+    share = torch.where(best[1] > 0, share, 0.0)
+    share[only] = 0
+    second = share > 0.02
+    two = rim[both]
+    second_near[two], second_frame[two], second[two] = far[two], behind_order[both], True
+
+    cell = torch.nonzero(first)[:, 0]
+    if len(cell):
+        one = follow(sources, cameras, grid, target[cell], order[0, cell], middle[:, cell], near[cell])
+        colour[:, :, cell], sure[:, cell], found[:, cell] = one.colour, one.sure, one.near
+        frame[:, cell] = order[0, cell].int().expand(phases, -1)
+        cover = torch.zeros(phases, len(near), dtype=torch.bool, device=device)
+        cover[:, cell] = one.cover
+        cell = torch.nonzero(second & first)[:, 0]
+        if len(cell):
+            other = follow(
+                sources, cameras, grid, target[cell], second_frame[cell], middle[:, cell], second_near[cell]
+            )
+            merge(cell, share[cell], second_frame[cell], other, cover[:, cell], colour, sure, found, frame)
+        if not through_unseen:
+            cell = torch.nonzero(first)[:, 0]
+            blocked = unseen(sources, cameras, target[cell], order[0, cell], middle[:, cell], near[cell])
+            sure[:, cell[blocked]] = 0
+    frame = torch.where(sure > LEAST, frame, -1)
+    return Fused(*(grid.joined(part) for part in (colour.permute(1, 2, 0), sure, found, frame)))
+
+
+LEAST = 0.3
+
+
+def merge(
+    cell: Tensor, share: Tensor, number: Tensor, other: Followed, cover: Tensor,
+    colour: Tensor, sure: Tensor, found: Tensor, frame: Tensor,
+) -> None:
+    """Put what ``other`` found in cells (n,) together with what is there, in place."""
+    a_sure, a_near, a_colour, a_frame = sure[:, cell], found[:, cell], colour[:, :, cell], frame[:, cell]
+    b_sure = other.sure
+    a_on, b_on = a_sure > LEAST, b_sure > LEAST
+    same = (a_near - other.near).abs() <= LAYER * torch.maximum(a_near, other.near)
+    part = torch.where(same, share * b_sure / ((1 - share) * a_sure + share * b_sure).clamp_min(1e-6), (other.near > a_near).float())
+    part = torch.where(a_on & b_on, part, (b_on & ~(cover & ~same)).float() * (~a_on).float())
+    colour[:, :, cell] = torch.lerp(a_colour, other.colour, part)
+    sure[:, cell] = torch.where(a_on & b_on, torch.where(same, torch.maximum(a_sure, b_sure), torch.lerp(a_sure, b_sure, part)), torch.where(part > 0, b_sure, a_sure * a_on))
+    taken = part > 0.5
+    found[:, cell] = torch.where(taken, other.near, a_near)
+    frame[:, cell] = torch.where(taken, number.int(), a_frame)
