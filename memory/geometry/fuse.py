@@ -119,30 +119,47 @@ class Grid:
         return whole[:, : self.height, : self.width]
 
 
-def splatted(sources: Sources, cameras: Cameras, grid: Grid) -> Tensor:
-    """(T, F, rows, columns): the nearest point of each frame in each cell; -1 where there is none."""
+def splatted(sources: Sources, cameras: Cameras, grid: Grid) -> tuple[Tensor, Tensor]:
+    """The nearest point of all frames in each cell (T, rows, columns); -1 where there is none. And the nearest that may
+    lie in a cell, since the points of a frame that stood far off, or saw a surface from its side, lie far apart here."""
     points = sources.points
     seen = cameras.to_target @ points
-    count, targets = seen.shape[1], len(seen)
-    behind = 1 / seen[:, :, 2].clamp_min(EPSILON)
-    x = (seen[:, :, 0] * behind).mul_(grid.width / grid.side)
-    y = (seen[:, :, 1] * behind).mul_(grid.height / grid.side)
-    inside = (seen[:, :, 2] > EPSILON) & (x >= 0) & (y >= 0) & (x < grid.width / grid.side) & (y < grid.height / grid.side)
-    inside &= points[:, 3] >= 0
-    near = torch.where(inside, points[:, 3] * behind, -1.0)
-    cell = torch.where(inside, y.nan_to_num(0).clamp(0, grid.rows - 1).int() * grid.columns + x.nan_to_num(0).clamp(0, grid.columns - 1).int(), 0)
-    found = torch.full((targets, count, grid.rows * grid.columns), -1.0, device=points.device)
-    found.scatter_reduce_(2, cell.long(), near, "amax")
-    found = torch.where(cameras.allowed[..., None], found, -1.0)
-    return found.view(targets, count, grid.rows, grid.columns)
+    behind = seen[:, :, 2].clamp_min(EPSILON).reciprocal_()
+    columns, rows = grid.width / grid.side, grid.height / grid.side
+    x = (seen[:, :, 0] * behind).mul_(columns)
+    y = (seen[:, :, 1] * behind).mul_(rows)
+    inside = (seen[:, :, 2] > EPSILON) & (x >= 0) & (y >= 0) & (x < columns) & (y < rows) & (points[:, 3] >= 0)
+    near = torch.where(inside & cameras.allowed[..., None], points[:, 3] * behind, -1.0)
+    # Compared before it is made whole: far outside, a place may be beyond what an index can hold.
+    x, y = (torch.where(inside, part, 0.0).int() for part in (x, y))
+    apart = behind * (sources.apart / grid.side) / cameras.finer[..., None]
+    found = _most_in_cells(near.flatten(1), x.flatten(1), y.flatten(1), grid.rows, grid.columns)
+    maybe = found
+    for cells in (4, 16):
+        target, which = torch.nonzero(((apart > cells / 4) & (near >= 0)).flatten(1), as_tuple=True)
+        if not len(target):
+            break
+        high, wide = -(-grid.rows // cells), -(-grid.columns // cells)
+        across, down = (part.flatten(1)[target, which] // cells for part in (x, y))
+        coarse = _most_in_cells(
+            near.flatten(1)[target, which][None], across[None], (target * high + down)[None], len(near) * high, wide
+        ).view(len(near), high, wide)
+        large = coarse.repeat_interleave(cells, 1).repeat_interleave(cells, 2)
+        maybe = torch.maximum(maybe, large[:, : grid.rows, : grid.columns])
+    return found, maybe
 
 
-def layers(found: Tensor) -> tuple[Tensor, Tensor]:
-    """The two surfaces (T, rows * columns) that each cell may show, from those that each frame has there: the nearest,
-    and what is behind it; -1 where there is none."""
-    own = found.amax(1)
+def _most_in_cells(values: Tensor, x: Tensor, y: Tensor, rows: int, columns: int) -> Tensor:
+    """(T, rows, columns): the most of values (T, n) at cells ``x`` and ``y`` (T, n), -1 at least."""
+    found = torch.full((len(values), rows * columns), -1.0, device=values.device)
+    return found.scatter_reduce_(1, (y * columns + x).long(), values, "amax").view(-1, rows, columns)
+
+
+def layers(own: Tensor, maybe: Tensor) -> tuple[Tensor, Tensor]:
+    """The two surfaces (T, rows * columns) that each cell may show, of what ``splatted`` found: the nearest, and what is
+    behind it; -1 where there is none."""
     wide = F.pad(own[:, None], (1, 1, 1, 1), value=-1.0)
-    most = F.max_pool2d(wide, 3, 1)[:, 0]
+    most = torch.maximum(F.max_pool2d(wide, 3, 1)[:, 0], maybe)
     high = F.pad(torch.where(own < 0, torch.inf, own)[:, None], (1, 1, 1, 1), value=torch.inf)
     least = -F.max_pool2d(-high, 3, 1)[:, 0]
     least = torch.where(least.isinf(), -1.0, least)
@@ -231,7 +248,7 @@ def _free(sources: Sources, matrix: Tensor, top: Tensor, middle: Tensor, near: T
     x, y = (torch.addcmul(base[i], near, e[i]).mul_(inverse) for i in (0, 1))
     places = torch.stack([x, y], dim=-1).clamp(-2, 2)[:, None]
     most = F.grid_sample(
-        sources.rough.expand(len(places), -1, -1, -1)[:, 1:2], places, "nearest", "border", align_corners=False
+        sources.surface.expand(len(places), -1, -1, -1)[:, :1], places, "nearest", "border", align_corners=False
     )[:, 0, 0]
     half = 1 - 2 * MARGIN / sources.wide
     inside = (z > EPSILON) & (x.abs() < half) & (y > top) & (y < top + 2 * sources.height / sources.tall)
@@ -331,7 +348,7 @@ def fused(sources: Sources, cameras: Cameras, grid: Grid, through_unseen: bool =
     """What the frames show of the targets of ``cameras``; ``through_unseen`` also where no frame saw the way to it."""
     device = sources.colours.device
     targets, cells = len(cameras.allowed), grid.rows * grid.columns
-    near, far = (part.flatten() for part in layers(splatted(sources, cameras, grid)))
+    near, far = (part.flatten() for part in layers(*splatted(sources, cameras, grid)))
     target = torch.arange(targets, device=device).repeat_interleave(cells)
     middle = grid.middles(device).repeat(1, targets)
     phases = grid.side**2
