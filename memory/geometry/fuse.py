@@ -2,8 +2,8 @@
 
 A target view is cut into small cells. Splatted points say which surfaces a cell may show: the nearest, and at the rim
 of a thing what is behind it. For each surface every frame is asked whether it saw it and how well, and the two best are
-followed at full size: the pixel is taken to the frame by its nearness, the frame's own depth there corrects it, and what
-does not come back to the same pixel is not the same point.
+followed at full size: the pixel is taken to the frame by its nearness, the frame's own depth there corrects it, and
+what does not come back to the same pixel is not the same point.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ class Cameras:
     ``to_source`` (T, F, 3, 4) takes (u, v, 1, nearness) of a target to homogeneous places in the tall picture of the
     frames, whose third part is the frame's depth over the target's. ``to_target`` (T, F, 3, 4) takes (slopes, 1,
     nearness) of a frame to homogeneous picture positions of the target. ``back`` (T, F, 4) takes (places in the tall
-    picture, 1, nearness in the frame) to the target's depth over the frame's. ``top`` (F,) is where a frame begins in the
-    tall picture, ``finer`` (T, F) how many pixels of the frame a pixel of the target has at the same depth, ``allowed`` (T, F)
-    which frames may be used.
+    picture, 1, nearness in the frame) to the target's depth over the frame's. ``top`` (F,) is where a frame begins in
+    the tall picture, ``finer`` (T, F) how many pixels of the frame a pixel of the target has at the same depth,
+    ``allowed`` (T, F) which frames may be used.
     """
 
     to_source: Tensor
@@ -58,7 +58,8 @@ def cameras_of(
     tall[:, 0, 0] = 2 * width / sources.wide
     tall[:, 0, 2] = 2 * MARGIN / sources.wide - 1
     tall[:, 1, 1] = 2 * height / sources.tall
-    top = 2 * (torch.arange(count, dtype=poses.dtype, device=poses.device) * (height + 2 * MARGIN) + MARGIN) / sources.tall - 1
+    number = torch.arange(count, dtype=poses.dtype, device=poses.device)
+    top = 2 * (number * (height + 2 * MARGIN) + MARGIN) / sources.tall - 1
     tall[:, 1, 2] = top
     tall[:, 2, 2] = 1
     frame = tall @ lens
@@ -105,7 +106,7 @@ class Grid:
         return torch.stack([u, v, torch.ones_like(u)]).flatten(1)
 
     def offsets(self, device: torch.device) -> tuple[Tensor, Tensor]:
-        """(side * side, 1) each: from a cell's middle to its pixels', in picture positions; rows first."""
+        """Two arrays (side * side, 1): from a cell's middle to its pixels', in picture positions; rows first."""
         step = torch.arange(self.side, device=device) - (self.side - 1) / 2
         right, down = step.repeat(self.side), step.repeat_interleave(self.side)
         return right[:, None] / self.width, down[:, None] / self.height
@@ -119,9 +120,8 @@ class Grid:
         return whole[:, : self.height, : self.width]
 
 
-def splatted(sources: Sources, cameras: Cameras, grid: Grid) -> tuple[Tensor, Tensor]:
-    """The nearest point of all frames in each cell (T, rows, columns); -1 where there is none. And the nearest that may
-    lie in a cell, since the points of a frame that stood far off, or saw a surface from its side, lie far apart here."""
+def splatted(sources: Sources, cameras: Cameras, grid: Grid) -> Tensor:
+    """(T, rows, columns): the nearest point of all frames in each cell; -1 where there is none."""
     points = sources.points
     seen = cameras.to_target @ points
     behind = seen[:, :, 2].clamp_min(EPSILON).reciprocal_()
@@ -132,34 +132,15 @@ def splatted(sources: Sources, cameras: Cameras, grid: Grid) -> tuple[Tensor, Te
     near = torch.where(inside & cameras.allowed[..., None], points[:, 3] * behind, -1.0)
     # Compared before it is made whole: far outside, a place may be beyond what an index can hold.
     x, y = (torch.where(inside, part, 0.0).int() for part in (x, y))
-    apart = behind * (sources.apart / grid.side) / cameras.finer[..., None]
-    found = _most_in_cells(near.flatten(1), x.flatten(1), y.flatten(1), grid.rows, grid.columns)
-    maybe = found
-    for cells in (4, 16):
-        target, which = torch.nonzero(((apart > cells / 4) & (near >= 0)).flatten(1), as_tuple=True)
-        if not len(target):
-            break
-        high, wide = -(-grid.rows // cells), -(-grid.columns // cells)
-        across, down = (part.flatten(1)[target, which] // cells for part in (x, y))
-        coarse = _most_in_cells(
-            near.flatten(1)[target, which][None], across[None], (target * high + down)[None], len(near) * high, wide
-        ).view(len(near), high, wide)
-        large = coarse.repeat_interleave(cells, 1).repeat_interleave(cells, 2)
-        maybe = torch.maximum(maybe, large[:, : grid.rows, : grid.columns])
-    return found, maybe
+    found = torch.full((len(near), grid.rows * grid.columns), -1.0, device=near.device)
+    found.scatter_reduce_(1, (y * grid.columns + x).flatten(1).long(), near.flatten(1), "amax")
+    return found.view(-1, grid.rows, grid.columns)
 
 
-def _most_in_cells(values: Tensor, x: Tensor, y: Tensor, rows: int, columns: int) -> Tensor:
-    """(T, rows, columns): the most of values (T, n) at cells ``x`` and ``y`` (T, n), -1 at least."""
-    found = torch.full((len(values), rows * columns), -1.0, device=values.device)
-    return found.scatter_reduce_(1, (y * columns + x).long(), values, "amax").view(-1, rows, columns)
-
-
-def layers(own: Tensor, maybe: Tensor) -> tuple[Tensor, Tensor]:
-    """The two surfaces (T, rows * columns) that each cell may show, of what ``splatted`` found: the nearest, and what is
-    behind it; -1 where there is none."""
-    wide = F.pad(own[:, None], (1, 1, 1, 1), value=-1.0)
-    most = torch.maximum(F.max_pool2d(wide, 3, 1)[:, 0], maybe)
+def layers(own: Tensor) -> tuple[Tensor, Tensor]:
+    """The two surfaces (T, rows * columns) that each cell may show, of what ``splatted`` found: the nearest, and what
+    is behind it; -1 where there is none."""
+    most = F.max_pool2d(F.pad(own[:, None], (1, 1, 1, 1), value=-1.0), 3, 1)[:, 0]
     high = F.pad(torch.where(own < 0, torch.inf, own)[:, None], (1, 1, 1, 1), value=torch.inf)
     least = -F.max_pool2d(-high, 3, 1)[:, 0]
     least = torch.where(least.isinf(), -1.0, least)
@@ -173,8 +154,8 @@ def layers(own: Tensor, maybe: Tensor) -> tuple[Tensor, Tensor]:
 def worth(
     sources: Sources, cameras: Cameras, target: Tensor, middle: Tensor, near: Tensor
 ) -> Tensor:
-    """(F, n): how well each frame shows a surface of nearness (n,) in the cells with ``middle`` (3, n) of targets (n,); 0
-    where it does not."""
+    """(F, n): how well each frame shows a surface of nearness (n,) in the cells with ``middle`` (3, n) of targets (n,);
+    0 where it does not."""
     matrix = cameras.to_source
     if len(matrix) == 1:
         base = matrix[0, :, :, :3] @ middle
@@ -212,6 +193,9 @@ def worth(
     return torch.where(there, liking.pow(SHARP).clamp_min(1e-12), 0.0)
 
 
+BESIDE = 0.15
+"""How far beside a picture, as a share of half its size, what it saw still tells."""
+
 STEPS = 12
 """Places along a ray at which it is asked whether the way is free; the last two are too near its end to tell."""
 
@@ -234,7 +218,7 @@ def unseen(
         matrix = cameras.to_source[target[left]].transpose(0, 1).flatten(0, 1)
         top = cameras.top.repeat_interleave(len(left))
         free = _free(sources, matrix, top, middle[:, left].repeat(1, count), place[:, left].repeat(1, count))
-        free = free.unflatten(1, (count, -1)) & cameras.allowed[target[left]].T
+        free = free.view(len(free), count, -1) & cameras.allowed[target[left]].T
         hidden[:, left] &= ~free.any(1)
     return hidden.any(0)
 
@@ -246,12 +230,13 @@ def _free(sources: Sources, matrix: Tensor, top: Tensor, middle: Tensor, near: T
     z = torch.addcmul(base[2], near, e[2])
     inverse = 1 / z.clamp_min(EPSILON)
     x, y = (torch.addcmul(base[i], near, e[i]).mul_(inverse) for i in (0, 1))
-    places = torch.stack([x, y], dim=-1).clamp(-2, 2)[:, None]
+    # What is just beside the picture is taken to be as free as its border.
+    half, high = 1 - 2 * MARGIN / sources.wide, 2 * sources.height / sources.tall
+    inside = (z > EPSILON) & (x.abs() < half * (1 + BESIDE)) & ((y - top - high / 2).abs() < high / 2 * (1 + BESIDE))
+    places = torch.stack([x.clamp(-half, half), torch.minimum(torch.maximum(y, top), top + high)], dim=-1)[:, None]
     most = F.grid_sample(
         sources.surface.expand(len(places), -1, -1, -1)[:, :1], places, "nearest", "border", align_corners=False
     )[:, 0, 0]
-    half = 1 - 2 * MARGIN / sources.wide
-    inside = (z > EPSILON) & (x.abs() < half) & (y > top) & (y < top + 2 * sources.height / sources.tall)
     return inside & (near * inverse >= most * (1 - LAYER))
 
 
@@ -323,7 +308,7 @@ def follow(
     kept = (last - near).abs() <= 0.25 * near + 1 / slope.clamp_min(1e-9)
     left = (x + 1) * to_x - MARGIN
     above = (y - top) * to_y
-    inside = (left > 0.5) & (left < sources.width - 0.5) & (above > 0.5) & (above < sources.height - 0.5)
+    inside = (left > 0.3) & (left < sources.width - 0.3) & (above > 0.3) & (above < sources.height - 0.3)
     inside &= z0 + n * e[2] > EPSILON
     sure = torch.exp(-(off * off + doubt * doubt)) * (inside & kept)
     sure = torch.where(off.isfinite(), sure, 0.0)
@@ -348,7 +333,7 @@ def fused(sources: Sources, cameras: Cameras, grid: Grid, through_unseen: bool =
     """What the frames show of the targets of ``cameras``; ``through_unseen`` also where no frame saw the way to it."""
     device = sources.colours.device
     targets, cells = len(cameras.allowed), grid.rows * grid.columns
-    near, far = (part.flatten() for part in layers(*splatted(sources, cameras, grid)))
+    near, far = (part.flatten() for part in layers(splatted(sources, cameras, grid)))
     target = torch.arange(targets, device=device).repeat_interleave(cells)
     middle = grid.middles(device).repeat(1, targets)
     phases = grid.side**2
@@ -410,10 +395,11 @@ def merge(
     b_sure = other.sure
     a_on, b_on = a_sure > LEAST, b_sure > LEAST
     same = (a_near - other.near).abs() <= LAYER * torch.maximum(a_near, other.near)
-    part = torch.where(same, share * b_sure / ((1 - share) * a_sure + share * b_sure).clamp_min(1e-6), (other.near > a_near).float())
+    blend = share * b_sure / ((1 - share) * a_sure + share * b_sure).clamp_min(1e-6)
+    part = torch.where(same, blend, (other.near > a_near).float())
     part = torch.where(a_on & b_on, part, (b_on & ~(cover & ~same)).float() * (~a_on).float())
     colour[:, :, cell] = torch.lerp(a_colour, other.colour, part)
-    sure[:, cell] = torch.where(a_on & b_on, torch.where(same, torch.maximum(a_sure, b_sure), torch.lerp(a_sure, b_sure, part)), torch.where(part > 0, b_sure, a_sure * a_on))
+    sure[:, cell] = torch.where(a_on & b_on & same, torch.maximum(a_sure, b_sure), torch.lerp(a_sure, b_sure, part))
     taken = part > 0.5
     found[:, cell] = torch.where(taken, other.near, a_near)
     frame[:, cell] = torch.where(taken, number.int(), a_frame)

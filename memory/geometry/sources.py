@@ -1,7 +1,7 @@
 """Remembered frames made ready to be looked up: colours and depth in one tall picture each, and points to be splatted.
 
-Depth is kept as *nearness*, one over z-depth: 0 is infinitely far, and along a flat surface it changes linearly over the
-picture, so that between pixels of one surface it is exact.
+Depth is kept as *nearness*, one over z-depth: 0 is infinitely far, and along a flat surface it changes linearly over
+the picture, so that between pixels of one surface it is exact.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ CLEAR = 0.05
 class Sources:
     """F frames of H x W pixels, ready for lookups.
 
-    ``colours`` (1, 3, tall, wide) 0..255, tall = F * (H + 2 * MARGIN). ``surface`` (1, 3, tall, wide): nearness, how far
-    it jumps around the pixel (0 inside a surface), and by how much the nearest neighbour is nearer; NaN where unknown.
+    ``colours`` (1, 3, tall, wide) 0..255, tall = F * (H + 2 * MARGIN). ``surface`` (1, 3, tall, wide): nearness, how
+    far it jumps around the pixel (0 inside a surface), and by how much the nearest neighbour is nearer; NaN where
+    unknown.
     ``rough`` (1, 3, tall, wide): least and most nearness within REACH and how frontal the surface is seen, 0..1.
-    ``points`` (F, 4, n): slopes of the ray, 1, and nearness, of the nearest pixel of each block; nearness -1 for none;
-    ``apart`` (F, n) how far apart they are, in pixels of the frame, seen from where the surface is frontal.
+    ``points`` (F, 4, n): slopes of the ray, 1, and nearness, of the nearest pixel of each block; nearness -1 for none.
     Hardly anything was nearer than ``clear`` (a nearness) or farther than ``farthest`` (one too).
     """
 
@@ -44,7 +44,6 @@ class Sources:
     surface: Tensor
     rough: Tensor
     points: Tensor
-    apart: Tensor
     clear: float
     farthest: float
     count: int
@@ -69,15 +68,13 @@ def prepared(colours: Tensor, near: Tensor, intrinsics: Tensor, stride: int = 2)
     most, least = _most(high, 1), -_most(-low, 1)
     jump = torch.where(_edges(near), (most - least).clamp_min(0), 0.0)
     surface = torch.stack([near, jump, (most - near).clamp_min(0)], dim=1)
-    frontal = _frontal(near, intrinsics)
-    rough = torch.stack([-_most(-low, REACH), _most(high, REACH), frontal], dim=1)
+    rough = torch.stack([-_most(-low, REACH), _most(high, REACH), _frontal(near, intrinsics)], dim=1)
     rough = torch.where(rough.isfinite(), rough, torch.tensor([torch.inf, -torch.inf, 0.0]).to(rough)[:, None, None])
     some = near[:, ::4, ::4]
     some = some[some > 0]
     clear, farthest = (float(torch.quantile(some, share)) if len(some) else 0.0 for share in (1 - CLEAR, CLEAR))
     return Sources(
-        _tall(colours), _tall(surface), _tall(rough), _points(high, intrinsics, stride),
-        stride / F.avg_pool2d(frontal.nan_to_num(1)[:, None], stride, ceil_mode=True).flatten(1).clamp_min(0.1), clear, farthest / 2,
+        _tall(colours), _tall(surface), _tall(rough), _points(high, intrinsics, stride), clear, farthest / 2,
         count, height, width,
     )
 
@@ -130,7 +127,10 @@ def _points(high: Tensor, intrinsics: Tensor, stride: int) -> Tensor:
     nearest = F.max_pool2d(high[:, None], stride, ceil_mode=True)[:, 0]
     rows, columns = nearest.shape[1:]
     height, width = high.shape[1:]
-    u, v = ((torch.arange(number, device=high.device) + 0.5) * stride / side for number, side in ((columns, width), (rows, height)))
+    u, v = (
+        (torch.arange(number, device=high.device) + 0.5) * stride / side
+        for number, side in ((columns, width), (rows, height))
+    )
     x, y = slopes(u.clamp_max(1)[None, None], v.clamp_max(1)[None, :, None], split(intrinsics, 2))
     near = torch.where(nearest.isfinite(), nearest, -1.0)
     parts = [x.expand_as(near), y.expand_as(near), torch.ones_like(near), near]

@@ -20,6 +20,9 @@ from .sources import prepared
 
 GREY = 128
 
+SMALL = 40_000
+"""Views of fewer pixels than this are cut into smaller cells, whose time does not matter."""
+
 
 @dataclass(frozen=True, eq=False)
 class View:
@@ -74,7 +77,8 @@ def view(
         ValueError: arrays of another shape or type, or another number of cameras than of frames.
     """
     parts = list(views(frames, depth, cameras, targets, size, scene_distance=scene_distance,
-                       allowed_shift=allowed_shift, through_unseen=through_unseen, device=device, tile=tile))  # fmt: skip
+                       allowed_shift=allowed_shift, through_unseen=through_unseen, device=device,
+                       tile=tile))  # fmt: skip
     return View(
         *(np.concatenate([getattr(part, name) for part in parts])
           for name in ("pictures", "confidence", "depth", "source"))
@@ -127,8 +131,9 @@ def _views(
     if count:
         near = F.interpolate(near[:, None], frames.shape[1:3])[:, 0]
     poses, lenses = (torch.from_numpy(part[:count].copy()).to(device) for part in (cameras.poses, cameras.intrinsics))
-    sources = prepared(pictures, near, lenses.float()) if count else None
-    grid = Grid(*size, 4)
+    small = size[0] * size[1] < SMALL
+    sources = prepared(pictures, near, lenses.float(), 1 if small else 2) if count else None
+    grid = Grid(*size, 2 if small else 4)
     for start in range(0, len(targets), tile):
         part = targets[start : start + tile]
         if sources is None:
