@@ -106,7 +106,7 @@ class Grid:
         return torch.stack([u, v, torch.ones_like(u)]).flatten(1)
 
     def offsets(self, device: torch.device) -> tuple[Tensor, Tensor]:
-        """Two arrays (side * side, 1): from a cell's middle to its pixels', in picture positions; rows first."""
+        """Right and down (n, 1), n = side * side, from a cell's middle to its pixels' in picture positions."""
         step = torch.arange(self.side, device=device) - (self.side - 1) / 2
         right, down = step.repeat(self.side), step.repeat_interleave(self.side)
         return right[:, None] / self.width, down[:, None] / self.height
@@ -312,7 +312,8 @@ def follow(
     inside &= z0 + n * e[2] > EPSILON
     sure = torch.exp(-(off * off + doubt * doubt)) * (inside & kept)
     sure = torch.where(off.isfinite(), sure, 0.0)
-    cover = inside & (there + nearer >= n * inverse * (1 - LAYER)) & (doubt > 0.5)
+    # Where the frame's depth is unknown, too, what is expected there may be there.
+    cover = inside & ~(there + nearer < near * inverse * (1 - LAYER))
     x, y, _ = taken(x0, y0, z0, last)
     colour = read(x, y, sources.colours, "bicubic")
     return Followed(last, sure, colour, cover)

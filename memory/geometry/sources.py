@@ -14,6 +14,9 @@ from torch import Tensor
 
 from ..cameras.projection import pixel_middles, slopes, split
 
+SPREAD = 24
+"""Pixels of unknown depth beside a thing that may belong to it."""
+
 MARGIN = 2
 """Pixels repeated around each picture in the tall one, so that a cubic never reaches into the next."""
 
@@ -68,6 +71,9 @@ def prepared(colours: Tensor, near: Tensor, intrinsics: Tensor, stride: int = 2)
     most, least = _most(high, 1), -_most(-low, 1)
     jump = torch.where(_edges(near), (most - least).clamp_min(0), 0.0)
     surface = torch.stack([near, jump, (most - near).clamp_min(0)], dim=1)
+    if not known.all():
+        high = _spread(high)
+        low = torch.where(high.isfinite(), torch.minimum(low, high), torch.inf)
     rough = torch.stack([-_most(-low, REACH), _most(high, REACH), _frontal(near, intrinsics)], dim=1)
     rough = torch.where(rough.isfinite(), rough, torch.tensor([torch.inf, -torch.inf, 0.0]).to(rough)[:, None, None])
     some = near[:, ::4, ::4]
@@ -83,6 +89,14 @@ def _most(values: Tensor, reach: int) -> Tensor:
     """The most of (F, H, W) within ``reach`` pixels."""
     wide = F.pad(values[:, None], (reach,) * 4, mode="replicate")
     return F.max_pool2d(F.max_pool2d(wide, (1, 2 * reach + 1), 1), (2 * reach + 1, 1), 1)[:, 0]
+
+
+def _spread(high: Tensor) -> Tensor:
+    """What is unknown (-inf) in (F, H, W) as near as the nearest of what is known around it, SPREAD pixels wide: it
+    shows nothing, and it may hide something."""
+    for _ in range(SPREAD // 4):
+        high = torch.where(high.isfinite(), high, _most(high, 4))
+    return high
 
 
 def _edges(near: Tensor) -> Tensor:

@@ -140,7 +140,8 @@ def test_what_lies_beside_an_edge_is_cut_away(remembered: Callable[..., MemorySt
     def wrong(shown: View) -> float:
         return float((np.abs(shown.pictures.astype(int) - truth).max(axis=-1) > 24)[shown.known].mean())
 
-    assert cut.known.mean() < kept.known.mean() and wrong(cut) < wrong(kept)
+    assert cut.known.mean() < kept.known.mean() - 0.02
+    assert wrong(cut) < 0.02 and wrong(kept) < 0.02
 
 
 def test_another_size_is_drawn_at_that_size(remembered: Callable[..., MemoryState]) -> None:
