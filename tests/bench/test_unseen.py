@@ -121,6 +121,18 @@ def test_crops_show_nothing_that_was_seen(reader: SurfaceReader, turned: dict[in
     assert unseen.features_of(reader, film, np.zeros_like(one.unseen), 1).size == 0
 
 
+def test_a_repetition_is_a_copy_and_the_truth_is_none(turned: dict[int, unseen.Turned]) -> None:
+    one = turned[SEEDS[0]]
+    start = one.true.frames([0])[0]
+    mirrored = np.broadcast_to(start[:, ::-1], (len(one.looked_at), *start.shape))
+    everywhere = np.ones_like(one.unseen)
+    total, number = unseen.copied_from(start, unseen.crops_of(mirrored, everywhere, 1))
+    assert number > 0 and total / number == pytest.approx(1, abs=1e-3)
+    true, count = unseen.copied_from(start, unseen.crops_of(one.true.frames(one.looked_at), one.unseen, 1))
+    assert true / count < 0.95
+    assert unseen.copied_from(start, np.full((2, CROP, CROP, 3), 90, np.uint8))[1] == 0
+
+
 def test_a_record_is_kept_and_not_measured_again(tmp_path: Path) -> None:
     records = unseen.Records(tmp_path / "kept")
     first = records.get("one", lambda: {"energy": np.array([1.0, 2.0])})

@@ -3,6 +3,9 @@
 A film turns away from one true frame, 150 degrees. The renderer says which of its pixels show what that frame did not;
 only these count. Crops of them are compared with crops of the true film in the features of `surface_reader`; the same
 network names pattern and colour on both sides of the border between seen and unseen, and counts things.
+
+A guard stands beside these: how well what was imagined fits somewhere into the start frame or its mirror image, beside
+how well the truth does. A film that only repeats what it has seen is crisp and belongs, and shows nothing new.
 """
 
 from __future__ import annotations
@@ -32,6 +35,9 @@ CROPS, CLEAR = 16, 0.98
 
 ROWS, BESIDE = (0, 18, 36), 0.9
 """Where crops beside the border begin, and how much of them must be on their side of it."""
+
+DETAIL = 4.0
+"""Spread of a crop's brightness, of 255, from which it has any detail."""
 
 ENOUGH, LEAST_THING = 14, 7
 """Pixels, of those for which the network answers, of a surface that is asked for and of the smallest thing."""
@@ -84,6 +90,7 @@ def record_of(reader: SurfaceReader, turned: Turned, film: Frames, draw: int) ->
     return {
         "energy": np.array([energy(film, turned.unseen), energy(truth, turned.unseen)]),
         "features": features_of(reader, film, turned.unseen, draw),
+        "copied": copied_from(turned.true.frames([0])[0], crops_of(film, turned.unseen, draw)),
         "belongs": belonging(reader, film, turned),
         "things": np.array([float(things_in(reader, film, turned.unseen)), float(len(film))]),
     }
@@ -97,9 +104,8 @@ def energy(frames: Frames, where: NDArray[np.bool_]) -> float:
     return float(across.sum() + down.sum())
 
 
-def features_of(reader: SurfaceReader, frames: Frames, unseen: NDArray[np.bool_], draw: int) -> NDArray[np.float64]:
-    """Features (n, FEATURES) of up to CROPS crops with nothing in them that was seen; the same places for the same
-    `draw`."""
+def crops_of(frames: Frames, unseen: NDArray[np.bool_], draw: int) -> Frames:
+    """Up to CROPS crops (n, CROP, CROP, 3) with nothing in them that was seen; the same places for the same `draw`."""
     rng, crops = np.random.default_rng([draw, 17]), []
     for _ in range(40 * CROPS):
         frame = int(rng.integers(len(frames)))
@@ -109,7 +115,25 @@ def features_of(reader: SurfaceReader, frames: Frames, unseen: NDArray[np.bool_]
             crops.append(frames[frame, rows, columns])
         if len(crops) == CROPS:
             break
-    return reader.features(np.stack(crops)) if crops else np.empty((0, 0))
+    return np.stack(crops) if crops else np.empty((0, CROP, CROP, 3), np.uint8)
+
+
+def features_of(reader: SurfaceReader, frames: Frames, unseen: NDArray[np.bool_], draw: int) -> NDArray[np.float64]:
+    """Features (n, FEATURES) of such crops; (0, 0) without any."""
+    crops = crops_of(frames, unseen, draw)
+    return reader.features(crops) if len(crops) else np.empty((0, 0))
+
+
+def copied_from(start: Frames, crops: Frames) -> NDArray[np.float64]:
+    """(sum, n) of how well each crop (n, CROP, CROP, 3) fits its best place in the start frame (H, W, 3) or in the
+    mirror image of that: the correlation, 1 for a copy. Crops without any detail are left out."""
+    found = [
+        max(float(cv2.matchTemplate(view, crop, cv2.TM_CCOEFF_NORMED).max())
+            for view in (start, np.ascontiguousarray(start[:, ::-1])))
+        for crop in crops
+        if crop.std(axis=(0, 1)).max() >= DETAIL
+    ]  # fmt: skip
+    return np.array([sum(found), len(found)], float)
 
 
 def belonging(reader: SurfaceReader, film: Frames, turned: Turned) -> NDArray[np.float64]:
@@ -215,6 +239,9 @@ def figures(made: Sequence[Record], old: Sequence[Record], truth: Sequence[Recor
         "unseen_things_ratio": share(made, "things") / share(truth, "things"),
         "unseen_things_ratio_old": share(old, "things") / share(truth, "things"),
         "unseen_things_truth": share(truth, "things"),
+        "unseen_copied": share(made, "copied"),
+        "unseen_copied_old": share(old, "copied"),
+        "unseen_copied_truth": share(truth, "copied"),
     }
 
 
