@@ -76,7 +76,7 @@ def test_only_marked_pixels_have_a_say() -> None:
 def test_the_discriminator_learns_to_tell_and_the_network_is_drawn(store: Store) -> None:
     torch.manual_seed(0)
     model, generator = Trained(), torch.Generator().manual_seed(0)
-    imaginer = Imaginer(Imagining(lead=0, second=0.5), 1e-3, torch.device("cpu"))
+    imaginer = Imaginer(Imagining(lead=0, second=0.5, again=1), 1e-3, torch.device("cpu"))
     batch = draw_film_batch(store, 2, np.random.default_rng(0), 4, 1, 1)
     judged = []
     for _ in range(8):

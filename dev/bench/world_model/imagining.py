@@ -62,6 +62,11 @@ WAYS = (
     Way("discriminator, two steps", Imagining()),
     Way("discriminator, two steps, single pictures", Imagining(targets=(1,), target_shares=(1.0,))),
     Way("discriminator, two steps, mirror images", Imagining(), mirrors=True),
+    Way(
+        "discriminator that learns thrice as often, two steps, mirror images",
+        Imagining(adversarial=2.0, features=0.5, again=2),
+        mirrors=True,
+    ),
 )
 
 
@@ -183,5 +188,5 @@ def measured(
 
 def told(row: dict[str, Any]) -> str:
     """A row in words."""
-    names = ("sharpness", "frechet_ratio", "belongs", "things_ratio")
-    return f"{row['way']:46}" + "  ".join(f"{name} {row[f'unseen_{name}']:.2f}" for name in names)
+    names = ("sharpness", "frechet_ratio", "belongs", "things_ratio", "copied")
+    return f"{row['way']:68}" + "  ".join(f"{name} {row[f'unseen_{name}']:.2f}" for name in names)
