@@ -21,6 +21,7 @@ from .continuity import whole_path
 from .keys import Read
 from .latents import ContextLatents
 from .model import VideoModel
+from .plan import ShotPlan
 from .segment import ContextFrames, Segment
 from .write_queue import WriteQueue
 
@@ -64,6 +65,14 @@ def choose_context(
     return replace(found, indices=found.indices[:most], reasons=found.reasons[:most])
 
 
+def shown(retrieval: Retrieval | None, plan: ShotPlan, model: VideoModel) -> Retrieval | None:
+    """Of the frames chosen for a plan's segment, those that the model is given as context frames."""
+    if retrieval is None or not plan.has_context:
+        return None
+    most = model.most_context
+    return replace(retrieval, indices=retrieval.indices[:most], reasons=retrieval.reasons[:most])
+
+
 def next_segment(
     state: MemoryState,
     path: Trajectory,
@@ -77,7 +86,7 @@ def next_segment(
 
     Args:
         state: the memory before the segment.
-        retrieval: the past frames that it may look at.
+        retrieval: the past frames that it may look at, as context frames.
         size: (width, height).
         goes_on: whether it goes on from the newest frames, and so begins with those of the model's overlap, which are
             known; else it is a cut.

@@ -13,7 +13,7 @@ There are two, and both lead to the same segment:
   the segment by this key; so does a film whose other shots have changed, and then takes its pictures over.
 
 What is told by name has a version: RECIPE for the loop, ``VideoModel.version``, ``colour.VERSION``,
-``moc.patch.VERSION``. Raise one when the same data comes to mean other pictures, also when the default of a field of
+``known_pixels.VERSION``, ``moc.patch.VERSION``. Raise one when the same data comes to mean other pictures, also when the default of a field of
 ours changes, for fields at their default are not told; and only then: each film made before is then made anew when it
 is queued. tests/film/golden_keys.json holds keys still; it is changed together with a version, never alone.
 
@@ -53,12 +53,26 @@ class Read:
 
 
 @dataclass(frozen=True)
+class Viewed:
+    """What known pixels follow from: remembered frames, oldest first, the z-depth (K, h, w) that the memory has of them
+    (None: none), how far things are taken to be where there is none, whether what is known is held at each step, and
+    the version of the geometry."""
+
+    frames: Sequence[Read]
+    depth: NDArray[np.float32] | None
+    distance: float
+    held: bool
+    version: int
+
+
+@dataclass(frozen=True)
 class Given:
     """What the model is given for a segment, beside what its shot shares.
 
     whole: cameras of all frames that are made, known ones included. new: how many go into the film. context: remembered
     frames, oldest first. known: pictures with which it begins. seed: of its noise. first_frame: its number in the film,
-    where that counts (else -1). colour: (share, distance) of ``colour.anchored``, where colours are anchored.
+    where that counts (else -1). colour: (share, distance) of ``colour.anchored``, where colours are anchored. view:
+    what known pixels follow from, where there are any.
     """
 
     whole: Trajectory
@@ -68,6 +82,7 @@ class Given:
     seed: int
     first_frame: int = -1
     colour: tuple[float, float] | None = None
+    view: Viewed | None = None
 
 
 @dataclass(frozen=True)
@@ -99,10 +114,14 @@ class ShotKey:
         """The key (64 hex digits) of what the model makes of that."""
         parts: list[Any] = [given.whole.poses, given.whole.intrinsics]
         numbers = [RECIPE, given.new, given.whole.fps, given.seed, given.first_frame]
-        for frames in (given.context, given.known):
+        view = given.view
+        for frames in (given.context, given.known, *((view.frames,) if view else ())):
             numbers += [len(frames)]
             for one in frames:
                 parts += [one.pixels, one.latent, one.pose, one.intrinsics, repr(one.number)]
+        if view is not None:
+            told = repr((view.version, view.distance, view.held, None if view.depth is None else view.depth.shape))
+            parts += ["view", told, *([] if view.depth is None else [view.depth])]
         colour = repr((COLOUR_VERSION, *given.colour)) if given.colour else ""
         return _hashed(b"made", self.shared, json.dumps(numbers), colour, *parts)
 

@@ -24,14 +24,15 @@ from ..memory.retrieval.settings import RetrievalSettings
 from ..memory.state.depth import DEPTH_NOTE, depth_to_keep
 from ..memory.state.state import MemoryState
 from .colour import anchored
-from .context import ContextReader, next_segment
+from .context import ContextReader, next_segment, shown
 from .continuity import continues, segment_seed
 from .depth import SegmentDepth, segment_depth
 from .identity import NoIdentity
+from .known_pixels import with_known_pixels
 from .model import KEPT, VideoModel
 from .plan import ShotPlan, check_plan
 from .recall import Search, Shot
-from .segment import Segment
+from .segment import KnownPixels, Segment
 from .write_queue import WriteQueue
 
 log = logging.getLogger(__name__)
@@ -40,6 +41,9 @@ NOT_FOUND_AGAIN = (
     "Segments of this shot cannot be found again when it is queued anew, for {what}. They are kept: after a stop, go "
     "on from them with Memory Bank (continue). To have them found again, leave out the node that adds this."
 )
+
+ENTERED, KNOWN_SHARE = "memory_enters_as", "known_share"
+"""Notes beside a segment that was made with known pixels: the way, and the share 0..1 of its pixels that was known."""
 
 StepCallback = Callable[[int, int, torch.Tensor], None]
 PicturesCallback = Callable[[int, NDArray[np.uint8]], None]
@@ -104,6 +108,7 @@ def generate_shot(
     """
     size = model.shot_size(state, plan)
     check_plan(state, plan)
+    model.check_memory_way(plan)
     shot = _begin(state, plan, model, size, on_warning)
     goes_on, lengths = continues(state, plan.trajectory), segment_lengths(state, plan, model)
     start = there = encoded = 0
@@ -132,7 +137,10 @@ def generate_shot(
                 continue
             retrieval = search.retrieval
             before = shot.reader.encoded
-            segment = next_segment(state, path, retrieval, model, size, shot.reader, onward)
+            segment = next_segment(state, path, shown(retrieval, plan, model), model, size, shot.reader, onward)
+            if plan.has_known_pixels:
+                far = distances(state, path, shot.settings).depth
+                segment = with_known_pixels(segment, state, retrieval, plan, model, shot.reader, far)
             pictures, latent = _made(state, shot, segment, len(path), index, on_step)
             pictures = _anchored(state, shot, segment, path, pictures)
             if on_pictures is not None:
@@ -141,7 +149,9 @@ def generate_shot(
                 yield SegmentDone(state := written, index - 1, encoded=encoded)
             encoded = shot.reader.encoded - before
             deep = depth_of(state, pictures)
-            ready = _prepared(state, shot, path, deep, search.keys, retrieval, pictures, latent)
+            ready = _prepared(
+                state, shot, path, deep, search.keys, retrieval, pictures, latent, segment.view
+            )
             shot.reader.made(state.frames, pictures)
             if _bank(state).max_bytes is None:
                 shot.queue.begin(ready, state.frames)
@@ -172,10 +182,11 @@ def _begin(
 ) -> Shot:
     newest = model.context_without_retriever
     settings = plan.retriever or RetrievalSettings(strategy="recent", k=max(1, newest))
-    if settings.k > model.most_context:
+    if settings.k > model.most_context and plan.has_context:
         log.info("%s looks at no more than %d frames of those found.", model.name, model.most_context)
     latents, queue = model.latents(plan.vae), WriteQueue()
-    reader, looks_back = ContextReader(latents, queue), plan.retriever is not None or newest > 0
+    reader = ContextReader(latents, queue)
+    looks_back = plan.retriever is not None or newest > 0 or plan.has_known_pixels
     told: tuple[Any, ...] = ()
     try:
         told = plan.depth_source.told if plan.depth_source is not None else ()
@@ -236,8 +247,9 @@ def _anchored(
     if not shot.plan.colour_anchor:
         return pictures
     seen, poses, intrinsics = [], [], []
-    if segment.context is not None:
-        seen, poses, intrinsics = [segment.context.pixels], [segment.context.poses], [segment.context.intrinsics]
+    context = segment.view.frames if segment.view is not None else segment.context
+    if context is not None:
+        seen, poses, intrinsics = [context.pixels], [context.poses], [context.intrinsics]
     if segment.known is not None:
         begun = segment.trajectory[: len(segment.known)]
         seen, poses, intrinsics = [*seen, segment.known], [*poses, begun.poses], [*intrinsics, begun.intrinsics]
@@ -257,6 +269,7 @@ def _prepared(
     retrieval: Retrieval | None,
     pictures: NDArray[np.uint8],
     latent: torch.Tensor,
+    view: KnownPixels | None,
 ) -> PendingSegment:
     # Only where each frame has a latent of its own, and looks as that says, do latents stand for frames.
     alone = latent.ndim == 5 and latent.shape[2] == len(pictures) == 1 and not shot.plan.colour_anchor
@@ -267,7 +280,7 @@ def _prepared(
         trajectory=path,
         shot=shot.number,
         prompt=shot.plan.prompt,
-        info={**_notes(shot, retrieval), **depth.info},
+        info={**_notes(shot, retrieval, view), **depth.info},
         latents=kept,
         latent_space=shot.latents.space if shot.latents and kept is not None else "",
         depth=depth.depth,
@@ -276,9 +289,12 @@ def _prepared(
     )
 
 
-def _notes(shot: Shot, retrieval: Retrieval | None) -> dict[str, Any]:
+def _notes(shot: Shot, retrieval: Retrieval | None, view: KnownPixels | None = None) -> dict[str, Any]:
     """What is written down beside a segment, for whoever looks at the bank."""
     plan = shot.plan
+    entered: dict[str, Any] = {ENTERED: plan.memory_enters_as} if plan.has_known_pixels else {}
+    if view is not None:
+        entered[KNOWN_SHARE] = round(view.share, 2)
     return {
         "seed": plan.seed,
         "cfg": plan.cfg,
@@ -286,7 +302,8 @@ def _notes(shot: Shot, retrieval: Retrieval | None) -> dict[str, Any]:
         "strategy": shot.settings.strategy,
         **shot.model.notes(),
         **notes_of(retrieval.reasons if retrieval else ()),
-        **({NOTE: True} if shot.latents else {}),
+        **({NOTE: True} if shot.latents and plan.has_context else {}),
+        **entered,
     }
 
 

@@ -13,8 +13,8 @@ from torch import Tensor
 from ..memory.state.state import MemoryState
 from .keys import ShotKey
 from .latents import ContextLatents
-from .plan import ShotPlan
-from .segment import Segment
+from .plan import CONTEXT_FRAMES, ShotPlan
+from .segment import ContextFrames, Segment
 
 Pixels = NDArray[np.uint8]
 OnStep = Callable[[int, Tensor], None]
@@ -58,6 +58,9 @@ class VideoModel(ABC):
     overlap: int = 0
     """Newest frames with which a segment that goes on begins: they are known, and are not put into the film again."""
 
+    memory_ways: tuple[str, ...] = (CONTEXT_FRAMES,)
+    """How memory can enter: of ``plan.MEMORY_WAYS``."""
+
     @abstractmethod
     def sample(self, plan: ShotPlan, segment: Segment, seed: int, on_step: OnStep) -> Tensor:
         """The latent (1, C, T, h, w) of a segment's frames, known ones included, in the space of the plan's VAE.
@@ -82,6 +85,19 @@ class VideoModel(ABC):
 
         Raises NoIdentity if something in it cannot be told apart; then no segment is found again.
         """
+
+    def depth_of(self, plan: ShotPlan, frames: ContextFrames) -> NDArray[np.float32] | None:
+        """The z-depth (K, h, w) in scene units that the model itself reads in K frames, for those that the memory has
+        no depth of; None where it reads none."""
+        return None
+
+    def check_memory_way(self, plan: ShotPlan) -> None:
+        """Raises ValueError where memory cannot enter the model as a plan says."""
+        if plan.memory_enters_as not in self.memory_ways:
+            raise ValueError(
+                f"memory_enters_as is {plan.memory_enters_as}, but {self.name} takes {' or '.join(self.memory_ways)} "
+                f"only. Use {self.memory_ways[0]}."
+            )
 
     def notes(self) -> dict[str, Any]:
         """What is written down beside a segment for whoever looks at the bank, more than the loop itself says."""

@@ -13,6 +13,10 @@ from ..memory.retrieval.settings import RetrievalSettings
 from ..memory.state.state import MemoryState
 from .depth import DepthSource
 
+CONTEXT_FRAMES, KNOWN_PIXELS, BOTH = "context frames", "known pixels", "both"
+MEMORY_WAYS = (CONTEXT_FRAMES, KNOWN_PIXELS, BOTH)
+"""How memory can enter a model: as frames beside those being made, as pixels of these, or as both."""
+
 
 @dataclass(frozen=True)
 class ShotPlan:
@@ -23,7 +27,8 @@ class ShotPlan:
     width, height: 0 takes the memory's size, or the model's own. depth: (F, h, w) distance along the line of sight in
     scene units of what the frames will show, NaN where unknown: it is kept for retrieval. colour_anchor: 0..1, how far
     colours follow the remembered frames' (``colour.anchored``). depth_source: reads depth off the frames when they are
-    made, in place of ``depth``.
+    made, in place of ``depth``. memory_enters_as: one of MEMORY_WAYS. hold_known: known pixels are kept at each step of
+    the sampler.
     """
 
     model: Any
@@ -43,6 +48,18 @@ class ShotPlan:
     depth: FloatArray | None = None
     colour_anchor: float = 0.0
     depth_source: DepthSource | None = None
+    memory_enters_as: str = CONTEXT_FRAMES
+    hold_known: bool = False
+
+    @property
+    def has_known_pixels(self) -> bool:
+        """Whether memory enters as known pixels, alone or beside context frames."""
+        return self.memory_enters_as != CONTEXT_FRAMES
+
+    @property
+    def has_context(self) -> bool:
+        """Whether memory enters as context frames, alone or beside known pixels."""
+        return self.memory_enters_as != KNOWN_PIXELS
 
 
 def check_plan(state: MemoryState, plan: ShotPlan) -> None:
@@ -70,6 +87,16 @@ def check_plan(state: MemoryState, plan: ShotPlan) -> None:
     if not 0.0 <= plan.colour_anchor <= 1.0:
         raise ValueError(
             f"colour_anchor is {plan.colour_anchor:g}: it must lie between 0 and 1. Use 0.5, or 0 for off."
+        )
+    if plan.memory_enters_as not in MEMORY_WAYS:
+        raise ValueError(
+            f"memory_enters_as is {plan.memory_enters_as!r}: expected one of {', '.join(MEMORY_WAYS)}. "
+            f"Use {CONTEXT_FRAMES}."
+        )
+    if plan.hold_known and not plan.has_known_pixels:
+        raise ValueError(
+            f"hold_known is on, but memory_enters_as is {CONTEXT_FRAMES}: there are no known pixels to hold. "
+            f"Use {KNOWN_PIXELS} or {BOTH}, or switch hold_known off."
         )
     if plan.depth is not None and len(plan.depth) != len(plan.trajectory):
         raise ValueError(

@@ -15,10 +15,11 @@ from ..memory.retrieval.distances import distances
 from ..memory.retrieval.retrieve import Retrieval
 from ..memory.retrieval.settings import RetrievalSettings
 from ..memory.state.state import MemoryState
-from .context import ContextReader, choose_context
+from .context import ContextReader, choose_context, shown
 from .continuity import segment_seed, whole_path
 from .depth import SegmentDepth
 from .keys import Given, ShotKey
+from .known_pixels import VERSION, viewed
 from .latents import ContextLatents
 from .model import VideoModel
 from .plan import ShotPlan
@@ -122,29 +123,38 @@ class Search:
         shot = self.shot
         if not shot.looks_back:
             return None
-        return choose_context(self.state, self.path, shot.settings, shot.model.most_context, shot.reader, on_disk)
+        most = shot.model.most_context
+        if shot.plan.has_known_pixels:
+            # A model's own limit is one of context frames.
+            most = max(most, shot.settings.k)
+        return choose_context(self.state, self.path, shot.settings, most, shot.reader, on_disk)
 
     def _asked(self, key: ShotKey) -> str:
-        shot = self.shot
-        told = (shot.number, shot.plan.prompt, self.depth, self.overlap, shot.plan.seed, shot.plan.colour_anchor)
-        # Depth that is kept is part of the memory, not of the pictures: it is told here, and not of what is made.
-        more = (shot.depth_told,) if shot.depth_told else ()
-        return key.asked(self.state.id, self.path, shot.settings if shot.looks_back else None, *told, *more)
+        shot, plan = self.shot, self.shot.plan
+        told: tuple[Any, ...] = (shot.number, plan.prompt, self.depth, self.overlap, plan.seed, plan.colour_anchor)
+        if shot.depth_told:
+            # Depth that is kept is part of the memory, not of the pictures: it is told here, and not of what is made.
+            told = (*told, shot.depth_told)
+        if plan.has_known_pixels:
+            told = (*told, plan.memory_enters_as, plan.hold_known, VERSION)
+        return key.asked(self.state.id, self.path, shot.settings if shot.looks_back else None, *told)
 
     def _made(self, key: ShotKey, retrieval: Retrieval | None) -> str:
         shot, state, reader = self.shot, self.state, self.shot.reader
         numbered, new = shot.model.frame_numbers, len(self.path)
         first = state.frames - self.overlap
-        anchor = shot.plan.colour_anchor
+        anchor, plan, context = shot.plan.colour_anchor, shot.plan, shown(retrieval, shot.plan, shot.model)
+        far = distances(state, self.path, shot.settings).depth if anchor or plan.has_known_pixels else 0.0
         return key.made(
             Given(
                 whole=whole_path(state, self.path, self.overlap, shot.model.made_for(new + self.overlap)),
                 new=new,
-                context=reader.told(state, np.sort(retrieval.indices), numbered) if retrieval else (),
+                context=reader.told(state, np.sort(context.indices), numbered) if context else (),
                 known=reader.told(state, range(first, state.frames), numbered),
                 seed=segment_seed(shot.plan.seed, state.frames),
                 first_frame=first if numbered else -1,
-                colour=(anchor, distances(state, self.path, shot.settings).depth) if anchor else None,
+                colour=(anchor, far) if anchor else None,
+                view=viewed(state, retrieval, plan, reader, far) if plan.has_known_pixels else None,
             )
         )
 

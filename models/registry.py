@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from ..film.plan import CONTEXT_FRAMES
 from .host import call_table
 from .host.identity import model_kind
 from .ltx import LtxAdapter
@@ -11,6 +12,7 @@ from .minimax.adapter import MinimaxH3Adapter
 from .story.memento import MementoAdapter
 from .story.storymem import StoryMemAdapter
 from .wan.adapter import WanAdapter, WanCameraAdapter
+from .wan.fun_inpaint import WanInpaintAdapter
 from .wan.vace import WanVaceAdapter
 from .world.adapter import WorldAdapter
 
@@ -24,6 +26,7 @@ ADAPTERS: tuple[type[Adapter], ...] = (
     MementoAdapter,
     WanAdapter,
     WanCameraAdapter,
+    WanInpaintAdapter,
     WanVaceAdapter,
     MinimaxH3Adapter,
     LtxAdapter,
@@ -38,17 +41,28 @@ _SHARED = tuple(f"{call_table.PACK}.models.host.{name}" for name in ("adapter", 
 """Modules whose calls count for all."""
 
 
-def adapter_for(model: Any) -> Adapter:
-    """The adapter that serves a MODEL.
+def adapter_for(model: Any, memory_enters_as: str = CONTEXT_FRAMES) -> Adapter:
+    """The adapter that serves a MODEL, and gives it memory in this way, of ``film.plan.MEMORY_WAYS``.
 
     Raises:
         ValueError: none does, or a function of the host that it calls is another; says what to do.
     """
-    for adapter in ADAPTERS:
-        if adapter.serves(model):
-            if words := call_table.misfit(_SHARED[0]) or misfit(adapter):
-                raise ValueError(words)
-            return adapter.for_model(model)
+    for first in ADAPTERS:
+        if first.serves(model):
+            # Of weights that can be taken in more than one way the other one is a kind of the first adapter.
+            others = [one for one in ADAPTERS if one is not first and issubclass(one, first) and one.serves(model)]
+            found = [(one, one.for_model(model)) for one in (first, *others)]
+            for adapter, made in found:
+                if memory_enters_as in made.memory_ways:
+                    if words := call_table.misfit(_SHARED[0]) or misfit(adapter):
+                        raise ValueError(words)
+                    return made
+            raise ValueError(
+                f"memory_enters_as is {memory_enters_as}, but {found[0][1].name} takes "
+                f"{' or '.join(found[0][1].memory_ways)} only. Use {found[0][1].memory_ways[0]}, or load a model that "
+                "takes known pixels: Wan VACE, Wan Fun Inpaint, the model of Load World Model, or a Wan text to video "
+                "or image to video with Uni3C in Wan Memory Options."
+            )
     served = [name for adapter in ADAPTERS for name in adapter.listed]
     raise ValueError(
         f"Shot Generator cannot give memory to this model ({model_kind(model)}) yet. "

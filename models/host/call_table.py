@@ -129,12 +129,18 @@ CALLS: dict[str, tuple[str, ...]] = {
         "comfy.model_patcher:ModelPatcher.get_attachment(key)",
         "comfy.model_patcher:ModelPatcher.set_attachments(key, attachment)",
     ),
+    "models.wan.uni3c": (
+        "comfy.model_patcher:ModelPatcher.clone()",
+        "comfy.model_patcher:ModelPatcher.get_attachment(key)",
+        "comfy.model_patcher:ModelPatcher.set_attachments(key, attachment)",
+    ),
     "models.wan.vace": (
         "comfy.latent_formats:LatentFormat.process_out(_, /)",
         "comfy.latent_formats:Wan21()",
     ),
     "models.world.adapter": (
         "comfy.model_management:intermediate_device()",
+        "comfy.model_management:load_models_gpu(models)",
         "node_helpers:conditioning_set_values(conditioning, values)",
     ),
     "models.world.diffusion": (

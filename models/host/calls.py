@@ -46,7 +46,8 @@ class HostNode:
     def __call__(self, **given: Any) -> Any:
         """What the function returns; of an ``io.NodeOutput`` its values."""
         assert set(given) <= set(self.arguments), "what is looked at is what is called"
-        made = _found(self)[0](**given)
+        function, on_object = _found(self)
+        made = function(*[_owner(self)()] * on_object, **given)
         return getattr(made, "args", made)
 
     @property
@@ -74,11 +75,16 @@ class HostNode:
             raise ValueError(self.misfit)
 
 
-def _found(called: HostNode) -> tuple[Any, int]:
-    """The function, and how many arguments it is given before ours: the object, where it is a method of one."""
-    owner = importlib.import_module(called.module)
+def _owner(called: HostNode) -> Any:
+    owner: Any = importlib.import_module(called.module)
     for name in filter(None, called.node.split(".")):
         owner = getattr(owner, name)
+    return owner
+
+
+def _found(called: HostNode) -> tuple[Any, int]:
+    """The function, and how many arguments it is given before ours: the object, where it is a method of one."""
+    owner = _owner(called)
     on_object = called.of_object and inspect.isclass(owner)
     first = on_object and inspect.isfunction(inspect.getattr_static(owner, called.function))
     return getattr(owner, called.function), int(first)

@@ -92,6 +92,9 @@ def latent_space(vae: Any) -> str:
 
 def _tell_model(into: Identity, patcher: ModelPatcher) -> None:
     inner = patcher.model
+    if not hasattr(inner, "diffusion_model"):
+        into.add("model patch", class_name(type(inner)))
+        return _tell_network(into, patcher, "")
     into.add("model", class_name(type(inner)))
     into.add("attention", comfy.ldm.modules.attention.optimized_attention.__name__)
     into.add("type", getattr(inner, "model_type", None))

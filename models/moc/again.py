@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from ...film.context import ContextReader, next_segment
 from ...film.continuity import continues, segment_seed
+from ...film.loop import ENTERED
 from ...film.model import VideoModel
 from ...memory.cameras.trajectory import Trajectory
 from ...memory.retrieval.retrieve import Retrieval
@@ -77,6 +78,11 @@ def find_segment(state: MemoryState, frame: int) -> SegmentAgain:
         raise ValueError(
             f"frame is {frame}, which is a picture that was brought in: the model looked into nothing. "
             "Choose a frame that the Shot Generator made, -1 for the newest."
+        )
+    if ENTERED in info:
+        raise ValueError(
+            f"frame is {frame}, whose segment was made with memory as {info[ENTERED]}: what it looked into cannot be "
+            "watched again. Choose a frame of a shot with memory_enters_as on context frames."
         )
     first = last = number
     while first and state.segments[first - 1].shot == record.shot:

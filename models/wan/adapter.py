@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ...film.plan import CONTEXT_FRAMES, KNOWN_PIXELS
 from ...film.segment import Segment
 from ...memory.cameras.trajectory import Trajectory
 from ..host.adapter import Adapter
@@ -18,10 +19,12 @@ from ..inputs import as_image, check_no_frames, check_text, check_vae
 from .camera_layers import ATTACHMENT as CAMERA_LAYERS
 from .camera_layers import CENTIMETRES, camera_conditions, camera_rows, with_camera_layers
 from .context import CONTEXT, ContextCond, ContextPlan, conditions, with_context
-from .family import CAMERA_TO_VIDEO, IMAGE_TO_VIDEO, KEPT_LATENT, NO_START, WanFamily, family_of, start_of
+from .family import CAMERA_TO_VIDEO, IMAGE_TO_VIDEO, KEPT_LATENT, NO_START, Start, WanFamily, family_of, start_of
+from .known import known_video
 from .options import AFTER, AUTO, BEFORE, CLEAN, NOISED, SAME, STRIDE, ContextPositions, WanOptions, options_of
 from .plucker import wan_camera_embedding
 from .timesteps import frame_noise
+from .uni3c import guided, uni3c_of
 
 VAE_FILE, TI2V_VAE_FILE = "wan_2.1_vae.safetensors", "wan2.2_vae.safetensors"
 
@@ -79,7 +82,10 @@ class WanAdapter(Adapter):
         """The adapter of a MODEL's family."""
         family = family_of(model)
         assert family is not None, "asked only for what it serves"
-        return cls(family)
+        adapter = cls(family)
+        if uni3c_of(model) is not None:
+            adapter.memory_ways = (CONTEXT_FRAMES, KNOWN_PIXELS)
+        return adapter
 
     def prepare(
         self, model: Any, positive: Conditioning, negative: Conditioning | None, segment: Segment, vae: Any = None
@@ -101,8 +107,7 @@ class WanAdapter(Adapter):
         vae: Any,
     ) -> Conditioned:  # fmt: skip
         """What ``prepare`` gives of what was looked at."""
-        first = None if segment.begins_with is None else as_image(segment.begins_with)
-        start = start_of(self.family, vae, len(segment), segment.width, segment.height, first)
+        start = self._start(segment, options, vae)
         values = {**start.values, **self._clip_vision(options, segment), **self._more_values(model, segment)}
         carried: dict[str, Any] = {}
         sampled, low = model, options.low_noise
@@ -110,6 +115,10 @@ class WanAdapter(Adapter):
             carried = self._context(model, resolved(model, self.family), segment)
             low = None if low is None else with_context(routed_like(low, model))
             sampled = with_context(model)
+        guide = uni3c_of(model) if segment.view is not None else None
+        if guide is not None and (known := known_video(segment)) is not None:
+            sampled = guided(sampled, guide, vae, known.video)
+            low = None if low is None else guided(low, guide, vae, known.video)
         if (layers := model.get_attachment(key=CAMERA_LAYERS)) is not None:
             sampled = with_camera_layers(sampled, layers)
             carried |= camera_layer_rows(segment, options.camera_scale)
@@ -122,6 +131,11 @@ class WanAdapter(Adapter):
             low_noise=low,
             **options.pair,
         )
+
+    def _start(self, segment: Segment, options: WanOptions, vae: Any) -> Start:
+        """What the segment begins with."""
+        first = None if segment.begins_with is None else as_image(segment.begins_with)
+        return start_of(self.family, vae, len(segment), segment.width, segment.height, first)
 
     def _more_values(self, model: Any, segment: Segment) -> dict[str, Any]:
         """Conditioning values that a kind of control adds."""

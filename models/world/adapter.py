@@ -6,9 +6,12 @@ from typing import Any
 
 import comfy.model_management
 import node_helpers
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
-from ...film.segment import Segment
+from ...film.plan import MEMORY_WAYS, ShotPlan
+from ...film.segment import ContextFrames, Segment
 from ...world.network import PATCH
 from ..host import CONDITION_KEY
 from ..host.adapter import Adapter
@@ -17,7 +20,8 @@ from .diffusion import WorldDiffusion
 
 
 class WorldAdapter(Adapter):
-    """Context frames and cameras reach the model through its own conditions; see WorldModel.extra_conds."""
+    """Context frames, known pixels and cameras reach the model through its own conditions; see
+    WorldModel.extra_conds."""
 
     name = "the world model"
     version = 3
@@ -30,6 +34,7 @@ class WorldAdapter(Adapter):
     describes_tokens = True
     listed = ("the model of Load World Model",)
     frame_numbers = False
+    memory_ways = MEMORY_WAYS
 
     @staticmethod
     def serves(model: Any) -> bool:
@@ -44,10 +49,20 @@ class WorldAdapter(Adapter):
         latent = torch.zeros(
             [1, 3, len(segment), segment.height, segment.width], device=comfy.model_management.intermediate_device()
         )
+        mask, view = None, segment.view
+        if view is not None and view.held:
+            mask = torch.from_numpy(~view.known).to(latent)[None, None]
+            latent = (torch.from_numpy(view.pictures).to(latent).permute(3, 0, 1, 2)[None] / 127.5 - 1) * (1 - mask)
         return Conditioned(
             positive=node_helpers.conditioning_set_values(conditioning=positive, values=carried),
             negative=None if negative is None else node_helpers.conditioning_set_values(
                 conditioning=negative, values=carried
             ),
             latent=latent,
+            mask=mask,
         )
+
+    def depth_of(self, plan: ShotPlan, frames: ContextFrames) -> NDArray[np.float32]:
+        """The z-depth (K, H, W) in scene units that the network reads in K frames."""
+        comfy.model_management.load_models_gpu(models=[plan.model])
+        return plan.model.model.read_depth(frames, plan.model.load_device)

@@ -12,14 +12,16 @@ import comfy.supported_models_base
 import numpy as np
 import torch
 from comfy.ldm.modules.attention import attention_pytorch, optimized_attention
+from numpy.typing import NDArray
 from torch import Tensor
 
-from ...film.segment import ContextFrames, Segment
+from ...film.segment import ContextFrames, KnownPixels, Segment
 from ...kernels import MocLayout
 from ...memory.cameras.presets import make_preset
 from ...memory.cameras.trajectory import Trajectory
-from ...world.network import Remembered, WorldNet
+from ...world.network import CLOSEST, FARTHEST, Remembered, WorldNet
 from ...world.paint import PATCH
+from ...world.reproject import CHANNELS
 from ..host import CONDITION_KEY, LAYOUT_KEY
 
 DEFAULT_FOV = 70.0
@@ -138,6 +140,9 @@ class WorldModel(comfy.model_base.BaseModel):
             out["scene_context"] = comfy.conds.CONDList(cond=[part for layer in remembered.kept for part in layer])
             if remembered.woven is not None:
                 out["scene_woven"] = comfy.conds.CONDRegular(cond=remembered.woven)
+        if segment.view is not None and self.diffusion_model.weave:
+            woven = out["scene_woven"].cond if "scene_woven" in out else None
+            out["scene_woven"] = comfy.conds.CONDRegular(cond=woven_view(segment.view, woven, kwargs["device"]))
         return out
 
     def extra_conds_shapes(self, **kwargs: Any) -> dict[str, list[int]]:
@@ -149,19 +154,34 @@ class WorldModel(comfy.model_base.BaseModel):
         return {"scene_context": [1, 3, len(segment.context) * segment.height * segment.width * 2]}
 
     @torch.no_grad()
+    def read_depth(self, frames: ContextFrames, device: torch.device) -> NDArray[np.float32]:
+        """The z-depth (K, H, W) in scene units that the network reads in K frames, inf where it takes it to be
+        farther than it knows."""
+        pixels, poses, intrinsics = self._given(frames, device)
+        nearness = self.diffusion_model.remember(pixels, poses, intrinsics, poses[:, :1], intrinsics[:, :1]).nearness
+        assert nearness is not None, "the bundled network weaves by depth"
+        depth = 1 / nearness[0].float().cpu().numpy()
+        return np.where(depth < FARTHEST, depth, np.inf).astype(np.float32)
+
+    def _given(self, frames: ContextFrames, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
+        """Pictures (1, 3, K, H, W), poses (1, K, 4, 4) and intrinsics (1, K, 4) of K frames."""
+        like = torch.zeros((), device=device, dtype=self.get_dtype_inference())
+        pixels = torch.from_numpy(frames.pixels).permute(3, 0, 1, 2)[None].to(like) / 127.5 - 1
+        poses, intrinsics = (_on(torch.from_numpy(part)[None], like) for part in (frames.poses, frames.intrinsics))
+        return pixels, poses, intrinsics
+
+    @torch.no_grad()
     def _remember(
         self, context: ContextFrames, trajectory: Trajectory, noise: Tensor, device: torch.device
     ) -> Remembered:
         """What the context gives, once for the segment: it does not depend on the noise level."""
-        like = torch.zeros((), device=device, dtype=self.get_dtype_inference())
         if context.pixels.shape[1:3] != tuple(noise.shape[-2:]):
             raise ValueError(
                 f"Remembered frames are {context.pixels.shape[2]}x{context.pixels.shape[1]}, the segment is "
                 f"{noise.shape[-1]}x{noise.shape[-2]}. Use the memory's own size."
             )
-        pixels = torch.from_numpy(context.pixels).permute(3, 0, 1, 2)[None].to(like) / 127.5 - 1
-        poses, intrinsics = (_on(torch.from_numpy(part)[None], like) for part in (context.poses, context.intrinsics))
-        targets = (_on(part, like) for part in _cameras(trajectory))
+        pixels, poses, intrinsics = self._given(context, device)
+        targets = (_on(part, pixels) for part in _cameras(trajectory))
         return self.diffusion_model.remember(pixels, poses, intrinsics, *targets)
 
 
@@ -183,6 +203,17 @@ class WorldConfig(comfy.supported_models_base.BASE):
 
     def inpaint_model(self) -> bool:
         return False
+
+
+def woven_view(view: KnownPixels, woven: Tensor | None, device: torch.device) -> Tensor:
+    """Known pixels (T, H, W) as the network is offered remembered ones, (1, T, reproject.CHANNELS, H, W): the first of
+    the pictures to choose from, where they are known, and what is ``woven`` of context frames elsewhere."""
+    sure = torch.from_numpy(np.where(view.known, view.confidence, 0)).to(device)[:, None]
+    colour = torch.from_numpy(view.pictures).to(device).permute(0, 3, 1, 2).float() / 127.5 - 1
+    near = (1 / torch.from_numpy(view.depth).to(device)[:, None]).clamp(1 / FARTHEST, 1 / CLOSEST) * (sure > 0)
+    found = torch.zeros(len(sure), CHANNELS, *sure.shape[2:], device=device)
+    found[:, :3], found[:, 3:4], found[:, -1:] = colour * sure, sure, near
+    return found[None] if woven is None else torch.where((sure > 0)[None], found[None], woven.to(found))
 
 
 def look_around(noise: Tensor) -> Segment:

@@ -12,10 +12,10 @@ import torch
 from comfy_api.latest import io
 from numpy.typing import NDArray
 
-from ...film.loop import SegmentDone, generate_shot, segment_lengths
-from ...film.plan import ShotPlan
+from ...film.loop import KNOWN_SHARE, SegmentDone, generate_shot, segment_lengths
+from ...film.plan import CONTEXT_FRAMES, MEMORY_WAYS, ShotPlan
 from ...memory.cameras.trajectory import Trajectory
-from ...memory.retrieval.reasons import looked_at, noted
+from ...memory.retrieval.reasons import looked_at, noted, percent
 from ...memory.retrieval.settings import RetrievalSettings
 from ...memory.state.state import MemoryState
 from ...models.host.adapter import Adapter
@@ -104,6 +104,23 @@ class ShotGenerator(io.ComfyNode):
                     tooltip="How far the colours of each segment follow the remembered frames of the same places. "
                     "For long films that turn red or grey. Recommended: 0; 0.5 to 1 where colours drift.",
                 ),
+                io.Combo.Input(
+                    "memory_enters_as",
+                    options=list(MEMORY_WAYS),
+                    default=CONTEXT_FRAMES,
+                    optional=True,
+                    tooltip="How remembered frames enter. Context frames stand beside the new ones. Known pixels are "
+                    "remembered frames moved to where the camera will see them, and the model fills what is missing: "
+                    "for VACE, Fun Inpaint, Uni3C and the world model. Recommended: context frames; known pixels where "
+                    "the model was not trained with context frames and depth is known.",
+                ),
+                io.Boolean.Input(
+                    "hold_known",
+                    default=False,
+                    optional=True,
+                    tooltip="Known pixels are put back after each step, as inpainting does, so that the model cannot "
+                    "change them. Recommended: off; on where the model paints over what is known.",
+                ),
             ],
             outputs=[
                 SceneMemory.Output(display_name="memory", tooltip="The memory with this shot in it."),
@@ -133,6 +150,8 @@ class ShotGenerator(io.ComfyNode):
         depth_kind: str = NEAR_IS_WHITE,
         depth_scale: float = 1.0,
         colour_anchor: float = 0.0,
+        memory_enters_as: str = CONTEXT_FRAMES,
+        hold_known: bool = False,
     ) -> io.NodeOutput:
         """``sigmas`` (n,) are noise levels; ``depth`` is IMAGE (F, H, W, C), a picture for each frame of the path.
 
@@ -154,8 +173,10 @@ class ShotGenerator(io.ComfyNode):
             height=height,
             depth=None if depth is None else to_depth(depth, depth_kind, depth_scale),
             colour_anchor=colour_anchor,
+            memory_enters_as=memory_enters_as,
+            hold_known=hold_known,
         )
-        adapter: Adapter = adapter_for(model)
+        adapter: Adapter = adapter_for(model, memory_enters_as)
         steps = max(1, sigmas.numel() - 1)
         segments = len(segment_lengths(memory, plan, adapter))
         total, text = steps * segments, ShotText.of(plan, segments)
@@ -204,7 +225,8 @@ class ShotText:
     @classmethod
     def of(cls, plan: ShotPlan, total: int) -> ShotText:
         """For a shot of some segments."""
-        most, asked = adapter_for(plan.model).most_context, plan.retriever.k if plan.retriever else 0
+        asked = plan.retriever.k if plan.retriever else 0
+        most = asked if plan.has_known_pixels else adapter_for(plan.model).most_context
         return cls(total, most if asked > most else 0, asked)
 
     def after(self, done: SegmentDone) -> str:
@@ -212,13 +234,16 @@ class ShotText:
         self.made, self.there = self.made + done.made, self.there + (not done.made)
         finished = f"{self.made + self.there} of {self.total} segments"
         lines = [f"{finished}: {self.made} made, {self.there} from the bank." if self.there else f"{finished} made."]
-        frames = noted(done.state.segments[len(done.state.segments) - 1].info)
+        info = done.state.segments[len(done.state.segments) - 1].info
+        frames = noted(info)
         if frames:
             lines.append(f"Looked at {looked_at(frames)}.")
             if done.encoded:
                 lines.append(f"{done.encoded} of these went through the VAE for the first time.")
         elif frames is not None:
             lines.append("Looked at nothing remembered.")
+        if isinstance(share := info.get(KNOWN_SHARE), float):
+            lines.append(f"{percent(share)} of its pixels were known.")
         if self.limit:
             lines.append(f"Looks at {self.limit} of the {self.asked} that k asks for.")
         return "\n".join([*lines, self.warning] if self.warning else lines)

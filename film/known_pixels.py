@@ -1,0 +1,110 @@
+"""Memory as known pixels: the frames that were retrieved, moved to where a segment's cameras will see them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..memory.cameras.trajectory import Trajectory
+from ..memory.geometry.view import views
+from ..memory.retrieval.retrieve import Retrieval
+from ..memory.state.state import MemoryState
+from .context import ContextReader
+from .keys import Viewed
+from .model import VideoModel
+from .plan import ShotPlan
+from .segment import ContextFrames, KnownPixels, Segment
+
+VERSION = 1
+"""Raised whenever the same frames come to other known pixels, also by a change of ``memory/geometry``."""
+
+
+def with_known_pixels(
+    segment: Segment,
+    state: MemoryState,
+    retrieval: Retrieval | None,
+    plan: ShotPlan,
+    model: VideoModel,
+    reader: ContextReader,
+    distance: float,
+) -> Segment:
+    """A segment that is told what the memory knows of it: all of ``retrieval``, beside the pictures it begins with.
+
+    Args:
+        distance: how far things are taken to be, in scene units, of frames without depth.
+    """
+    if retrieval is None or not len(retrieval):
+        return segment
+    indices = np.sort(np.asarray(retrieval.indices, dtype=np.int64))
+    poses, intrinsics = state.cameras(indices)
+    numbers = tuple(int(index) for index in indices)
+    frames = ContextFrames(reader.pixels(state, indices), poses, intrinsics, numbers=numbers)
+    depth = remembered_depth(state, indices)
+    if depth is None or np.isnan(depth).all(axis=(1, 2)).any():
+        depth = _completed(depth, model.depth_of(plan, frames))
+    return replace(segment, view=known_pixels(frames, depth, segment, distance, plan.hold_known))
+
+
+def known_pixels(
+    frames: ContextFrames,
+    depth: NDArray[np.float32] | None,
+    segment: Segment,
+    distance: float,
+    held: bool = False,
+) -> KnownPixels:
+    """What ``frames`` show of a segment's T views.
+
+    Args:
+        depth: (K, h, w) z-depth of the frames in scene units, NaN where unknown; None: frames are only turned, and
+            only where the camera has hardly moved.
+        distance: how far things are taken to be then.
+    """
+    shape = (len(segment), segment.height, segment.width)
+    found = KnownPixels(
+        np.empty((*shape, 3), np.uint8), np.empty(shape, np.float32), np.empty(shape, np.float32), frames, held
+    )
+    path, start = segment.trajectory, 0
+    cameras = Trajectory(frames.poses, frames.intrinsics, path.fps)
+    for part in views(frames.pixels, depth, cameras, path, shape[1:], scene_distance=distance):
+        stop = start + len(part.pictures)
+        found.pictures[start:stop], found.depth[start:stop] = part.pictures, part.depth
+        found.confidence[start:stop] = np.where(part.known, part.confidence, 0)
+        start = stop
+    begun = segment.known if segment.known is not None else segment.begins_with
+    if begun is not None:
+        count = len(begun) if begun.ndim == 4 else 1
+        found.pictures[:count], found.confidence[:count] = begun, 1.0
+    return found
+
+
+def viewed(
+    state: MemoryState, retrieval: Retrieval | None, plan: ShotPlan, reader: ContextReader, distance: float
+) -> Viewed | None:
+    """What a segment's key is told of its known pixels, as ``with_known_pixels`` makes them; no picture is decoded."""
+    if retrieval is None or not len(retrieval):
+        return None
+    indices = np.sort(np.asarray(retrieval.indices, dtype=np.int64))
+    frames = reader.told(state, indices, numbered=False)
+    return Viewed(frames, remembered_depth(state, indices), distance, plan.hold_known, VERSION)
+
+
+def remembered_depth(state: MemoryState, indices: NDArray[np.int64]) -> NDArray[np.float32] | None:
+    """The z-depth (n, h, w) in scene units that the memory has of frames, NaN where unknown; None where it has none."""
+    depth = state.depth(indices) if state.has_depth else None
+    return None if depth is None or bool(np.isnan(depth).all()) else depth
+
+
+def _completed(
+    depth: NDArray[np.float32] | None, read: NDArray[np.float32] | None
+) -> NDArray[np.float32] | None:
+    """Depth as the memory has it, and of frames without any that which the model reads, at the finer size of both."""
+    if depth is None or read is None:
+        return depth if read is None else read
+    missing = np.isnan(depth).all(axis=(1, 2))
+    height, width = read.shape[1:]
+    rows = (np.arange(height) * depth.shape[1]) // height
+    columns = (np.arange(width) * depth.shape[2]) // width
+    return np.where(missing[:, None, None], read, depth[:, rows[:, None], columns])
+
