@@ -13,9 +13,10 @@ There are two, and both lead to the same segment:
   the segment by this key; so does a film whose other shots have changed, and then takes its pictures over.
 
 What is told by name has a version: RECIPE for the loop, ``VideoModel.version``, ``colour.VERSION``,
-``known_pixels.VERSION``, ``moc.patch.VERSION``. Raise one when the same data comes to mean other pictures, also when the default of a field of
-ours changes, for fields at their default are not told; and only then: each film made before is then made anew when it
-is queued. tests/film/golden_keys.json holds keys still; it is changed together with a version, never alone.
+``known_pixels.VERSION``, ``moc.patch.VERSION``. Raise one when the same data comes to mean other pictures, also when
+the default of a field of ours changes, for fields at their default are not told; and only then: each film made before
+is then made anew when it is queued. tests/film/golden_keys.json holds keys still; it is changed together with a
+version, never alone.
 
 Recipe 1 (0.1.0 to 0.3.0) hashed code, too: an update of the pack, the host or Python made everything anew. Recipe 2
 tells data. Its keys cannot match those of recipe 1; memories from then can be gone on from.

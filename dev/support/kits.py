@@ -129,10 +129,21 @@ class WanKit:
         )
         return comfy.sd.VAE(sd=weights, metadata=metadata)
 
-    def adapter(self, model: Any) -> Any:
+    def uni3c(self) -> Any:
+        """MODEL_PATCH of a tiny Uni3C by the host's loader."""
+        import folder_paths
+        from comfy_extras.nodes_model_patch import ModelPatchLoader
+
+        from dev.support import tiny_wan
+
+        folder_paths.add_model_folder_path("model_patches", str(self._models / "model_patches"))
+        (patch,) = ModelPatchLoader().load_model_patch(self._make(tiny_wan.UNI3C))
+        return patch
+
+    def adapter(self, model: Any, memory_enters_as: str = "context frames") -> Any:
         from scene_memory.models.registry import adapter_for
 
-        return adapter_for(model)
+        return adapter_for(model, memory_enters_as)
 
     def segment(self, model: Any, frames: int = 9, context: int = 3, begins: bool = False) -> Any:
         """A segment that looks back at so many random frames, and perhaps begins with a random picture."""
@@ -158,8 +169,21 @@ class WanKit:
         picture = pick.integers(0, 256, (side, side, 3), dtype=np.uint8) if begins else None
         return Segment(path[20 : 20 + frames], side, side, seen, picture, 20)
 
-    def prepared(self, model: Any, segment: Any, **changed: Any) -> Any:
-        ready = self.adapter(model).prepare(model, self.positive, self.negative, segment, self.vae(model))
+    def viewed(self, model: Any, known: np.ndarray[Any, Any], held: bool = False, **segment: Any) -> Any:
+        """A segment of as many random pictures, of which the pixels of ``known`` (T, SIDE, SIDE) bool are known."""
+        from scene_memory.film.segment import ContextFrames, KnownPixels
+
+        made = self.segment(model, frames=len(known), **{"context": 0, **segment})
+        pictures = np.random.default_rng(9).integers(0, 256, (*known.shape, 3), dtype=np.uint8)
+        sure = known.astype(np.float32)
+        if made.begins_with is not None:
+            pictures[0], sure[0] = made.begins_with, 1.0
+        frames = ContextFrames(pictures[:1], made.trajectory.poses[:1], made.trajectory.intrinsics[:1])
+        return replace(made, view=KnownPixels(pictures, sure, np.full(known.shape, np.inf, np.float32), frames, held))
+
+    def prepared(self, model: Any, segment: Any, memory_enters_as: str = "context frames", **changed: Any) -> Any:
+        adapter = self.adapter(model, memory_enters_as)
+        ready = adapter.prepare(model, self.positive, self.negative, segment, self.vae(model))
         return replace(ready, **changed)
 
     def step(self, model: Any, ready: Any, cfg: float = 1.0, steps: tuple[float, ...] = (0.7, 0.4)) -> torch.Tensor:

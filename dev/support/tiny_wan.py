@@ -59,11 +59,15 @@ MODELS: dict[str, TinyModel] = {
     "wan2.1_vace_1.3B_fp16.safetensors": TinyModel(
         "VaceWanModel", 16, built_with={"model_type": "vace", "vace_layers": 1, "vace_in_dim": 96}
     ),
+    "wan2.1_fun_inp_1.3B_bf16.safetensors": _I2V,
+    "wan2.2_fun_inpaint_high_noise_14B_fp8_scaled.safetensors": _A14B_I2V,
+    "wan2.2_fun_inpaint_low_noise_14B_fp8_scaled.safetensors": _A14B_I2V,
     "Phantom-Wan-1_3B_fp16.safetensors": _T2V,
     "epoch-0.safetensors": replace(_T2V, camera_layers=True),
     # A model of the same house that takes no memory: for what is refused.
     "wan2.1_fun_control_1.3B_bf16.safetensors": TinyModel("WanModel", 48, built_with={"model_type": "i2v"}),
 }
+UNI3C = "Wan21_Uni3C_controlnet_fp16.safetensors"
 VAES = ("wan_2.1_vae.safetensors", "wan2.2_vae.safetensors")
 
 
@@ -123,6 +127,21 @@ def make_lora(folder: Path, name: str, seed: int = 0, front: str = "base_model.m
     return path
 
 
+def make_uni3c(folder: Path, name: str, seed: int = 0) -> Path:
+    """A Uni3C control net for the tiny Wans in ``folder``, as wide as their time; ComfyUI must be importable."""
+    import comfy.ops
+    from comfy.ldm.wan.uni3c import WanUni3CControlnet
+
+    path = folder / name
+    if not path.is_file():
+        network = WanUni3CControlnet(
+            conv_out_dim=DIM, dim=2 * DIM, ffn_dim=2 * DIM, num_layers=LAYERS, time_embed_dim=DIM, out_proj_dim=DIM,
+            mid_channels=16, operations=comfy.ops.disable_weight_init,
+        )  # fmt: skip
+        _save(random_weights(network, seed), path, None)
+    return path
+
+
 def make_vae(folder: Path, name: str, seed: int = 0) -> Path:
     """The VAE of that name in ``folder``. Wan 2.2's own has one size only, 705 million weights: its place is taken by
     the host's small video VAE with the same latents (48 channels, 16 x 16 x 4)."""
@@ -168,6 +187,8 @@ def maker(models: Path) -> Maker:
     """``make(name)`` puts a file into the right folder of ``models`` and returns its name."""
 
     def make(name: str) -> str:
+        if name == UNI3C:
+            return make_uni3c(models / "model_patches", name).name
         if name in VAES:
             return make_vae(models / "vae", name).name
         return make_model(models / "diffusion_models", name).name

@@ -68,14 +68,17 @@ class WanVaceAdapter(WanAdapter):
 
 
 def control_of(segment: Segment) -> KnownVideo | None:
-    """What is known of a segment, where the mask that VACE makes of it promises no more than a latent holds.
+    """What VACE is told is known of a segment; None where nothing is."""
+    found = known_video(segment)
+    return found if found is None or segment.view is None else promised_to_vace(found)
+
+
+def promised_to_vace(found: KnownVideo) -> KnownVideo:
+    """The same, where the mask that the host makes of it promises no more than a latent holds.
 
     Of STRIDE pictures the host takes the mask of one for the latent frame ("nearest-exact"), and near the beginning
     that is one of the next latent frame: there, too, only what both latent frames have is known.
     """
-    found = known_video(segment)
-    if found is None or segment.view is None:
-        return found
     cells = known_cells(found.promised().known)
     latents = known_latents(cells)
     taken = F.interpolate(torch.arange(len(cells)).double()[None, None], size=len(latents), mode="nearest-exact")
