@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..memory.cameras.trajectory import Trajectory
-from ..memory.geometry.view import views
+from ..memory.geometry.view import GREY, View, views
 from ..memory.retrieval.retrieve import Retrieval
 from ..memory.state.state import MemoryState
 from .context import ContextReader
@@ -57,26 +58,36 @@ def known_pixels(
     """What ``frames`` show of a segment's T views.
 
     Args:
-        depth: (K, h, w) z-depth of the frames in scene units, NaN where unknown; None: frames are only turned, and
-            only where the camera has hardly moved.
+        depth: (K, h, w) z-depth of the frames in scene units, NaN where unknown, or None. Frames of which nothing is
+            known are only turned, and only where the camera has hardly moved.
         distance: how far things are taken to be then.
     """
     shape = (len(segment), segment.height, segment.width)
-    found = KnownPixels(
-        np.empty((*shape, 3), np.uint8), np.empty(shape, np.float32), np.empty(shape, np.float32), frames, held
-    )
-    path, start = segment.trajectory, 0
-    cameras = Trajectory(frames.poses, frames.intrinsics, path.fps)
-    for part in views(frames.pixels, depth, cameras, path, shape[1:], scene_distance=distance):
-        stop = start + len(part.pictures)
-        found.pictures[start:stop], found.depth[start:stop] = part.pictures, part.depth
-        found.confidence[start:stop] = np.where(part.known, part.confidence, 0)
-        start = stop
+    pictures, confidence = np.full((*shape, 3), GREY, np.uint8), np.zeros(shape, np.float32)
+    found = KnownPixels(pictures, confidence, np.full(shape, np.inf, np.float32), frames, held)
+    flat = np.ones(len(frames), np.bool_) if depth is None else np.isnan(depth).all(axis=(1, 2))
+    path, deep = segment.trajectory, None if depth is None or flat.all() else depth[~flat]
+    for rows, maps in ((~flat, deep), (flat, None)):
+        if rows.any():
+            cameras = Trajectory(frames.poses[rows], frames.intrinsics[rows], path.fps)
+            _fill(found, views(frames.pixels[rows], maps, cameras, path, shape[1:], scene_distance=distance))
     begun = segment.known if segment.known is not None else segment.begins_with
     if begun is not None:
         count = len(begun) if begun.ndim == 4 else 1
         found.pictures[:count], found.confidence[:count] = begun, 1.0
     return found
+
+
+def _fill(found: KnownPixels, tiles: Iterable[View]) -> None:
+    """Puts tiles of the segment's views, one after the other, where nothing is known yet."""
+    start = 0
+    for part in tiles:
+        stop = start + len(part.pictures)
+        new = part.known & (part.confidence > found.confidence[start:stop]) & ~found.known[start:stop]
+        found.pictures[start:stop][new] = part.pictures[new]
+        found.depth[start:stop][new] = part.depth[new]
+        found.confidence[start:stop][new] = part.confidence[new]
+        start = stop
 
 
 def viewed(

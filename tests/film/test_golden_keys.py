@@ -73,8 +73,7 @@ def keys_of(folder: Path, model: Any, vae: Any, positive: Any, **changed: Any) -
         seed=7,
         cfg=3.5,
         trajectory=path[BEFORE:],
-        retriever=RetrievalSettings("recent", k=3),
-        **changed,
+        **{"retriever": RetrievalSettings("recent", k=3), **changed},
     )
     adapter = adapter_for(model, plan.memory_enters_as)
     shot = loop._begin(state, plan, adapter, (SIDE, SIDE))
@@ -194,14 +193,17 @@ CASES: dict[str, Case] = {
 }
 
 
-KNOWN_PIXELS = {"wan fun inpaint"}
-"""Shots of these get memory as known pixels, all others as context frames."""
+KNOWN_PIXELS: dict[str, dict[str, Any]] = {
+    "wan fun inpaint": {
+        "memory_enters_as": "known pixels", "retriever": RetrievalSettings("recent", k=3, depth=2.0)
+    }
+}  # fmt: skip
+"""What shots with memory as known pixels ask for. How far things are is said, where it would else be an estimate."""
 
 
 @pytest.mark.parametrize("name", CASES)
 def test_the_keys_of_a_shot_stay(comfy: Path, request: pytest.FixtureRequest, tmp_path: Path, name: str) -> None:
-    ways = {"memory_enters_as": "known pixels"} if name in KNOWN_PIXELS else {}
-    assert keys_of(tmp_path, *CASES[name](request), **ways) == GOLDEN["keys"].get(name)
+    assert keys_of(tmp_path, *CASES[name](request), **KNOWN_PIXELS.get(name, {})) == GOLDEN["keys"].get(name)
 
 
 def test_every_adapter_has_a_golden_key(comfy: Path) -> None:
