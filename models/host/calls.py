@@ -47,7 +47,7 @@ class HostNode:
         """What the function returns; of an ``io.NodeOutput`` its values."""
         assert set(given) <= set(self.arguments), "what is looked at is what is called"
         function, on_object = _found(self)
-        made = function(*[_owner(self)()] * on_object, **given)
+        made = function(_owner(self)(), **given) if on_object else function(**given)
         return getattr(made, "args", made)
 
     @property

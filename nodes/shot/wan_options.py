@@ -8,8 +8,9 @@ from comfy_api.latest import io
 
 from ...models.host.identity import model_kind
 from ...models.wan.camera_layers import ATTACHMENT, read_camera_layers
-from ...models.wan.family import family_of
+from ...models.wan.family import CONCAT_START, NO_START, family_of
 from ...models.wan.options import AUTO, POSITIONS, TIMES, WanOptions, with_options
+from ...models.wan.uni3c import Uni3C, with_uni3c
 from .. import folders
 from ..folders import NO_FILE
 from ..types import CATEGORY
@@ -107,6 +108,22 @@ class WanMemoryOptions(io.ComfyNode):
                     tooltip="cfg of the low noise model; 0 takes that of Shot Generator. Recommended: 0; 1 where only "
                     "the low noise model has a LoRA for few steps.",
                 ),
+                io.ModelPatch.Input(
+                    "uni3c",
+                    optional=True,
+                    tooltip="A Uni3C control net for text to video or image to video: it guides the model along what "
+                    "the memory knows of the coming views, where memory_enters_as of Shot Generator is known pixels. "
+                    "Recommended: MODEL_PATCH of Load Model Patch, or leave it open.",
+                ),
+                io.Float.Input(
+                    "uni3c_strength",
+                    default=1.0,
+                    min=0.0,
+                    max=10.0,
+                    step=0.05,
+                    optional=True,
+                    tooltip="How strongly Uni3C guides. Recommended: 1.",
+                ),
             ],
             outputs=[
                 io.Model.Output(tooltip="The model with these options, for MoC Sparse Sampler or Shot Generator.")
@@ -127,9 +144,13 @@ class WanMemoryOptions(io.ComfyNode):
         camera_layers: str = NO_FILE,
         switch_step: int = 0,
         low_noise_cfg: float = 0.0,
+        uni3c: Any = None,
+        uni3c_strength: float = 1.0,
     ) -> io.NodeOutput:
-        """Raises ValueError if the model is no Wan, an option cannot be, or the file of camera layers does not fit."""
-        if family_of(model) is None:
+        """Raises ValueError if the model is no Wan, an option cannot be, the file of camera layers does not fit, or the
+        model is one that Uni3C cannot guide."""
+        family = family_of(model)
+        if family is None:
             raise ValueError(
                 f"Wan Memory Options takes a Wan text to video, image to video, TI2V-5B, Fun Camera or VACE model, but "
                 f"this is {model_kind(model)}. Leave this node out, or load one of those."
@@ -149,4 +170,11 @@ class WanMemoryOptions(io.ComfyNode):
         if camera_layers != NO_FILE:
             layers = read_camera_layers(folders.diffusion_model(camera_layers), model)
             marked.set_attachments(key=ATTACHMENT, attachment=layers)
+        if uni3c is not None:
+            if family.start not in (NO_START, CONCAT_START) or family.vace:
+                raise ValueError(
+                    f"uni3c is connected, but the model is {family.name}: Uni3C guides Wan text to video and image to "
+                    "video. Leave uni3c open, or load one of those."
+                )
+            marked = with_uni3c(marked, Uni3C(uni3c, uni3c_strength))
         return io.NodeOutput(marked)

@@ -62,5 +62,5 @@ def test_the_memory_figure_is_growth_over_growth() -> None:
 def test_every_kind_of_adapter_has_a_row(folder: Path) -> None:
     from scene_memory.models.registry import ADAPTERS, adapter_for
 
-    served = {type(adapter_for(family.load(folder / "models").model)) for family in FAMILIES.values()}
+    served = {type(adapter_for(one.load(folder / "models").model, one.way)) for one in FAMILIES.values()}
     assert served == set(ADAPTERS)

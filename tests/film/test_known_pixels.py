@@ -131,7 +131,8 @@ def test_depth_comes_from_the_memory_and_where_it_has_none_from_the_model(tmp_pa
     last = [model.given[0].view for model in (flat, deep, reading)]
     assert last[0].share < 0.5 < last[1].share, "turning alone says nothing of a camera that has moved"
     depths = [view.depth[-1][view.known[-1]] for view in last[1:]]
-    assert np.allclose(depths[0], 3.0, atol=0.1) and np.allclose(depths[1], 5.0, atol=0.1)
+    # Of frames that were turned by up to 8 degrees.
+    assert np.allclose(depths[0], 3.0, atol=0.4) and np.allclose(depths[1], 5.0, atol=0.6)
 
 
 def test_the_same_is_found_again_and_each_way_has_keys_of_its_own(tmp_path: Path) -> None:

@@ -36,13 +36,13 @@ def test_the_page_of_models_has_every_model_with_its_files_and_no_other(comfy: P
     from scene_memory.models.registry import ADAPTERS
 
     known = {model: files for adapter in ADAPTERS for model, files in adapter.files.items()}
-    assert len(known) == 14
+    assert len(known) == 16
     for model, files in known.items():
         told = about(model)
         assert [file for file in files if f"`{file}`" not in told] == [], model
     table = DOCS.partition("## Files")[2].partition("\n\nFiles without")[0]
     rows = re.findall(r"^\| ([^|]+) \| `", table, re.M)
-    assert len(rows) == 10 and [row for row in rows if not row.startswith(tuple(known))] == []
+    assert len(rows) == 12 and [row for row in rows if not row.startswith(tuple(known))] == []
 
 
 @pytest.mark.parametrize("name", ["LTX video", "MiniMax H3"])

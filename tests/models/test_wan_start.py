@@ -76,7 +76,9 @@ def test_ti2v_5b(wan: Any, picture: np.ndarray) -> None:
 def test_vace(wan: Any, picture: np.ndarray, first: bool, reference: bool) -> None:
     from comfy_extras.nodes_wan import WanVaceToVideo
 
-    from scene_memory.models.wan.vace import vace_values
+    from scene_memory.film.segment import Segment
+    from scene_memory.memory.cameras.presets import make_preset
+    from scene_memory.models.wan.vace import control_of, vace_values
 
     vae = wan.vae(wan.model("wan2.1_vace_1.3B_fp16.safetensors"))
     given: dict[str, Any] = {}
@@ -87,7 +89,9 @@ def test_vace(wan: Any, picture: np.ndarray, first: bool, reference: bool) -> No
         given["reference_image"] = image(other)
     positive, _, latent, trim = WanVaceToVideo.execute(wan.positive, wan.negative, vae, **SIZE, strength=1.0, **given)
     references = vae.encode(image(other)) if reference else None
-    values, empty = vace_values(vae, FRAMES, SIDE, SIDE, image(picture) if first else None, references)
+    path = make_preset("pan", frames=FRAMES, fps=16.0, amount=10.0, fov=70.0, aspect=1.0)
+    segment = Segment(path, SIDE, SIDE, begins_with=picture if first else None)
+    values, empty = vace_values(vae, FRAMES, SIDE, SIDE, control_of(segment), references)
     same(values, positive[0][1])
     assert torch.equal(empty, latent["samples"])
     assert trim == int(reference) and latent["samples"].shape[2] == 3 + trim

@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from ....film.plan import BOTH, CONTEXT_FRAMES
 from . import others, stock
 from .loaded import Loaded, load_echo, load_wan, load_world, wide_echo, wide_wan, wide_world
 
@@ -15,6 +16,7 @@ T2V, TI2V = "wan2.1_t2v_1.3B_fp16.safetensors", "wan2.2_ti2v_5B_fp16.safetensors
 I2V, VACE = "wan2.1_i2v_480p_14B_fp16.safetensors", "wan2.1_vace_1.3B_fp16.safetensors"
 T2V_HIGH, T2V_LOW = (f"wan2.2_t2v_{kind}_noise_14B_fp8_scaled.safetensors" for kind in ("high", "low"))
 I2V_HIGH, I2V_LOW = (f"wan2.2_i2v_{kind}_noise_14B_fp8_scaled.safetensors" for kind in ("high", "low"))
+INPAINT = "wan2.1_fun_inp_1.3B_bf16.safetensors"
 CAMERA21 = "wan2.1_fun_camera_v1.1_1.3B_bf16.safetensors"
 CAMERA22 = "wan2.2_fun_camera_high_noise_14B_fp8_scaled.safetensors"
 
@@ -28,7 +30,7 @@ class Family:
     Args:
         load: from a folder for its files. wide: the MODEL with which memory is measured. stock: the stock nodes'
             segment. start: whether a segment goes on from a known picture. size, frames: of the pictures of a segment.
-            cfg: guidance. in_diffusers: whether it is compared with diffusers.
+            cfg: guidance. in_diffusers: whether it is compared with diffusers. way: how memory enters.
     """
 
     load: Callable[[Path], Loaded]
@@ -39,11 +41,12 @@ class Family:
     frames: int = 13
     cfg: float = 2.0
     in_diffusers: bool = True
+    way: str = CONTEXT_FRAMES
 
 
 def _wan(stock_nodes: stock.Stock, file: str, low: str = "", /, **row: Any) -> Family:
     """A row for a Wan; what is no field of ``Family`` says how it is loaded."""
-    known = {name: row.pop(name) for name in ("start", "size", "frames", "in_diffusers") if name in row}
+    known = {name: row.pop(name) for name in ("start", "size", "frames", "in_diffusers", "way") if name in row}
     load, wide = (partial(loader, file=file, low=low, **row) for loader in (load_wan, wide_wan))
     return Family(load, wide, stock_nodes, **known)
 
@@ -61,6 +64,7 @@ FAMILIES: dict[str, Family] = {
     "Fun Camera 2.1": _wan(stock.fun_camera, CAMERA21, start=True, in_diffusers=False),
     "Fun Camera 2.2": _wan(stock.fun_camera, CAMERA22, start=True, in_diffusers=False),
     "VACE": _wan(stock.vace, VACE),
+    "Fun Inpaint": _wan(stock.fun_inpaint, INPAINT, in_diffusers=False, way=BOTH),
     "StoryMem": _wan(stock.image_to_video, I2V_HIGH, I2V_LOW, start=True, boundary=0.9, story="StoryMem"),
     "Memento": _wan(
         stock.image_to_video, I2V_HIGH, I2V_LOW, start=True, boundary=0.9, story="Memento", in_diffusers=False

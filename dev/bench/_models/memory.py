@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from ....film.plan import CONTEXT_FRAMES
 from ....film.segment import Segment
 from ....memory.retrieval.retrieve import Retrieval
 from .loaded import Loaded
@@ -47,7 +48,7 @@ def segment_of(studio: Studio, context: int) -> Segment:
     from ....film.context import ContextReader
     from ....models.registry import adapter_for
 
-    state, adapter = studio.past, adapter_for(studio.loaded.model)
+    state, adapter = studio.past, adapter_for(studio.loaded.model, studio.family.way)
     overlap = adapter.overlap_after(state.frames)
     reader = ContextReader(adapter.latents(studio.loaded.vae))
     looked = np.linspace(0, state.frames - 6, context).astype(np.int64)
@@ -58,11 +59,11 @@ def segment_of(studio: Studio, context: int) -> Segment:
     return Segment(path, *studio.family.size, seen, None if known is None else known[0], first, known)
 
 
-def prepared_of(loaded: Loaded, segment: Segment) -> Any:
+def prepared_of(loaded: Loaded, segment: Segment, way: str = CONTEXT_FRAMES) -> Any:
     """What Shot Generator would sample for a segment."""
     from ....models.registry import adapter_for
 
-    adapter = adapter_for(loaded.model)
+    adapter = adapter_for(loaded.model, way)
     return adapter.prepare(loaded.model, loaded.positive, loaded.negative, segment, loaded.vae)
 
 
@@ -79,7 +80,7 @@ def _step(studio: Studio, loaded: Loaded, segment: Segment) -> tuple[float, floa
         asked.append(comfy.sampler_helpers.estimate_memory(model, shape, conds)[0])
         return executor(model, shape, conds, *rest, **named)
 
-    prepared = prepared_of(loaded, segment)
+    prepared = prepared_of(loaded, segment, studio.family.way)
     model = (prepared.model or loaded.model).clone()
     model.add_wrapper_with_key(comfy.patcher_extension.WrappersMP.PREPARE_SAMPLING, "watch", reckon)
     once = replace(prepared, model=model, low_noise=None)

@@ -138,7 +138,7 @@ class Studio:
     def _overlap(self) -> int:
         from ....models.registry import adapter_for
 
-        return adapter_for(self.loaded.model).overlap
+        return adapter_for(self.loaded.model, self.family.way).overlap
 
     def _watched(self) -> Loaded:
         """What is loaded, with stopwatches in networks and VAE."""
@@ -176,9 +176,9 @@ class Studio:
         width, height = self.family.size
         plan = ShotPlan(
             model, self.vae, self.loaded.positive, self.loaded.negative, self.sampler, self.sigmas(), seed,
-            self.family.cfg, path, retriever, self.family.frames, width, height,
+            self.family.cfg, path, retriever, self.family.frames, width, height, memory_enters_as=self.family.way,
         )  # fmt: skip
-        segments = list(generate_shot(state, plan, adapter_for(plan.model)))
+        segments = list(generate_shot(state, plan, adapter_for(plan.model, self.family.way)))
         assert len(segments) == 1 and segments[0].made, "one segment, made now"
 
     def _remembered(self, frames: int) -> MemoryState:

@@ -87,6 +87,12 @@ def vace(loaded: Loaded, ask: Ask) -> torch.Tensor:
     return _run(TrimVideoLatent, samples={"samples": made}, trim_amount=trim)[0]["samples"]
 
 
+def fun_inpaint(loaded: Loaded, ask: Ask) -> torch.Tensor:
+    from comfy_extras.nodes_wan import WanFunInpaintToVideo
+
+    return _sampled(loaded, ask, *_run(WanFunInpaintToVideo, **_prompts(loaded), **ask.shape, start_image=ask.first))
+
+
 def world(loaded: Loaded, ask: Ask) -> torch.Tensor:
     """The host's sampler knows of no cameras: the model then turns slowly to the right, as ``look_around`` says."""
     width, height = ask.size

@@ -53,19 +53,23 @@ class Painter:
         self, targets: Trajectory, past: tuple[Frames, NDArray[Any], NDArray[Any]] | None, caption: str, seed: int
     ) -> Frames:
         """The segment along `targets`; `past` is pixels (K, H, W, 3), poses and intrinsics of its context frames."""
-        from ....film.segment import ContextFrames, Segment
         from ....models.host.sampling import decoded, sample
 
         begun = time.perf_counter()
         words = self.clip.encode_from_tokens_scheduled(self.clip.tokenize(caption))
-        segment = Segment(targets, WIDTH, HEIGHT, ContextFrames(*past) if past else None)
-        prepared = self.adapter.prepare(self.model, words, None, segment)
+        prepared = self.adapter.prepare(self.model, words, None, self.segment(targets, past))
         latent = sample(
             self.model, prepared, self.sampler, self.sigmas, cfg=1.0, seed=seed, on_step=lambda step, x0: None
         )
         pictures = decoded(self.vae, latent)
         self.seconds, self.frames = self.seconds + time.perf_counter() - begun, self.frames + len(pictures)
         return pictures
+
+    def segment(self, targets: Trajectory, past: tuple[Frames, NDArray[Any], NDArray[Any]] | None) -> Any:
+        """What the model is given of such a segment."""
+        from ....film.segment import ContextFrames, Segment
+
+        return Segment(targets, WIDTH, HEIGHT, ContextFrames(*past) if past else None)
 
 
 @dataclass
