@@ -140,7 +140,7 @@ class WorldModel(comfy.model_base.BaseModel):
             out["scene_context"] = comfy.conds.CONDList(cond=[part for layer in remembered.kept for part in layer])
             if remembered.woven is not None:
                 out["scene_woven"] = comfy.conds.CONDRegular(cond=remembered.woven)
-        if segment.view is not None and self.diffusion_model.weave:
+        if segment.view is not None and segment.view.known.any() and self.diffusion_model.weave:
             woven = out["scene_woven"].cond if "scene_woven" in out else None
             out["scene_woven"] = comfy.conds.CONDRegular(cond=woven_view(segment.view, woven, kwargs["device"]))
         return out

@@ -25,14 +25,14 @@ def true(comfy: Path) -> tuple[Any, Any, Any]:
     return path, pictures.numpy(), depth.numpy()
 
 
-def viewed(true: Any, known: np.ndarray, held: bool = False, context: bool = False) -> Any:
+def viewed(true: Any, known: np.ndarray, held: bool = False, context: bool = False, sure: float = 1.0) -> Any:
     """The second half of the turn, of which the true pixels are known where ``known`` (T, H, W) says."""
     from scene_memory.film.segment import ContextFrames, KnownPixels, Segment
 
     path, pictures, depth = true
     seen = ContextFrames(pictures[:FRAMES], path.poses[:FRAMES], path.intrinsics[:FRAMES])
     shown = np.where(known[..., None], pictures[FRAMES:], 128).astype(np.uint8)
-    view = KnownPixels(shown, known.astype(np.float32), np.where(known, depth[FRAMES:], np.inf), seen, held)
+    view = KnownPixels(shown, sure * known.astype(np.float32), np.where(known, depth[FRAMES:], np.inf), seen, held)
     return Segment(path[FRAMES:], WIDTH, HEIGHT, seen if context else None, view=view)
 
 
@@ -72,7 +72,7 @@ def test_what_is_known_is_painted_and_nothing_else_is_remembered(world: Any, tru
 
 def test_held_pixels_stay_what_they_are(world: Any, true: Any) -> None:
     known = half()
-    kept, free = painted(world, viewed(true, known, held=True)), painted(world, viewed(true, known))
+    kept, free = (painted(world, viewed(true, known, held=held, sure=0.6)) for held in (True, False))
     assert off(kept, true, known) < 0.01 < off(free, true, known)
     assert (kept - free).abs()[:, torch.from_numpy(~known)].max() > 0
 
@@ -115,7 +115,7 @@ def test_the_network_reads_depth_that_known_pixels_are_moved_by(world: Any, true
     assert read.shape == depth[:FRAMES].shape and read.dtype == np.float32 and (read > 0).all()
     there = np.isfinite(read) & np.isfinite(depth[:FRAMES]) & (depth[:FRAMES] < 50)
     error = np.abs(read / depth[:FRAMES] - 1)[there]
-    assert there.mean() > 0.5 and np.median(error) < 0.25
+    assert there.mean() > 0.3 and np.median(error) < 0.25
 
 
 def test_a_film_by_known_pixels_alone_comes_back_to_what_it_saw(
