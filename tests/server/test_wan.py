@@ -22,7 +22,7 @@ OpenBank = Callable[[str], Bank]
 Prompt = dict[str, dict[str, Any]]
 T2V, I2V = "wan2.1_t2v_1.3B_fp16.safetensors", "wan2.1_i2v_480p_14B_fp16.safetensors"
 TI2V, A14B = "wan2.2_ti2v_5B_fp16.safetensors", "wan2.2_{}_{}_noise_14B_fp8_scaled.safetensors"
-VACE = "wan2.1_vace_1.3B_fp16.safetensors"
+VACE, INPAINT = "wan2.1_vace_1.3B_fp16.safetensors", "wan2.1_fun_inp_1.3B_bf16.safetensors"
 SAMPLER = {"cfg": 2.0, "sampler_name": "euler", "scheduler": "simple"}
 STEPS, SIDE, FRAMES, SEED = 3, 64, 9, 4
 SHOWN = (1, 4, FRAMES - 1)
@@ -199,6 +199,77 @@ def test_vace_is_the_stock_graph_s_with_the_newest_frame_as_its_reference_and_fi
     ours = pictures(open_bank(name))
     assert len(ours) == FRAMES and ours.std() > 5
     assert np.array_equal(ours[list(SHOWN)], stock_pictures(open_bank, name))
+
+
+@pytest.mark.parametrize(("model", "node"), [(VACE, "WanVaceToVideo"), (INPAINT, "WanFunInpaintToVideo")])
+def test_known_pixels_of_an_empty_memory_are_the_stock_graph_s(
+    server: HostServer, kit: Any, make: Any, open_bank: OpenBank, model: str, node: str
+) -> None:
+    name = f"wan nothing known {node}"
+    graph = Graph(kit, make, model, name)
+    graph.shot(FRAMES, memory_enters_as="known pixels")
+    more = {"strength": 1.0} if model == VACE else {}
+    graph.add(
+        "stock", node, positive=["text", 0], negative=["other", 0], vae=["vae", 0], **size(), length=FRAMES,
+        batch_size=1, **more,
+    )  # fmt: skip
+    graph.stock(["stock", 0], ["stock", 1], ["stock", 2], 0)
+    run = server.client.queue(graph.prompt)
+    assert run.ok, run.error
+    ours = pictures(open_bank(name))
+    assert len(ours) == FRAMES and ours.std() > 5
+    assert np.array_equal(ours[list(SHOWN)], stock_pictures(open_bank, name))
+
+
+@pytest.mark.parametrize(
+    ("model", "way"), [(VACE, "both"), (VACE, "known pixels"), (INPAINT, "known pixels"), (I2V, "Uni3C")]
+)
+def test_a_film_by_known_pixels_goes_on_and_is_found_again(
+    server: HostServer, kit: Any, make: Any, open_bank: OpenBank, model: str, way: str
+) -> None:
+    name = f"wan {way} {model[7:12]}"
+    graph = Graph(kit, make, model, name, start=True)
+    graph.prompt["fov"] = kit.retriever(k=4)
+    wired: dict[str, Any] = {"memory_enters_as": way}
+    if way == "Uni3C":
+        patch = graph.add("patch", "ModelPatchLoader", name=make(tiny_wan.UNI3C))
+        guided = graph.add(
+            "guided", "SceneMemoryWanOptions", model=["wan", 0], boundary=0.9, context_time="auto",
+            context_position="auto", blank_negative=False, camera_scale=1.0, uni3c=patch, uni3c_strength=1.0,
+        )  # fmt: skip
+        wired = {"memory_enters_as": "known pixels", "model": guided}
+    graph.shot(16, start=True, retriever=["fov", 0], **wired)
+    run = server.client.queue(graph.prompt)
+    assert run.ok, run.error
+    state = open_bank(name).load()
+    assert [record.frames for record in state.segments] == [1, 8, 8]
+    for record in list(state.segments)[1:]:
+        assert record.info["memory_enters_as"] == wired["memory_enters_as"] and record.info["known_share"] > 0.1
+    plain = Graph(kit, make, model, f"{name} plain", start=True)
+    plain.prompt["fov"] = kit.retriever(k=4)
+    plain.shot(16, start=True, retriever=["fov", 0])
+    assert server.client.queue(plain.prompt).ok
+    assert not np.array_equal(pictures(open_bank(name)), pictures(open_bank(f"{name} plain")))
+    assert server.client.queue(kit.changed(graph.prompt, "video", filename_prefix="tests/wan again")).ok
+    assert open_bank(name).load().id == state.id
+
+
+def test_known_pixels_are_refused_where_the_model_has_no_place_for_them(
+    server: HostServer, kit: Any, make: Any
+) -> None:
+    graph = Graph(kit, make, T2V, "wan refused pixels")
+    graph.shot(FRAMES, memory_enters_as="known pixels")
+    said = refusal(server, graph.prompt)
+    assert "memory_enters_as is known pixels" in said and "Use context frames" in said and "VACE" in said
+    graph = Graph(kit, make, VACE, "wan refused hold")
+    graph.shot(FRAMES, hold_known=True)
+    assert "hold_known is on, but memory_enters_as is context frames" in refusal(server, graph.prompt)
+    patch = graph.add("patch", "ModelPatchLoader", name=make(tiny_wan.UNI3C))
+    graph.prompt["shot"]["inputs"]["model"] = graph.add(
+        "guided", "SceneMemoryWanOptions", model=["wan", 0], boundary=0.9, context_time="auto",
+        context_position="auto", blank_negative=False, camera_scale=1.0, uni3c=patch,
+    )  # fmt: skip
+    assert "uni3c is connected, but the model is Wan VACE" in refusal(server, graph.prompt, "guided")
 
 
 def test_a_pair_is_what_two_advanced_samplers_make(
