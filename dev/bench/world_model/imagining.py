@@ -33,6 +33,9 @@ FIRST_SCENE = VALIDATION_SEEDS.start + 60_000
 CONTEXT = 5
 RATE = 3e-4
 SHEET = (2, 5, 8, 12, 15, 19)
+EVERY = 20.0
+"""Minutes of the clock between figures in a long training."""
+
 
 log = logging.getLogger(__name__)
 
@@ -64,9 +67,10 @@ WAYS = (
     Way("discriminator, two steps, mirror images", Imagining(), mirrors=True),
     Way(
         "discriminator that learns thrice as often, two steps, mirror images",
-        Imagining(adversarial=2.0, features=0.5, again=2),
+        Imagining(features=0.5, again=2),
         mirrors=True,
     ),
+    Way("bundled weights, mirror images, keyframe", still=True, mirrors=True, keyframe=True),
 )
 
 
@@ -174,7 +178,7 @@ def measured(
             def taken(average: Trained, way: Way = way) -> dict[str, float]:
                 return examination.figures(NetworkPainter(average, keyframe=way.keyframe), f"{way.folder}-now")
 
-            run = Learning(settings_of(way, minutes, out, store, clock), taken, 25.0 if long else 1e9)
+            run = Learning(settings_of(way, minutes, out, store, clock), taken, EVERY if long else 1e9)
             found, model = run.train(), run.average
         painter = NetworkPainter(model, keyframe=way.keyframe)
         figures = examination.figures(painter, f"{way.folder}-{minutes:g}")
