@@ -21,6 +21,7 @@ from scene_memory.memory.bank.bank import Bank
 WORKFLOWS = sorted((ROOT / "workflows").glob("*.json"))
 WITH_FILES = [path for path in WORKFLOWS if tiny_files.needs_files(json.loads(path.read_text(encoding="utf-8")))]
 FRAMES, SHOTS = 9, 2
+BANK, REMEMBER = "SceneMemoryBank", "SceneMemoryRememberPictures"
 SHOT, FILM, OPTIONS = "SceneMemoryShotGenerator", "SceneMemoryStoryFilm", "SceneMemoryWanOptions"
 LOOK_BACK = (
     "Wan 2.1 text to video",
@@ -43,6 +44,7 @@ def test_there_are_workflows() -> None:
         "A minute in one take",
         "Three shots, one room",
         "What changed stays changed",
+        "A place that was photographed",
         *(f"{name}, turn and return" for name in LOOK_BACK),
         *(f"{name} Fun Camera, along a path" for name in ("Wan 2.1", "Wan 2.2")),
         "Wan 2.2 text to video in 4 steps",
@@ -126,8 +128,9 @@ def test_a_workflow_runs_and_saves_its_film(its_server: HostServer, path: Path) 
     assert any(file["filename"].endswith(".mp4") for out in run.outputs.values() for file in out.get("images", []))
     state = Bank.open(server.output / "scene_memory", f"reduced {path.stem}").load()
     kinds = [made["class_type"] for made in prompt.values()]
-    begun = sum("start_image" in made["inputs"] for made in prompt.values())
     frames = tiny_files.shot_frames(json.loads(path.read_text(encoding="utf-8")))
+    begun = sum("start_image" in made["inputs"] for made in prompt.values() if made["class_type"] == BANK)
+    begun += frames * kinds.count(REMEMBER)
     assert state.frames == begun + frames * (filmed_moves(prompt) + SHOTS * kinds.count(FILM))
     if path in WITH_FILES:
         pictures = state.read_frames(range(begun, state.frames)).astype(np.float64)

@@ -149,6 +149,14 @@ def test_another_size_is_drawn_at_that_size(remembered: Callable[..., MemoryStat
     assert shown.pictures.shape == (2, 30, 48, 3) and known_shares(shown).min() > 0.9
 
 
+def test_half_the_detail_is_of_the_whole_size_and_nearly_the_same(remembered: Callable[..., MemoryState]) -> None:
+    state = remembered()
+    full, half = whole(state, ASIDE, grow=0), whole(state, ASIDE, grow=0, detail="half (quick)")
+    assert half.pictures.shape == full.pictures.shape and half.source.shape == full.source.shape
+    assert abs(float(half.known.mean() - full.known.mean())) < 0.05
+    assert psnr(half, rendered(ASIDE)[0]) > 22 and (half.pictures[~half.known] == 128).all()
+
+
 def test_pictures_that_were_dropped_are_not_asked_for(photographs: Rendered, tmp_path: Path) -> None:
     """Also not by a memory of before they were dropped, which does not know it."""
     pictures, depth = photographs
@@ -170,6 +178,8 @@ def test_what_cannot_be_drawn_is_refused_in_words(tmp_path: Path) -> None:
         list(memory_view(empty, AROUND, K))
     with pytest.raises(ValueError, match="fill is 'black'. Use one of: grey, blurred, left as it was"):
         ViewSettings(fill="black")
+    with pytest.raises(ValueError, match="detail is 'most'. Use one of: full, half"):
+        ViewSettings(detail="most")
     with pytest.raises(ValueError, match="segment is 0"):
         ViewSettings(segment=0)
     with pytest.raises(ValueError, match="The size is 0 x 60"):
