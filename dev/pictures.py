@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from playwright.sync_api import ViewportSize
 
-from . import editor_pictures, graph_pictures
+from . import editor_pictures, geometry_pictures, graph_pictures
 from .console import SetupError, say
 from .demo import WORKFLOW, generate, with_bank, without_memory
 from .paths import DEMO, ROOT
@@ -41,6 +41,7 @@ TIMEOUT_S = 1800
 def main() -> None:
     DOCS.mkdir(exist_ok=True)
     load_pack()
+    geometry_pictures.make()
     browser = ensure_browser(Path(sys.executable))
     comfyui = Path(os.environ["COMFYUI_PATH"])
     with HostServer(Path(sys.executable), comfyui, base=DEMO) as server, launch(browser) as chromium:

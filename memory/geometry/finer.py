@@ -57,9 +57,15 @@ def _finer(depth: Tensor, picture: Tensor) -> Tensor:
     # A sample is the depth of the one pixel at the middle of its cell, not a mean of all of them.
     colours = F.interpolate(picture[None], depth.shape, mode="nearest-exact")[0]
     own, found, counts = picture[:, y, x], [], []
-    for row, down in ((rows.first[y], 1 - rows.share[y]), (rows.second[y], rows.share[y])):
-        for column, right in ((columns.first[x], 1 - columns.share[x]), (columns.second[x], columns.share[x])):
+    steps_down, steps_right = _slope(near, 0), _slope(near, 1)
+    below, beside = rows.share[y], columns.share[x]
+    for row, away_down in ((rows.first[y], below), (rows.second[y], below - 1)):
+        for column, away_right in ((columns.first[x], beside), (columns.second[x], beside - 1)):
             sample = near[row, column]
+            reached = sample + steps_down[row, column] * away_down + steps_right[row, column] * away_right
+            # No surface is followed so far that it would be twice as near or as far.
+            sample = reached.clamp(sample / 2, sample * 2)
+            down, right = 1 - away_down.abs(), 1 - away_right.abs()
             alike = FLOOR + torch.exp(-((own - colours[:, row, column]).abs().mean(0) / COLOUR).square())
             found.append(torch.where(sample.isfinite(), sample, 0))
             counts.append((down * right).clamp_min(1e-3) * alike * sample.isfinite())
@@ -88,6 +94,16 @@ def _beside(side: int, samples: int, device: torch.device) -> _Beside:
     place = ((torch.arange(side, device=device) + 0.5) * samples / side - 0.5).clamp(0, samples - 1)
     before = place.floor()
     return _Beside(before.long(), (before + 1).clamp_max(samples - 1).long(), place - before)
+
+
+def _slope(near: Tensor, axis: int) -> Tensor:
+    """(h, w): by how much nearness grows from sample to sample along an axis: of the steps on both sides the smaller,
+    which is the one that stays on the surface."""
+    ahead = near.diff(dim=axis)
+    nothing = torch.full_like(near.narrow(axis, 0, 1), torch.inf)
+    behind, ahead = (torch.cat(part, axis).nan_to_num(torch.inf) for part in ([nothing, ahead], [ahead, nothing]))
+    step = torch.where(behind.abs() < ahead.abs(), behind, ahead)
+    return torch.where(step.isfinite(), step, 0.0)
 
 
 def _edges(near: Tensor) -> Tensor:

@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from numpy.typing import ArrayLike, NDArray
 
 from ..cameras.trajectory import Trajectory
+from .finer import finer_depth
 from .fuse import Grid, cameras_of, fused
 from .sources import prepared
 
@@ -62,6 +63,7 @@ def view(
     Args:
         frames: (F, H, W, 3) uint8. None at all (F = 0) is no error: nothing is known then.
         depth: (F, h, w) z-depth in scene units at any size, NaN or not above 0 where unknown, inf for the sky; or None.
+            Small maps are brought to the frames' size along the edges that these have (``finer.finer_depth``).
             Without depth frames are only turned (infinite homography).
         cameras, targets: of the frames, F long (looked at only if there are frames), and of the views wanted, T long.
         size: (height, width) of the views; that of the frames where not given.
@@ -125,6 +127,8 @@ def _views(
     device: torch.device, tile: int,
 ) -> Iterator[View]:
     count = len(frames)
+    if count and moving and depth.shape[1] * depth.shape[2] < frames.shape[1] * frames.shape[2]:
+        depth = finer_depth(depth, frames, device)
     pictures = torch.from_numpy(frames).to(device).permute(0, 3, 1, 2).float()
     with np.errstate(divide="ignore", invalid="ignore"):
         near = torch.from_numpy(np.where(depth > 0, 1 / depth, np.nan).astype(np.float32)).to(device)

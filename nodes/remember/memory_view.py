@@ -175,7 +175,10 @@ class MemoryView(io.ComfyNode):
         nearest = float(near.max())
         depth = (near / nearest if nearest > 0 else near)[..., None].expand(-1, -1, -1, 3).contiguous()
         shown = [moment for moment in moments.values() if moment is not None]
-        curve = to_image(view_picture(shares, trajectory.fps, shown)[None])
+        drawn = view_picture(shares, trajectory.fps, shown)
+        curve = to_image(drawn[None])
+        # The page keeps the last preview on the node, in place of what a node shows in the end.
+        bar.update_absolute(value=count, total=count, preview=("JPEG", Image.fromarray(drawn), drawn.shape[1]))
         say(cls, _said(memory, shares, trajectory.fps))
         told = ", ".join(f"{share:.3f}" for share in shares)
         scale = 1 / nearest if nearest > 0 else 1.0
