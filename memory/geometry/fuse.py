@@ -111,6 +111,12 @@ class Grid:
         right, down = step.repeat(self.side), step.repeat_interleave(self.side)
         return right[:, None] / self.width, down[:, None] / self.height
 
+    def corners(self, cells: Tensor) -> Tensor:
+        """(T * cells,) for each of the ``cells`` (T * cells,) the one at the left top of its four."""
+        number = torch.arange(len(cells), device=cells.device).view(-1, self.rows, self.columns)
+        four = number[:, ::2, ::2].repeat_interleave(2, 1).repeat_interleave(2, 2)
+        return four[:, : self.rows, : self.columns].flatten()
+
     def joined(self, phases: Tensor) -> Tensor:
         """(T, H, W, ...) of what is known as (side * side, T * cells, ...)."""
         side, rest = self.side, phases.shape[2:]
@@ -125,16 +131,15 @@ def splatted(sources: Sources, cameras: Cameras, grid: Grid) -> Tensor:
     points = sources.points
     seen = cameras.to_target @ points
     behind = seen[:, :, 2].clamp_min(EPSILON).reciprocal_()
-    columns, rows = grid.width / grid.side, grid.height / grid.side
-    x = (seen[:, :, 0] * behind).mul_(columns)
-    y = (seen[:, :, 1] * behind).mul_(rows)
-    inside = (seen[:, :, 2] > EPSILON) & (x >= 0) & (y >= 0) & (x < columns) & (y < rows) & (points[:, 3] >= 0)
-    near = torch.where(inside & cameras.allowed[..., None], points[:, 3] * behind, -1.0)
-    # Compared before it is made whole: far outside, a place may be beyond what an index can hold.
-    x, y = (torch.where(inside, part, 0.0).int() for part in (x, y))
-    found = torch.full((len(near), grid.rows * grid.columns), -1.0, device=near.device)
-    found.scatter_reduce_(1, (y * grid.columns + x).flatten(1).long(), near.flatten(1), "amax")
-    return found.view(-1, grid.rows, grid.columns)
+    there = (seen[:, :, 2] > EPSILON) & (points[:, 3] >= 0) & cameras.allowed[..., None]
+    near = torch.where(there, points[:, 3] * behind, -1.0)
+    # One more cell all around takes what is outside.
+    rows, columns = grid.rows + 2, grid.columns + 2
+    x = (seen[:, :, 0] * behind).mul_(grid.width / grid.side).clamp_(-1, grid.columns).add_(1).int()
+    y = (seen[:, :, 1] * behind).mul_(grid.height / grid.side).clamp_(-1, grid.rows).add_(1).int()
+    found = torch.full((len(near), rows * columns), -1.0, device=near.device)
+    found.scatter_reduce_(1, y.mul_(columns).add_(x).flatten(1).long(), near.flatten(1), "amax")
+    return found.view(-1, rows, columns)[:, 1:-1, 1:-1]
 
 
 def layers(own: Tensor) -> tuple[Tensor, Tensor]:
@@ -151,20 +156,12 @@ def layers(own: Tensor) -> tuple[Tensor, Tensor]:
     return near.flatten(1), far.flatten(1)
 
 
-def worth(
-    sources: Sources, cameras: Cameras, target: Tensor, middle: Tensor, near: Tensor
-) -> Tensor:
+def worth(sources: Sources, cameras: Cameras, target: Tensor, middle: Tensor, near: Tensor) -> Tensor:
     """(F, n): how well each frame shows a surface of nearness (n,) in the cells with ``middle`` (3, n) of targets (n,);
     0 where it does not."""
-    matrix = cameras.to_source
-    if len(matrix) == 1:
-        base = matrix[0, :, :, :3] @ middle
-        e = matrix[0, :, :, 3:]
-        finer, allowed = cameras.finer[0, :, None], cameras.allowed[0, :, None]
-    else:
-        base = torch.einsum("nfij,jn->fin", matrix[target][..., :3], middle)
-        e = matrix[target][..., 3].permute(1, 2, 0)
-        finer, allowed = cameras.finer[target].T, cameras.allowed[target].T
+    matrix = cameras.to_source.permute(1, 2, 3, 0).contiguous()[..., target]
+    base, e = _based(matrix, middle)
+    finer, allowed = cameras.finer.T.contiguous()[:, target], cameras.allowed.T.contiguous()[:, target]
     z = base[:, 2] + near * e[:, 2]
     ahead = z > EPSILON
     inverse = 1 / z.clamp_min(EPSILON)
@@ -193,11 +190,18 @@ def worth(
     return torch.where(there, liking.pow(SHARP).clamp_min(1e-12), 0.0)
 
 
+def _based(matrix: Tensor, middle: Tensor) -> tuple[Tensor, Tensor]:
+    """(..., 3, n) twice: where ``matrix`` (..., 3, 4, n) takes what is infinitely far at ``middle`` (3, n), and how
+    that moves for a unit of nearness."""
+    base = torch.addcmul(matrix[..., 2, :], matrix[..., 0, :], middle[0])
+    return base.addcmul_(matrix[..., 1, :], middle[1]), matrix[..., 3, :]
+
+
 BESIDE = 0.15
 """How far beside a picture, as a share of half its size, what it saw still tells."""
 
-STEPS = 12
-"""Places along a ray at which it is asked whether the way is free; the last two are too near its end to tell."""
+STEPS = 8
+"""Places along a ray at which it is asked whether the way is free; the last is too near its end to tell."""
 
 
 def unseen(
@@ -208,14 +212,15 @@ def unseen(
 
     What is nearer to the camera than all but a few things ever were to one is taken to be free.
     """
-    along = (torch.arange(STEPS - 2, device=near.device)[:, None] + 0.5) / STEPS
+    along = (torch.arange(STEPS - 1, device=near.device)[:, None] + 0.5) / STEPS
     place = near.clamp_min(sources.farthest) / along
     hidden = place < sources.clear
-    hidden &= ~_free(sources, cameras.to_source[target, frame], cameras.top[frame], middle, place)
+    every = cameras.to_source.permute(2, 3, 0, 1).contiguous()
+    hidden &= ~_free(sources, every[:, :, target, frame], cameras.top[frame], middle, place)
     left = torch.nonzero(hidden.any(0))[:, 0]
     if sources.count > 1 and len(left):
         count = sources.count
-        matrix = cameras.to_source[target[left]].transpose(0, 1).flatten(0, 1)
+        matrix = every.transpose(2, 3)[..., target[left]].flatten(2)
         top = cameras.top.repeat_interleave(len(left))
         free = _free(sources, matrix, top, middle[:, left].repeat(1, count), place[:, left].repeat(1, count))
         free = free.view(len(free), count, -1) & cameras.allowed[target[left]].T
@@ -224,9 +229,8 @@ def unseen(
 
 
 def _free(sources: Sources, matrix: Tensor, top: Tensor, middle: Tensor, near: Tensor) -> Tensor:
-    """(m, n) whether frames (n,), as ``matrix`` (n, 3, 4) and ``top`` (n,), saw through places of nearness (m, n)."""
-    matrix = matrix.permute(1, 2, 0)
-    base, e = (matrix[:, :3] * middle).sum(1), matrix[:, 3]
+    """(m, n) whether frames (n,), as ``matrix`` (3, 4, n) and ``top`` (n,), saw through places of nearness (m, n)."""
+    base, e = _based(matrix, middle)
     z = torch.addcmul(base[2], near, e[2])
     inverse = 1 / z.clamp_min(EPSILON)
     x, y = (torch.addcmul(base[i], near, e[i]).mul_(inverse) for i in (0, 1))
@@ -243,7 +247,7 @@ def _free(sources: Sources, matrix: Tensor, top: Tensor, middle: Tensor, near: T
 @dataclass(frozen=True, eq=False)
 class Followed:
     """Pixels (side * side, n) of cells followed into one frame each: ``near``ness in the target, how ``sure`` 0..1,
-    ``colour`` (3, side * side, n), and whether the surface may ``cover`` the pixel although it is not sure."""
+    ``colour`` (side * side, 3, n), and whether the surface may ``cover`` the pixel although it is not sure."""
 
     near: Tensor
     sure: Tensor
@@ -255,11 +259,10 @@ def follow(
     sources: Sources, cameras: Cameras, grid: Grid, target: Tensor, frame: Tensor, middle: Tensor, near: Tensor
 ) -> Followed:
     """Follow a surface of nearness (n,) in cells with ``middle`` (3, n) of targets (n,) into frames (n,)."""
-    matrix = cameras.to_source[target, frame].permute(1, 2, 0).contiguous()
-    back = cameras.back[target, frame].T.contiguous()
+    matrix = cameras.to_source.permute(2, 3, 0, 1).contiguous()[:, :, target, frame]
+    back = cameras.back.permute(2, 0, 1).contiguous()[:, target, frame]
     top = cameras.top[frame]
-    base = (matrix[:, :3] * middle).sum(1)
-    e = matrix[:, 3]
+    base, e = _based(matrix, middle)
     to_x, to_y = sources.wide / 2, sources.tall / 2
 
     def taken(x: Tensor, y: Tensor, z: Tensor, n: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -270,7 +273,7 @@ def follow(
         places = torch.stack([x, y], dim=-1)[:, None]
         return F.grid_sample(
             picture.expand(len(places), -1, -1, -1), places, mode, "border", align_corners=False
-        )[:, :, 0].transpose(0, 1)
+        )[:, :, 0]
 
     def corrected(x: Tensor, y: Tensor, there: Tensor) -> Tensor:
         depth = torch.addcmul(back[2], x, back[0])
@@ -284,44 +287,44 @@ def follow(
     x0, y0, z0 = (base[i] + right * matrix[i, 0] + down * matrix[i, 1] for i in range(3))
     n = near.expand(5, -1)
     for _ in range(3):
-        x, y, _ = taken(x0, y0, z0, n)
-        fresh = corrected(x, y, read(x, y, sources.surface[:, :1])[0])
+        x, y, inverse = taken(x0, y0, z0, n)
+        fresh = corrected(x, y, read(x, y, sources.surface[:, :1])[:, 0])
         n = torch.where((fresh - near).abs() <= 0.2 * near, fresh, n)
     centre = n[0]
     across, along = (n[2] - n[1]) / (2 * step), (n[4] - n[3]) / (2 * step)
     flat = ((n[1] + n[2] - 2 * n[0]).abs() < 0.02 * near) & ((n[3] + n[4] - 2 * n[0]).abs() < 0.02 * near)
     across, along = torch.where(flat, across, 0.0), torch.where(flat, along, 0.0)
+    # Pixels of the frame for a unit of nearness, the frame's nearness over the target's, and what is before it: over a
+    # cell these hardly change.
+    inverse = inverse[0]
+    slope = torch.hypot((e[0] - x[0] * e[2]) * to_x, (e[1] - y[0] * e[2]) * to_y) * inverse
+    ahead = (z0 + near * e[2]).amin(0) > EPSILON
 
     right, down = grid.offsets(near.device)
     x0, y0, z0 = (base[i] + right * matrix[i, 0] + down * matrix[i, 1] for i in range(3))
     n = (centre + (right * grid.width) * across + (down * grid.height) * along).clamp_min_(0)
     x, y, _ = taken(x0, y0, z0, n)
-    there = read(x, y, sources.surface[:, :1])[0]
-    n = corrected(x, y, there)
-    n = torch.where((n - near).abs() <= 0.3 * near, n, near)
-    x, y, inverse = taken(x0, y0, z0, n)
-    there, jump, nearer = read(x, y, sources.surface)
+    n = corrected(x, y, read(x, y, sources.surface[:, :1])[:, 0])
+    n = torch.where((n - near).abs_() <= 0.3 * near, n, near)
+    x, y, _ = taken(x0, y0, z0, n)
+    there, jump, nearer = read(x, y, sources.surface).unbind(1)
     last = corrected(x, y, there)
-    slope = torch.hypot((e[0] - x * e[2]) * to_x, (e[1] - y * e[2]) * to_y) * inverse
-    off = (last - n).abs() * slope
-    doubt = jump / inverse * slope
-    kept = (last - near).abs() <= 0.25 * near + 1 / slope.clamp_min(1e-9)
-    left = (x + 1) * to_x - MARGIN
-    above = (y - top) * to_y
-    inside = (left > 0.3) & (left < sources.width - 0.3) & (above > 0.3) & (above < sources.height - 0.3)
-    inside &= z0 + n * e[2] > EPSILON
-    sure = torch.exp(-(off * off + doubt * doubt)) * (inside & kept)
-    sure = torch.where(off.isfinite(), sure, 0.0)
+    off, doubt = (last - n).mul_(slope), jump * (slope / inverse)
+    wrong = (off * off).addcmul_(doubt, doubt)
+    inside = (x.abs() < sources.width / sources.wide - 0.3 / to_x) & ahead
+    inside &= (y - (top + sources.height / to_y / 2)).abs_() < (sources.height / 2 - 0.3) / to_y
+    kept = (last - near).abs_() <= 0.25 * near + 1 / slope.clamp_min(1e-9)
+    kept &= inside & (wrong < 4)
+    sure = torch.where(kept, torch.exp(wrong.neg_()), 0.0)
     # Where the frame's depth is unknown, too, what is expected there may be there.
     cover = inside & ~(there + nearer < near * inverse * (1 - LAYER))
     x, y, _ = taken(x0, y0, z0, last)
-    colour = read(x, y, sources.colours, "bicubic")
-    return Followed(last, sure, colour, cover)
+    return Followed(last, sure, read(x, y, sources.colours, "bicubic"), cover)
 
 
 @dataclass(frozen=True, eq=False)
 class Fused:
-    """T target views: ``colour`` (T, H, W, 3) 0..255, ``sure`` (T, H, W) 0..1, ``near``ness (T, H, W), ``frame`` (T, H,
+    """T target views: ``colour`` (T, H, W, 3) uint8, ``sure`` (T, H, W) 0..1, ``near``ness (T, H, W), ``frame`` (T, H,
     W) int32, -1 where nothing is known."""
 
     colour: Tensor
@@ -337,16 +340,20 @@ def fused(sources: Sources, cameras: Cameras, grid: Grid, through_unseen: bool =
     near, far = (part.flatten() for part in layers(splatted(sources, cameras, grid)))
     target = torch.arange(targets, device=device).repeat_interleave(cells)
     middle = grid.middles(device).repeat(1, targets)
-    phases = grid.side**2
-    colour = torch.zeros(3, phases, len(near), device=device)
-    sure, found = torch.zeros(phases, len(near), device=device), torch.full((phases, len(near)), -1.0, device=device)
-    frame = torch.full((phases, len(near)), -1, dtype=torch.int32, device=device)
-
-    liking = worth(sources, cameras, target, middle, near)
+    # One cell of four stands for those that show the same surface.
+    corner = grid.corners(near)
+    itself = ((near - near[corner]).abs() > LAYER * near) | (corner == torch.arange(len(near), device=device))
+    alone = torch.nonzero(itself)[:, 0]
+    stands = itself.cumsum(0) - 1
+    stands = torch.where(itself, stands, stands[corner])
+    liking = worth(sources, cameras, target[alone], middle[:, alone], near[alone])
     best, order = liking.topk(min(3, sources.count), dim=0)
     if sources.count < 3:
-        best = F.pad(best, (0, 0, 0, 3 - sources.count))
-        order = F.pad(order, (0, 0, 0, 3 - sources.count))
+        best, order = (F.pad(part, (0, 0, 0, 3 - sources.count)) for part in (best, order))
+    blocked = torch.zeros(len(alone), dtype=torch.bool, device=device)
+    if not through_unseen:
+        blocked = unseen(sources, cameras, target[alone], order[0], middle[:, alone], near[alone])
+    best, order, blocked = best[:, stands], order[:, stands], blocked[stands]
     rim = torch.nonzero(far >= 0)[:, 0]
     behind, behind_order = worth(sources, cameras, target[rim], middle[:, rim], far[rim]).max(0)
     # What nobody saw at the middle of the cell does not count; then the surface behind is the only one.
@@ -362,45 +369,56 @@ def fused(sources: Sources, cameras: Cameras, grid: Grid, through_unseen: bool =
     second = share > 0.02
     two = rim[both]
     second_near[two], second_frame[two], second[two] = far[two], behind_order[both], True
+    if not through_unseen:
+        blocked[only] = unseen(sources, cameras, target[only], order[0, only], middle[:, only], near[only])
+        first &= ~blocked
+        # Elsewhere the second frame shows the same surface.
+        second &= first
+        second[two] &= ~unseen(
+            sources, cameras, target[two], second_frame[two], middle[:, two], second_near[two]
+        )
 
-    cell = torch.nonzero(first)[:, 0]
-    if len(cell):
-        one = follow(sources, cameras, grid, target[cell], order[0, cell], middle[:, cell], near[cell])
-        colour[:, :, cell], sure[:, cell], found[:, cell] = one.colour, one.sure, one.near
-        frame[:, cell] = order[0, cell].int().expand(phases, -1)
-        cover = torch.zeros(phases, len(near), dtype=torch.bool, device=device)
-        cover[:, cell] = one.cover
-        cell = torch.nonzero(second & first)[:, 0]
-        if len(cell):
-            other = follow(
-                sources, cameras, grid, target[cell], second_frame[cell], middle[:, cell], second_near[cell]
-            )
-            merge(cell, share[cell], second_frame[cell], other, cover[:, cell], colour, sure, found, frame)
-        if not through_unseen:
-            cell = torch.nonzero(first)[:, 0]
-            blocked = unseen(sources, cameras, target[cell], order[0, cell], middle[:, cell], near[cell])
-            sure[:, cell[blocked]] = 0
-    frame = torch.where(sure > LEAST, frame, -1)
-    return Fused(*(grid.joined(part) for part in (colour.permute(1, 2, 0), sure, found, frame)))
+    phases = grid.side**2
+    pixels = Fused(
+        torch.zeros(phases, 3, len(near), device=device), torch.zeros(phases, len(near), device=device),
+        torch.zeros(phases, len(near), device=device),
+        torch.full((phases, len(near)), -1, dtype=torch.int32, device=device),
+    )  # fmt: skip
+    cover = torch.zeros(phases, len(near), dtype=torch.bool, device=device)
+    for cell in torch.nonzero(first)[:, 0].split(AT_ONCE.get(device.type, len(near))):
+        made = follow(sources, cameras, grid, target[cell], order[0, cell], middle[:, cell], near[cell])
+        where: Tensor | slice = cell
+        if int(cell[-1]) - int(cell[0]) == len(cell) - 1:
+            where = slice(int(cell[0]), int(cell[-1]) + 1)
+        pixels.colour[:, :, where], pixels.sure[:, where], pixels.near[:, where] = made.colour, made.sure, made.near
+        pixels.frame[:, where] = order[0, cell].int().expand(phases, -1)
+        cover[:, where] = made.cover
+    for cell in torch.nonzero(second)[:, 0].split(AT_ONCE.get(device.type, len(near))):
+        made = follow(sources, cameras, grid, target[cell], second_frame[cell], middle[:, cell], second_near[cell])
+        merge(cell, share[cell], second_frame[cell], made, cover[:, cell], pixels)
+    frame = torch.where(pixels.sure > LEAST, pixels.frame, -1)
+    colour = pixels.colour.add_(0.5).clamp_(0, 255).to(torch.uint8).transpose(1, 2)
+    return Fused(*(grid.joined(part) for part in (colour, pixels.sure, pixels.near, frame)))
 
+
+AT_ONCE = {"cpu": 4096}
+"""Cells that are followed together: few stay in a processor's cache."""
 
 LEAST = 0.3
 
 
-def merge(
-    cell: Tensor, share: Tensor, number: Tensor, other: Followed, cover: Tensor,
-    colour: Tensor, sure: Tensor, found: Tensor, frame: Tensor,
-) -> None:
-    """Put what ``other`` found in cells (n,) together with what is there, in place."""
-    a_sure, a_near, a_colour, a_frame = sure[:, cell], found[:, cell], colour[:, :, cell], frame[:, cell]
+def merge(cell: Tensor, share: Tensor, number: Tensor, other: Followed, cover: Tensor, pixels: Fused) -> None:
+    """Put what ``other`` found in cells (n,) together with what ``pixels`` (side * side, n) have, in place."""
+    a_sure, a_near, a_colour = pixels.sure[:, cell], pixels.near[:, cell], pixels.colour[:, :, cell]
     b_sure = other.sure
     a_on, b_on = a_sure > LEAST, b_sure > LEAST
     same = (a_near - other.near).abs() <= LAYER * torch.maximum(a_near, other.near)
     blend = share * b_sure / ((1 - share) * a_sure + share * b_sure).clamp_min(1e-6)
     part = torch.where(same, blend, (other.near > a_near).float())
-    part = torch.where(a_on & b_on, part, (b_on & ~(cover & ~same)).float() * (~a_on).float())
-    colour[:, :, cell] = torch.lerp(a_colour, other.colour, part)
-    sure[:, cell] = torch.where(a_on & b_on & same, torch.maximum(a_sure, b_sure), torch.lerp(a_sure, b_sure, part))
+    part = torch.where(a_on & b_on, part, (b_on & ~a_on & ~(cover & ~same)).float())
+    pixels.colour[:, :, cell] = torch.lerp(a_colour, other.colour, part[:, None])
+    sure = torch.where(a_on & b_on & same, torch.maximum(a_sure, b_sure), torch.lerp(a_sure, b_sure, part))
+    pixels.sure[:, cell] = sure
     taken = part > 0.5
-    found[:, cell] = torch.where(taken, other.near, a_near)
-    frame[:, cell] = torch.where(taken, number.int(), a_frame)
+    pixels.near[:, cell] = torch.where(taken, other.near, a_near)
+    pixels.frame[:, cell] = torch.where(taken, number.int(), pixels.frame[:, cell])

@@ -86,9 +86,17 @@ def prepared(colours: Tensor, near: Tensor, intrinsics: Tensor, stride: int = 2)
 
 
 def _most(values: Tensor, reach: int) -> Tensor:
-    """The most of (F, H, W) within ``reach`` pixels."""
-    wide = F.pad(values[:, None], (reach,) * 4, mode="replicate")
-    return F.max_pool2d(F.max_pool2d(wide, (1, 2 * reach + 1), 1), (2 * reach + 1, 1), 1)[:, 0]
+    """The most of (F, H, W) within ``reach`` pixels; much quicker than pooling, which notes where it was."""
+    for axis in (1, 2):
+        values = values.transpose(axis, 2)
+        wide = F.pad(values, (reach, reach), mode="replicate")
+        done, length = 1, 2 * reach + 1
+        while done < length:
+            step = min(done, length - done)
+            wide = torch.maximum(wide[..., : wide.shape[2] - step], wide[..., step:])
+            done += step
+        values = wide.transpose(axis, 2)
+    return values
 
 
 def _spread(high: Tensor) -> Tensor:

@@ -56,7 +56,7 @@ def view(
     allowed_shift: float = 1.0,
     through_unseen: bool = False,
     device: torch.device | str = "cpu",
-    tile: int = 4,
+    tile: int = 2,
 ) -> View:
     """Remembered frames as the target cameras see them.
 
@@ -98,7 +98,7 @@ def views(
     allowed_shift: float = 1.0,
     through_unseen: bool = False,
     device: torch.device | str = "cpu",
-    tile: int = 4,
+    tile: int = 2,
 ) -> Iterator[View]:
     """As ``view``, a view (t, H, W) of ``tile`` target frames at a time. Raises ``ValueError`` as ``view`` does."""
     given = np.asarray(frames)
@@ -108,7 +108,7 @@ def views(
     if len(given) and len(cameras) != len(given):
         raise ValueError(f"There are {len(given)} frames and {len(cameras)} cameras: give one camera for each frame.")
     if tile < 1:
-        raise ValueError(f"The tile is {tile} target frames: it must be 1 or more. Use 4.")
+        raise ValueError(f"The tile is {tile} target frames: it must be 1 or more. Use 2.")
     height, width = size or given.shape[1:3]
     if depth is not None:
         known = np.asarray(depth, dtype=np.float32)
@@ -152,7 +152,7 @@ def _views(
         found = fused(sources, cameras_of(sources, poses, lenses, aims, aim_lenses, size, not moving, allowed), grid,
                       through_unseen or not moving)
         known = found.frame >= 0
-        colour = torch.where(known[..., None], found.colour.round().clamp(0, 255), GREY).to(torch.uint8)
+        colour = torch.where(known[..., None], found.colour, GREY)
         distance = torch.where(known, 1 / found.near.clamp_min(0), torch.inf)
         yield View(
             colour.cpu().numpy(), (found.sure * known).cpu().numpy(), distance.cpu().numpy(), found.frame.cpu().numpy()
