@@ -8,6 +8,7 @@ what does not come back to the same pixel is not the same point.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -385,7 +386,7 @@ def fused(sources: Sources, cameras: Cameras, grid: Grid, through_unseen: bool =
         torch.full((phases, len(near)), -1, dtype=torch.int32, device=device),
     )  # fmt: skip
     cover = torch.zeros(phases, len(near), dtype=torch.bool, device=device)
-    for cell in torch.nonzero(first)[:, 0].split(AT_ONCE.get(device.type, len(near))):
+    for cell in _portions(first):
         made = follow(sources, cameras, grid, target[cell], order[0, cell], middle[:, cell], near[cell])
         where: Tensor | slice = cell
         if int(cell[-1]) - int(cell[0]) == len(cell) - 1:
@@ -393,7 +394,7 @@ def fused(sources: Sources, cameras: Cameras, grid: Grid, through_unseen: bool =
         pixels.colour[:, :, where], pixels.sure[:, where], pixels.near[:, where] = made.colour, made.sure, made.near
         pixels.frame[:, where] = order[0, cell].int().expand(phases, -1)
         cover[:, where] = made.cover
-    for cell in torch.nonzero(second)[:, 0].split(AT_ONCE.get(device.type, len(near))):
+    for cell in _portions(second):
         made = follow(sources, cameras, grid, target[cell], second_frame[cell], middle[:, cell], second_near[cell])
         merge(cell, share[cell], second_frame[cell], made, cover[:, cell], pixels)
     frame = torch.where(pixels.sure > LEAST, pixels.frame, -1)
@@ -403,6 +404,13 @@ def fused(sources: Sources, cameras: Cameras, grid: Grid, through_unseen: bool =
 
 AT_ONCE = {"cpu": 4096}
 """Cells that are followed together: few stay in a processor's cache."""
+
+
+def _portions(asked: Tensor) -> Iterator[Tensor]:
+    """The numbers of the cells that are ``asked`` for, (n,) of them bool, AT_ONCE at a time."""
+    cells = torch.nonzero(asked)[:, 0]
+    step = AT_ONCE.get(asked.device.type, len(asked))
+    return (cells[start : start + step] for start in range(0, len(cells), step))
 
 LEAST = 0.3
 
