@@ -14,6 +14,7 @@ from .camera.preview_trajectory import PreviewTrajectory
 from .camera.save_trajectory import SaveTrajectory
 from .camera.trajectory_from_3d_cameras import TrajectoryFrom3DCameras
 from .camera.trajectory_to_wan_camera import TrajectoryToWanCamera
+from .remember import retrieval_routes
 from .remember.fov_retriever import FovRetriever
 from .remember.load_memory import LoadMemory
 from .remember.memory_bank import MemoryBank
@@ -81,6 +82,7 @@ class SceneMemoryExtension(ComfyExtension):
     async def on_load(self) -> None:
         folders.register()
         editor_routes.register()
+        retrieval_routes.register()
         host_check.refuse_unfit(NODES)
 
     async def get_node_list(self) -> list[type[io.ComfyNode]]:

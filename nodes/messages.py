@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Callable
+from typing import Any
 
 import comfy.model_management
 import comfy.utils
@@ -33,6 +34,16 @@ def say(cls: type[io.ComfyNode], text: str) -> None:
     if seen != node:
         text = f"{node.rpartition('.')[2].capitalize()}: {text}"
     server.send_progress_text(text=shown(text), node_id=seen)
+
+
+def tell(cls: type[io.ComfyNode], event: str, data: dict[str, Any]) -> None:
+    """Sends data to the page that queued the graph, with the id of the node that runs as ``node``: of one that another
+    node made while the graph ran, of that one. The node must ask for its hidden unique_id."""
+    server = getattr(PromptServer, "instance", None)
+    if server is None or cls.hidden is None or not cls.hidden.unique_id:
+        return
+    seen = get_progress_state().dynprompt.get_display_node_id(node_id=cls.hidden.unique_id)
+    server.send_sync(event=event, data={**data, "node": seen}, sid=server.client_id)
 
 
 def warn(cls: type[io.ComfyNode], text: str) -> None:

@@ -139,9 +139,7 @@ function fromInput(node, slot, seen = 0) {
 
 /** What the nodes that hold a subgraph give one of its inputs. */
 function fromOutside(subgraph, slot, seen) {
-  const root = subgraph.rootGraph ?? app.graph
-  const graphs = [root, ...(root.subgraphs?.values() ?? [])]
-  const holders = graphs.flatMap((graph) => graph.nodes).filter((node) => node.subgraph === subgraph)
+  const holders = holdersOf(subgraph)
   const live = holders.filter((node) => node.mode !== NEVER && node.mode !== BYPASS)
   const found = (live.length ? live : holders).map((holder) => {
     const input = holder.inputs[slot]
@@ -151,6 +149,65 @@ function fromOutside(subgraph, slot, seen) {
   const [first] = found
   if (found.every((one) => one?.value === first?.value && one?.from === first?.from)) return first ?? null
   return { value: undefined, from: "copies" }
+}
+
+/** The nodes that hold a subgraph. */
+function holdersOf(subgraph) {
+  const root = subgraph.rootGraph ?? app.graph
+  const graphs = [root, ...(root.subgraphs?.values() ?? [])]
+  return graphs.flatMap((graph) => graph.nodes).filter((node) => node.subgraph === subgraph)
+}
+
+/** Whether what an input of a node is given comes from an output of `source`, through reroutes and subgraphs. */
+export function comesFrom(node, name, source) {
+  const slot = node.inputs?.findIndex((input) => input.name === name) ?? -1
+  return origins(node, slot).some((origin) => origin === source)
+}
+
+/** The nodes that an input's wire comes from: several where the node is in a subgraph that is used more than once. */
+function origins(node, slot, seen = 0) {
+  const link = slot >= 0 && node?.graph && seen < 100 ? linkTo(node, slot) : null
+  if (!link) return []
+  if (link.originIsIoNode ?? Number(link.origin_id) === SUBGRAPH_INPUTS) {
+    return holdersOf(node.graph).flatMap((holder) => origins(holder, link.origin_slot, seen + 1))
+  }
+  const origin = node.graph.getNodeById(link.origin_id)
+  if (!origin) return []
+  if (origin.type === "Reroute") return origins(origin, 0, seen + 1)
+  if (!origin.subgraph) return [origin]
+  const inside = origin.subgraph.outputs?.[link.origin_slot]?.linkIds?.[0]
+  const inner = inside === undefined ? null : origin.subgraph.links.get?.(inside) ?? origin.subgraph.links[inside]
+  const made = inner && origin.subgraph.getNodeById(inner.origin_id)
+  return made ? [made] : []
+}
+
+/** The node of a run's id: "12", or "12:5" for a node in the subgraph that node 12 holds. */
+function nodeOfRun(id) {
+  let [graph, node] = [app.rootGraph ?? app.graph, null]
+  for (const part of String(id).split(":")) {
+    node = graph?.getNodeById(Number(part)) ?? graph?.getNodeById(part)
+    graph = node?.subgraph
+  }
+  return node ?? null
+}
+
+const listeners = new Map()
+
+/**
+ * Lets nodes hear what a run tells under a name: as another node's output, or as an event of that name while it works.
+ * Gives `hear(node, action)`: `action(teller, told)` is called as long as the node is in the workflow.
+ */
+export function tellings(output, event) {
+  const tell = (id, told) => {
+    const teller = told && nodeOfRun(id)
+    for (const [node, action] of listeners) {
+      if (!isThere(node)) listeners.delete(node)
+      else if (teller) action(teller, told)
+    }
+  }
+  api.addEventListener("executed", ({ detail }) => tell(detail?.display_node ?? detail?.node, detail?.output?.[output]?.[0]))
+  api.addEventListener(event, ({ detail }) => tell(detail?.node, detail))
+  return (node, action) => listeners.set(node, action)
 }
 
 function linkTo(node, slot) {
@@ -222,6 +279,13 @@ export async function request(route, options) {
   throw new Error(why)
 }
 
+/** What a route answers to a question, as JSON; of one owner only the newest counts for the server. */
+export async function ask(owner, route, question, signal) {
+  const body = JSON.stringify({ ...question, client: `${api.clientId} ${owner.id}` })
+  const headers = { "Content-Type": "application/json" }
+  return (await request(route, { method: "POST", body, headers, signal })).json()
+}
+
 const newest = new WeakMap()
 
 /** What a route answers, as JSON. Of one owner only the newest question counts: an older one is broken off, for good. */
@@ -229,10 +293,8 @@ export async function askNewest(owner, route, question) {
   newest.get(owner)?.abort()
   const mine = new AbortController()
   newest.set(owner, mine)
-  const body = JSON.stringify({ ...question, client: `${api.clientId} ${owner.id}` })
-  const headers = { "Content-Type": "application/json" }
   try {
-    return await (await request(route, { method: "POST", body, headers, signal: mine.signal })).json()
+    return await ask(owner, route, question, mine.signal)
   } catch (problem) {
     if (mine.signal.aborted) return new Promise(() => {}) // nobody waits for it any more
     throw problem

@@ -1,10 +1,13 @@
-// What this pack adds to ComfyUI's page: the camera path editor on the Camera Trajectory node.
+// What this pack adds to ComfyUI's page: the camera path editor on Camera Trajectory, and the retrieval map on FOV Retriever.
 
 import { CLOSED, CameraEditor, OPEN } from "./editor/editor.js"
 import * as host from "./host.js"
+import { CLOSED as MAP_CLOSED, OPEN as MAP_OPEN, RetrievalMap } from "./retrieval/retrieval_map.js"
 
 const WIDTH = 460 // of a node whose map is open
 const TYPE = "SceneMemoryCameraTrajectory"
+const [RETRIEVER, MAP_WIDTH] = ["SceneMemoryFovRetriever", 560]
+const RULE = ["k", "strategy", "seed", "depth", "near", "far", "min_overlap", "far_share"]
 const SETTINGS = ["move", "frames", "amount", "radius", "easing", "fov", "fps", "aspect", "path_seed", "speed", "handheld"]
 
 host.onNode("SceneMemory.CameraPath", TYPE, (node) => {
@@ -59,5 +62,49 @@ function portOf(node) {
       return (await host.request(`/editor/${memory}/seen`, { method: "POST", body: JSON.stringify(question), headers })).json()
     },
     picture: (memory, frame) => host.address(`/editor/${memory}/frame/${frame}`),
+  }
+}
+
+const hearShots = host.tellings("scene_memory_shot", "scene_memory.segment")
+
+host.onNode("SceneMemory.RetrievalMap", RETRIEVER, (node) => {
+  const map = new RetrievalMap(mapPortOf(node))
+  host.addElement(node, "retrieval_map", map.root, () => (map.opened ? MAP_OPEN : MAP_CLOSED))
+  host.onChange(node, RULE, () => map.settingsChanged())
+  host.chain(node, "onConfigure", () => map.settingsChanged())
+  host.chain(node, "onExecuted", (output) => {
+    const told = output?.scene_memory_retrieval?.[0]
+    if (told) map.take(told)
+  })
+  host.chain(node, "onRemoved", () => map.stop())
+  host.chain(node, "onAdded", () => {
+    // The film that this node's rule drives tells its own path and memory, while it is made and after.
+    hearShots(node, (shot, told) => {
+      if (host.comesFrom(shot, "retriever", node)) map.take(told)
+    })
+    map.start()
+  })
+})
+
+/** The node, as the retrieval map needs it. */
+function mapPortOf(node) {
+  return {
+    wheelOnGraph: host.wheelOnGraph,
+    setGone: host.setGone,
+    keepShown: (element) => host.keepShown(node, element),
+    resized: (opened, height) => host.fitSize(node, opened ? MAP_WIDTH : 0, opened ? 0 : height),
+    settings() {
+      const found = RULE.map((name) => [name, host.given(node, name).value])
+      return Object.fromEntries(found.filter(([, value]) => value !== undefined))
+    },
+    async path(scene) {
+      return new Float64Array(await (await host.request(`/retrieval/${scene}/path`)).arrayBuffer())
+    },
+    async cameras(scene) {
+      return new Float64Array(await (await host.request(`/retrieval/${scene}/cameras`)).arrayBuffer())
+    },
+    choose: (scene, question) => host.ask(node, `/retrieval/${scene}/choose`, question),
+    seen: (scene, question) => host.ask(node, `/retrieval/${scene}/seen`, question),
+    picture: (scene, frame) => host.address(`/retrieval/${scene}/frame/${frame}`),
   }
 }

@@ -6,15 +6,12 @@ A body is bounded and looked at before it is used, and work that nobody waits fo
 from __future__ import annotations
 
 import asyncio
-import json
 import math
 import re
-import threading
 import weakref
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import Any
 
 import cv2
 import numpy as np
@@ -29,11 +26,10 @@ from ...memory.errors import BankError
 from ...memory.retrieval.distances import REACH, Distances
 from ...memory.retrieval.retrieve import frames_that_saw, seen_shares
 from ...memory.state.state import MemoryState
+from ..requests import Newest, Refused, json_body, refused
 from .shown_memories import SHOWN
 
 ROOT = "/scene_memory/editor"
-MOST_BODY = 65536
-"""Bytes of a body, as it is after unpacking."""
 MOST_CAMERAS, THUMB_WIDTH, MOST_FRAMES = 2000, 192, 100_000
 LONG, BY_FRAMES = 2000, ("walk", "handheld")
 NUMBERS = {"amount": 90.0, "radius": 3.0, "fov": 70.0, "fps": 8.0, "aspect": 1.6, "handheld": 0.0}
@@ -43,9 +39,8 @@ DISTANCES = ("scale", "near", "depth", "far")
 """What the editor is told of a memory and sends back, all in scene units."""
 MOST_UNITS, DIGITS = 1e9, 3
 PROPER = 1e-3
+MOVES = Newest("scene memory moves")
 
-T = TypeVar("T")
-_LOOK_S = 0.2
 _MEMORY, _INDEX = re.compile(r"[0-9a-f]{64}"), re.compile(r"[0-9]{1,9}")
 _turns: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock] = weakref.WeakKeyDictionary()
 
@@ -85,13 +80,17 @@ async def frame(request: web.Request) -> web.Response:
     state = _memory(request)
     if isinstance(state, web.Response):
         return state
-    index = request.match_info["index"]
+    return await picture_of(state, request.match_info["index"])
+
+
+async def picture_of(state: MemoryState, index: str) -> web.Response:
+    """The answer with the picture of a frame, asked for by its number as text."""
     if not _INDEX.fullmatch(index) or int(index) >= state.frames:
-        return _refused(404, f"There is no frame {index[:12]!r}: the memory has {state.frames} frames, from 0.")
+        return refused(404, f"There is no frame {index[:12]!r}: the memory has {state.frames} frames, from 0.")
     try:
         picture = await asyncio.to_thread(_thumbnail, state, int(index))
     except (BankError, ValueError, OSError) as problem:
-        return _refused(404, f"Frame {index} cannot be shown: {problem}")
+        return refused(404, f"Frame {index} cannot be shown: {problem}")
     return web.Response(body=picture, content_type="image/jpeg", headers={"Cache-Control": "private, max-age=3600"})
 
 
@@ -109,17 +108,17 @@ async def seen(request: web.Request) -> web.Response:
     try:
         given = await json_body(request, f"At most {MOST_VIEWS} views can be sent; these take")
         views, size, frames = views_asked(given)
-    except Refused as refused:
-        return refused.answer
+    except Refused as problem:
+        return problem.answer
     except (ValueError, RecursionError) as problem:
-        return _refused(400, str(problem)[:300])
+        return refused(400, str(problem)[:300])
     async with _turns.setdefault(asyncio.get_running_loop(), asyncio.Lock()):
         if request.transport is None or request.transport.is_closing():
-            return _refused(410, "The page has gone.")
+            return refused(410, "The page has gone.")
         try:
             return web.json_response(await asyncio.to_thread(shares, state, views, size, frames))
         except (BankError, OSError) as problem:
-            return _refused(404, f"What the memory has seen cannot be told: {problem}")
+            return refused(404, f"What the memory has seen cannot be told: {problem}")
 
 
 def views_asked(given: Any) -> tuple[FloatArray, Distances, bool]:
@@ -176,12 +175,12 @@ async def move(request: web.Request) -> web.Response:
         given = await json_body(request, "The settings of the move take")
         client = f"{request.remote} {str(given.get('client', ''))[:200] if isinstance(given, Mapping) else ''}"
         text = await MOVES.run(request, client, lambda stopped: move_keyframes(given, stopped))
-    except Refused as refused:
-        return refused.answer
+    except Refused as problem:
+        return problem.answer
     except Stopped:
-        return _refused(409, "A newer request for the keyframes of a move took the place of this one.")
+        return refused(409, "A newer request for the keyframes of a move took the place of this one.")
     except (ValueError, RecursionError) as problem:
-        return _refused(400, str(problem))
+        return refused(400, str(problem))
     return web.json_response({"keyframes": text})
 
 
@@ -233,7 +232,7 @@ def _whole(given: Mapping[str, Any], name: str, least: int, most: int, usual: in
 def _memory(request: web.Request) -> MemoryState | web.Response:
     name = request.match_info["memory"]
     state = SHOWN.get(name) if _MEMORY.fullmatch(name) else None
-    return state or _refused(404, "This server does not know that memory any more. Run the graph again.")
+    return state or refused(404, "This server does not know that memory any more. Run the graph again.")
 
 
 def _thumbnail(state: MemoryState, index: int) -> bytes:
@@ -245,67 +244,3 @@ def _thumbnail(state: MemoryState, index: int) -> bytes:
     if not done:
         raise ValueError("it cannot be coded as JPEG.")
     return coded.tobytes()
-
-
-def _refused(status: int, why: str) -> web.Response:
-    return web.json_response({"error": why}, status=status)
-
-
-class Refused(Exception):
-    """A request that is not served: ``answer`` says why."""
-
-    def __init__(self, status: int, why: str) -> None:
-        super().__init__(why)
-        self.answer = web.json_response({"error": why}, status=status)
-
-
-async def json_body(request: web.Request, what: str) -> Any:
-    """The JSON of a request, read off the server's loop.
-
-    Args:
-        what: what it holds, with its verb, such as "The views take".
-
-    Raises ``Refused`` if it is larger than ``MOST_BODY`` when unpacked (never more than that is), or no JSON.
-    """
-    parts, length = [], 0
-    async for part in request.content.iter_chunked(MOST_BODY):
-        length += len(part)
-        if length > MOST_BODY:
-            raise Refused(413, f"{what} more than {MOST_BODY} bytes.")
-        parts.append(part)
-    try:
-        data, charset = b"".join(parts), request.charset
-        return await asyncio.to_thread(lambda: json.loads(data.decode(charset) if charset else data))
-    except RecursionError:
-        raise Refused(400, "The request is nested too deep.") from None
-    except (ValueError, LookupError) as problem:
-        raise Refused(400, f"The request is no JSON in UTF-8: {str(problem)[:200]}") from None
-
-
-class Newest:
-    """Work of one kind on a few threads of its own. Of one client only the newest is done: a newer one stops it, and so
-    does the client by going away."""
-
-    def __init__(self, name: str, threads: int = 2) -> None:
-        self._pool = ThreadPoolExecutor(threads, thread_name_prefix=name)
-        self._running: dict[str, threading.Event] = {}
-
-    async def run(self, request: web.Request, client: str, job: Callable[[Callable[[], bool]], T]) -> T:
-        """What a job gives. It is called with a function that says whether to stop, and then raises ``Stopped``."""
-        stop = threading.Event()
-        if (older := self._running.get(client)) is not None:
-            older.set()
-        self._running[client] = stop
-        future = asyncio.get_running_loop().run_in_executor(self._pool, job, stop.is_set)
-        try:
-            while not (await asyncio.wait([future], timeout=_LOOK_S))[0]:
-                if request.transport is None or request.transport.is_closing():
-                    stop.set()
-            return future.result()
-        finally:
-            stop.set()
-            if self._running.get(client) is stop:
-                del self._running[client]
-
-
-MOVES = Newest("scene memory moves")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from comfy_api.latest import io, ui
+from comfy_api.latest import io
 
 from ...memory.cameras.trajectory import Trajectory
 from ...memory.pictures.drawing import Pixels, note_picture
@@ -12,11 +12,13 @@ from ...memory.pictures.picture_of_retrieval import retrieval_picture
 from ...memory.retrieval.retrieve import retrieve
 from ...memory.retrieval.settings import RetrievalSettings
 from ...memory.retrieval.strategies import STRATEGIES
+from ...memory.retrieval.what_if import RetrievalScene
 from ...memory.state.state import MemoryState
 from ...models.registry import adapter_for
 from ..inputs import fixed_seed
 from ..pictures import to_image
 from ..types import CATEGORY, SceneMemory, SceneRetriever, SceneTrajectory
+from .retrieval_routes import show
 
 PREVIEWED_FRAMES = 8
 
@@ -150,7 +152,16 @@ class FovRetriever(io.ComfyNode):
             far_share=far_share,
         )
         picture = to_image(_preview(settings, preview_frame, memory, trajectory, model)[None])
-        return io.NodeOutput(settings, picture, ui=ui.PreviewImage(image=picture, cls=cls))
+        if memory is None or trajectory is None:
+            return io.NodeOutput(settings, picture)
+        return io.NodeOutput(settings, picture, ui={"scene_memory_retrieval": [show(_scene(memory, trajectory, model))]})
+
+
+def _scene(memory: MemoryState, trajectory: Trajectory, model: Any | None) -> RetrievalScene:
+    """A path that nothing was filmed along yet: the memory is the same before each of its segments."""
+    starts = range(0, len(trajectory), PREVIEWED_FRAMES)
+    most = 0 if model is None else adapter_for(model).most_context
+    return RetrievalScene(trajectory, tuple((start, memory) for start in starts), memory, most)
 
 
 def _preview(

@@ -17,12 +17,14 @@ from ...film.plan import CONTEXT_FRAMES, MEMORY_WAYS, ShotPlan
 from ...memory.cameras.trajectory import Trajectory
 from ...memory.retrieval.reasons import looked_at, noted, percent
 from ...memory.retrieval.settings import RetrievalSettings
+from ...memory.retrieval.what_if import RetrievalScene
 from ...memory.state.state import MemoryState
 from ...models.host.adapter import Adapter
 from ...models.registry import adapter_for
 from .. import inputs
-from ..messages import say
+from ..messages import say, tell
 from ..pictures import NEAR_IS_WHITE, preview_picture, to_depth
+from ..remember.retrieval_routes import show
 from ..types import CATEGORY, SceneMemory, SceneRetriever, SceneTrajectory
 from .shot_video import ShotVideo
 
@@ -195,16 +197,44 @@ class ShotGenerator(io.ComfyNode):
             text.warning = words
             say(cls, words)
 
-        state, said = memory, ""
+        state, said, shown = memory, "", FilmedScene(cls, plan, memory, adapter)
         for done in generate_shot(memory, plan, adapter, on_step, on_pictures, on_warning):
             state = done.state
+            shown.after(done)
             if not done.made:
                 on_pictures(done.index, state.read_frames([state.frames - 1], nearest=True))
             said = text.after(done)
             say(cls, said)
         if state.bank is not None and (above := state.bank.above_limit()):
             say(cls, f"{said}\n{above}")
-        return io.NodeOutput(state, ShotVideo(state, memory.frames))
+        return io.NodeOutput(state, ShotVideo(state, memory.frames), ui={"scene_memory_shot": [shown.scene()]})
+
+
+class FilmedScene:
+    """What the retrieval map may ask about while a shot is made, and after: its path, and the memory before each of its
+    segments. The page is told after each segment, so that the map follows the film."""
+
+    def __init__(self, cls: type[io.ComfyNode], plan: ShotPlan, memory: MemoryState, model: Adapter) -> None:
+        self._cls, self._plan, self._model = cls, plan, model
+        self._starts = [0, *np.cumsum(segment_lengths(memory, plan, model)).tolist()]
+        self._states = [memory]
+        self._shown = ["", ""]
+
+    def after(self, done: SegmentDone) -> None:
+        """A segment is safe."""
+        del self._states[done.index + 1 :]
+        self._states.append(done.state)
+        tell(self._cls, "scene_memory.segment", {**self.scene(), "making": done.index + 1})
+
+    def scene(self) -> dict[str, Any]:
+        """The scene so far, as the page is told of it: what is not made yet follows the newest memory."""
+        segments = tuple((start, self._states[min(number, len(self._states) - 1)])
+                         for number, start in enumerate(self._starts[:-1]))  # fmt: skip
+        scene = RetrievalScene(self._plan.trajectory, segments, self._states[-1], self._model.most_context)
+        if scene.id != self._shown[-1]:
+            # The page may still be asking about the one before.
+            self._shown.append(scene.id)
+        return show(scene, instead_of=self._shown[-3])
 
 
 @dataclass

@@ -80,7 +80,7 @@ function near([spotX, spotY], x, y) {
 }
 
 /** Grid and the memory's frames: drawn anew only when the view or the memory changes. */
-function still(canvas, scene) {
+export function still(canvas, scene) {
   const { view, colours, layer, memory } = scene
   const key = [canvas.width, canvas.height, view.right, view.forward, view.scale, memory?.id, Object.values(colours)].join()
   if (layer.key === key) return layer.canvas
@@ -155,7 +155,7 @@ function curve(context, view, path, colours) {
   context.stroke()
 }
 
-function fan(context, view, right, forward, yaw, fov, length, colour, fill) {
+export function fan(context, view, right, forward, yaw, fov, length, colour, fill) {
   const [x, y] = [view.x(right), view.y(forward)]
   context.fillStyle = colour
   context.strokeStyle = colour
