@@ -54,9 +54,9 @@ def test_the_shot_says_what_it_looks_at_and_memory_info_why(
     prompt = {name: prompt[name] for name in ("load", "scene", "text", "bank", "moc", "camera", "fov")}
     prompt["fov"]["inputs"].update(strategy="recent", memory=["bank", 0], trajectory=["camera", 0])
     prompt["see"] = kit.node("PreviewImage", images=["fov", 1])
-    blind = shown(server, server.client.queue(prompt), "fov")
+    blind = shown(server, server.client.queue(prompt), "see")
     prompt["fov"]["inputs"]["model"] = ["load", 0]
     done = server.client.queue(prompt)
     assert done.ok, done.error
-    knowing = shown(server, done, "fov")
+    knowing = shown(server, done, "see")
     assert blind.shape[1] == knowing.shape[1] and not np.array_equal(blind[:200], knowing[:200]), "20 of 24 are marked"
