@@ -16,6 +16,7 @@ const MORE = `
   background: var(--mine, #888); color: #111; }
 .smrm-list span { display: block; padding: 1px 4px 0; overflow-wrap: anywhere; }
 .smrm-list span + span { color: var(--descrip-text, #999); }
+.smrm .smce-now { flex: none; }
 .smrm-time { flex: none; height: 40px; cursor: ew-resize; }
 `
 
