@@ -15,12 +15,13 @@ MOST = 8
 """Frames that are compared with a clip; each costs about as much as following points through a frame."""
 
 
-def remembered_near(state: MemoryState, path: Trajectory | None) -> Remembered | None:
-    """Remembered frames with depth that saw what a ``path`` sees, or some from all over where there is none.
+def remembered_near(state: MemoryState, path: Trajectory | None, with_depth: bool = True) -> Remembered | None:
+    """Remembered frames that saw what a ``path`` sees, or some from all over where there is none; those ``with_depth``
+    alone, or any.
 
-    None where no frame has depth, or no pictures are kept.
+    None where there are none, or no pictures are kept.
     """
-    if not state.frames or not state.has_depth or state.bank is None:
+    if not state.frames or state.bank is None or (with_depth and not state.has_depth):
         return None
     if path is not None:
         indices = np.sort(retrieve(state, path, RetrievalSettings(k=min(MOST, state.frames))).indices)
@@ -28,7 +29,7 @@ def remembered_near(state: MemoryState, path: Trajectory | None) -> Remembered |
         indices = np.asarray(spread(state.frames, MOST))
     indices = indices[state.bank.kept(state, indices)]
     depth = state.depth(indices)
-    known = np.isfinite(depth).any(axis=(1, 2))
+    known = np.isfinite(depth).any(axis=(1, 2)) | (not with_depth)
     if not known.any():
         return None
     indices = indices[known]

@@ -7,7 +7,7 @@ from scipy.spatial.transform import Rotation
 
 from ..cameras.camera import FloatArray
 from ..cameras.trajectory import Trajectory
-from .measure_camera import FROM_DEPTH, FROM_PLAN, MeasuredCamera
+from .measure_camera import FROM_CAMERAS, FROM_DEPTH, FROM_PLAN, MeasuredCamera
 
 PARTS_DEGREES, PARTS_SHARE = 5.0, 0.1
 """From where on a camera counts as parted from its plan: degrees, or a share of the planned way."""
@@ -54,6 +54,8 @@ def report(measured: MeasuredCamera, planned: Trajectory | None = None) -> str:
 def _scale(measured: MeasuredCamera) -> str:
     if measured.scale_from == FROM_DEPTH:
         return f"Place and size come from the memory's depth, found again in {measured.recognised} frames."
+    if measured.scale_from == FROM_CAMERAS:
+        return f"Place and size come from the cameras of {measured.recognised} remembered frames."
     if measured.scale_from == FROM_PLAN:
         return (
             "The way is as long as planned, by assumption: pictures alone do not tell how large a scene is. Connect a "

@@ -21,6 +21,7 @@ from .reconstruction import Reconstruction, reconstruct
 from .tracks import Tracks, follow
 
 FROM_DEPTH, FROM_PLAN, FROM_NOTHING = "the memory's depth", "the planned way", "nothing"
+FROM_CAMERAS = "the memory's cameras"
 LOOKED_FOR = 6
 """Frames of a clip in which remembered ones are looked for."""
 LEAST_INLIERS, LEAST_COVERED, MOST_WRONG = 20, 0.12, 0.4
@@ -120,7 +121,7 @@ def measure_camera(
         reasons[part] = judged
         sure[part] = [not why for why in judged]
     tell(1.0)
-    path = Trajectory(_rigid(poses), lens, start.fps, "measured")
+    path = as_a_path(poses, lens, start.fps)
     return MeasuredCamera(path, sure, tuple(reasons), inliers, doubt, scale_from, len(found), turning)
 
 
@@ -214,9 +215,10 @@ def _reasons(made: Reconstruction, tracks: Tracks, loose: str) -> list[str]:
     return result
 
 
-def _rigid(poses: FloatArray) -> FloatArray:
+def as_a_path(poses: FloatArray, intrinsics: FloatArray, fps: float) -> Trajectory:
+    """Measured poses (F, 4, 4), whose rotations are a little off by rounding, as a path with intrinsics (F, 4)."""
     u, _, vt = np.linalg.svd(poses[:, :3, :3])
     result = poses.copy()
     result[:, :3, :3] = u @ vt
     result[:, 3] = (0.0, 0.0, 0.0, 1.0)
-    return np.asarray(result, dtype=np.float64)
+    return Trajectory(result, intrinsics, fps, "measured")

@@ -94,6 +94,25 @@ def reconstruct(
     return chain.finish()
 
 
+def supported(
+    tracks: Tracks, intrinsics: FloatArray, poses: FloatArray, outlier: float
+) -> tuple[Index, FloatArray, FloatArray]:
+    """How far cameras that something else has estimated, ``poses`` (F, 4, 4), agree with the points of a clip.
+
+    For each frame (F,) how many points are within ``outlier`` pixels, of a picture 832 wide, of where they should be,
+    the share of the picture in which most are, and that in which most are not.
+    """
+    clip = _Clip(tracks, intrinsics)
+    everything = list(range(len(tracks)))
+    chain = _Chain(clip, everything)
+    chain.turn, chain.place = poses[:, :3, :3].copy(), poses[:, :3, 3].copy()
+    chain.placed[:] = True
+    extent = float(np.linalg.norm(chain.place - chain.place.mean(axis=0), axis=1).mean())
+    chain.usual = 0.1 / max(extent, 1e-9)
+    chain._deepen()
+    return chain._support(everything, outlier)
+
+
 def _keyframes(clip: _Clip) -> list[int]:
     """Frames between which enough has moved for them to tell something new."""
     frames = len(clip.tracks)
@@ -376,7 +395,7 @@ class _Chain:
         near = np.abs(np.arange(len(self.clip.tracks))[:, None] - np.array(keys)[None]).argmin(axis=1)
         return np.asarray(own[near])
 
-    def _support(self, keys: list[int]) -> tuple[Index, FloatArray, FloatArray]:
+    def _support(self, keys: list[int], outlier: float = OUTLIER) -> tuple[Index, FloatArray, FloatArray]:
         """For each frame: how many of its points are where they should be, the share of the picture in which most are,
         and the share in which most are not. Of the points, those that some keyframes see."""
         tracks, frames = self.clip.tracks, len(self.clip.tracks)
@@ -385,7 +404,7 @@ class _Chain:
         seen = Seen(tracks.frame[use], tracks.point[use], self.clip.slope[use], tracks.trust[use], self.clip.focal)
         cameras = Cameras(self.turn, self.place)
         off = np.linalg.norm(residuals(cameras, self._points(np.arange(tracks.points)), seen), axis=1)
-        good = (off < OUTLIER) & ~self.bad[use]
+        good = (off < outlier) & ~self.bad[use]
         cell = np.clip((tracks.place[use] * GRID).astype(int), 0, GRID - 1)
         square = (seen.frame * GRID + cell[:, 1]) * GRID + cell[:, 0]
         right, whole = (np.bincount(square, part, frames * GRID * GRID).reshape(frames, -1) for part in (good, None))

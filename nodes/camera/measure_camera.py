@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
+from typing import Any
 
 import comfy.model_management
 import comfy.utils
@@ -15,7 +17,9 @@ from ...memory.cameras.camera import FloatArray, intrinsics_from_fov
 from ...memory.cameras.trajectory import Trajectory
 from ...memory.geometry.camera_report import report
 from ...memory.geometry.measure_camera import measure_camera
+from ...memory.geometry.multi_view import measure_by_views
 from ...memory.state.state import MemoryState
+from ...models.host.multi_view import cameras_by_da3
 from ..messages import say
 from ..pictures import to_uint8
 from ..types import CATEGORY, SceneMemory, SceneTrajectory
@@ -31,8 +35,8 @@ class MeasureCamera(io.ComfyNode):
             display_name="Measure Camera",
             category=CATEGORY,
             description="Finds the camera path of a clip in its pictures, and says where it parts from the plan and "
-            "which frames are not sure. Needs no model. With a memory that has depth the path lies where the film "
-            "does, and is as long as it was.",
+            "which frames are not sure. Needs no model; Depth Anything 3 can be used. With a memory that has depth the "
+            "path lies where the film does, and is as long as it was.",
             search_aliases=["camera tracking", "matchmove", "structure from motion", "slam", "camera pose", "solve"],
             inputs=[
                 io.Image.Input(
@@ -69,6 +73,13 @@ class MeasureCamera(io.ComfyNode):
                     tooltip="Frames a second of the clip; 0 takes the trajectory's, else the memory's, else "
                     f"{USUAL_FPS:g}. Recommended: 0.",
                 ),
+                io.Custom("DA3_MODEL").Input(
+                    "da3_model",
+                    optional=True,
+                    tooltip="Depth Anything 3 (Small or Base) looks for the cameras instead: for clips that have too "
+                    "little to hold on to for points to be followed. The memory needs no depth then. Recommended: "
+                    "leave it open; Load Depth Anything 3 where the report says that few frames are sure.",
+                ),
             ],
             outputs=[
                 SceneTrajectory.Output(display_name="trajectory", tooltip="The path as it was measured."),
@@ -88,9 +99,10 @@ class MeasureCamera(io.ComfyNode):
         memory: MemoryState | None = None,
         fov: float = 0.0,
         fps: float = 0.0,
+        da3_model: Any = None,
     ) -> io.NodeOutput:
-        """``images`` is IMAGE (F, H, W, C). Raises ValueError if the trajectory has another length, or if a picture
-        holds NaN."""
+        """``images`` is IMAGE (F, H, W, C). Raises ValueError if the trajectory has another length, if a picture holds
+        NaN, or if the model sees no cameras."""
         if trajectory is not None and len(trajectory) != len(images):
             raise ValueError(
                 f"images has {len(images)} frames and trajectory {len(trajectory)}. Connect the path that these frames "
@@ -100,8 +112,12 @@ class MeasureCamera(io.ComfyNode):
         lens = _lens(pictures.shape[2] / pictures.shape[1], trajectory, memory, fov)
         rate = fps or (trajectory.fps if trajectory else 0.0) or (memory.fps if memory else None) or USUAL_FPS
         planned = None if trajectory is None else Trajectory(trajectory.poses, lens, rate, trajectory.name)
-        remembered = remembered_near(memory, planned) if memory is not None else None
-        measured = measure_camera(pictures, lens, planned, remembered, rate, _share_progress())
+        remembered = remembered_near(memory, planned, da3_model is None) if memory is not None else None
+        if da3_model is None:
+            measured = measure_camera(pictures, lens, planned, remembered, rate, _share_progress())
+        else:
+            estimate = partial(cameras_by_da3, da3_model)
+            measured = measure_by_views(pictures, estimate, lens, planned, remembered, rate, _share_progress())
         words = report(measured, planned)
         say(cls, words)
         return io.NodeOutput(measured.trajectory, words)
