@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import av
 import cv2
 import numpy as np
 
@@ -32,7 +33,7 @@ def needs_files(workflow: Mapping[str, Any]) -> bool:
 
 
 def lay_out(workflow: Mapping[str, Any], base: Path) -> None:
-    """Puts what a workflow loads into a server's folders, under its public names: tiny models, and a first picture.
+    """Puts what a workflow loads into a server's folders, under its public names: tiny models, a first picture, a clip.
 
     Text encoder and CLIP vision are empty files (of Wan) or small: they can be chosen, not loaded.
     """
@@ -59,6 +60,24 @@ def lay_out(workflow: Mapping[str, Any], base: Path) -> None:
             if not path.is_file():
                 picture = np.random.default_rng(0).integers(0, 256, (96, 128, 3), dtype=np.uint8)
                 cv2.imwrite(str(path), cv2.GaussianBlur(picture, (9, 9), 4))
+        elif node["type"] == "LoadVideo":
+            path = base / "input" / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if not path.is_file():
+                write_clip(path, shot_frames(workflow))
+
+
+def write_clip(path: Path, frames: int) -> None:
+    """A video of so many frames of 128 x 96, along which a camera pans over a wall of spots."""
+    spots = np.random.default_rng(0).integers(0, 256, (24, 64, 3), dtype=np.uint8)
+    wall = np.asarray(cv2.resize(spots, (256, 96), interpolation=cv2.INTER_CUBIC), dtype=np.uint8)
+    with av.open(str(path), "w") as output:
+        stream = output.add_stream("libx264", rate=16, options={"crf": "10"})
+        stream.width, stream.height, stream.pix_fmt = 128, 96, "yuv420p"
+        for number in range(frames):
+            picture = np.ascontiguousarray(wall[:, 3 * number : 3 * number + 128])
+            output.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        output.mux(stream.encode(None))
 
 
 def shot_frames(workflow: Mapping[str, Any]) -> int:
@@ -103,6 +122,8 @@ def _small(side: int, frames: int) -> dict[str, dict[str, Any]]:
     """Which inputs of which node are made smaller, and to what."""
     return {
         "SceneMemoryBank": {"width": side, "height": side},
+        "SceneMemoryRememberPictures": {"width": side, "height": side},
+        "SceneMemoryWorldScene": {"width": side, "height": side},
         "SceneMemoryMocSampler": {"steps": 2},
         "BasicScheduler": {"steps": 2},
         "LTXVScheduler": {"steps": 2},

@@ -45,6 +45,8 @@ def test_there_are_workflows() -> None:
         "Three shots, one room",
         "What changed stays changed",
         "A place that was photographed",
+        "Wan 2.1 VACE, known pixels",
+        "Extend any video",
         *(f"{name}, turn and return" for name in LOOK_BACK),
         *(f"{name} Fun Camera, along a path" for name in ("Wan 2.1", "Wan 2.2")),
         "Wan 2.2 text to video in 4 steps",
