@@ -218,8 +218,6 @@ CALLS: dict[str, tuple[str, ...]] = {
         "comfy.model_management:throw_exception_if_processing_interrupted()",
         "comfy.utils:ProgressBar(total)",
         "comfy.utils:ProgressBar.update_absolute(value, total, preview)",
-        "comfy_api.latest:io.NodeOutput(ui)",
-        "comfy_api.latest:ui.PreviewImage(image, cls)",
     ),
     "nodes.remember.remember_pictures": (
         "comfy.model_management:throw_exception_if_processing_interrupted()",

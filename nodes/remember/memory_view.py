@@ -8,7 +8,7 @@ import comfy.model_management
 import comfy.utils
 import numpy as np
 import torch
-from comfy_api.latest import io, ui
+from comfy_api.latest import io
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -104,6 +104,7 @@ class MemoryView(io.ComfyNode):
                     "detail",
                     options=list(DETAILS),
                     default=FULL,
+                    optional=True,
                     tooltip=f"'{FULL}' draws at the whole size; '{HALF}' at half of it, in a quarter of the time, and "
                     f"enlarges that. Recommended: {FULL} for a model, {HALF} while you look for a path.",
                 ),
@@ -177,12 +178,12 @@ class MemoryView(io.ComfyNode):
         shown = [moment for moment in moments.values() if moment is not None]
         drawn = view_picture(shares, trajectory.fps, shown)
         curve = to_image(drawn[None])
-        # The page keeps the last preview on the node, in place of what a node shows in the end.
+        # The page keeps the last preview on the node; a picture of its own would stand there a second time.
         bar.update_absolute(value=count, total=count, preview=("JPEG", Image.fromarray(drawn), drawn.shape[1]))
         say(cls, _said(memory, shares, trajectory.fps))
         told = ", ".join(f"{share:.3f}" for share in shares)
         scale = 1 / nearest if nearest > 0 else 1.0
-        return io.NodeOutput(images, mask, depth, scale, curve, told, ui=ui.PreviewImage(image=curve, cls=cls))
+        return io.NodeOutput(images, mask, depth, scale, curve, told)
 
 
 def _preview(part: View) -> tuple[str, Image.Image, int]:

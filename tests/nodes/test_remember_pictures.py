@@ -166,3 +166,27 @@ def test_what_does_not_fit_together_is_refused_in_words(
         made["video"] = video(made["video"])
     with pytest.raises(ValueError, match=words):
         remember(trajectory, **made)
+
+
+def test_cancel_keeps_the_segments_that_are_finished_and_the_next_run_finds_them(
+    remember: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import comfy.model_management
+    import comfy.utils
+
+    def cancel(value: int, total: int, preview: Any, **_: Any) -> None:
+        assert preview is not None and total == 200
+        comfy.model_management.interrupt_current_processing()
+
+    images = torch.rand(200, HEIGHT, WIDTH, 3, generator=torch.Generator().manual_seed(0))
+    monkeypatch.setattr(comfy.utils, "PROGRESS_BAR_HOOK", cancel)
+    with pytest.raises(comfy.model_management.InterruptProcessingException):
+        remember(path(200), images=images)
+    monkeypatch.setattr(comfy.utils, "PROGRESS_BAR_HOOK", None)
+    bank = Bank.open(tmp_path / "banks", "place")
+    kept = bank.load().frames
+    assert kept in (64, 128)
+    before = {file: file.stat().st_mtime_ns for file in bank.segments_path.iterdir()}
+    state, _ = remember(path(200), images=images)
+    assert state.frames == 200
+    assert {file: file.stat().st_mtime_ns for file in before} == before

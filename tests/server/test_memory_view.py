@@ -40,6 +40,7 @@ def viewed(kit: Any, name: str, with_depth: bool = True, **given: Any) -> dict[s
     prompt["masks"] = kit.node("MaskToImage", mask=["view", 1])
     prompt["saved masks"] = kit.node("SaveImage", images=["masks", 0], filename_prefix=f"mask {name}")
     prompt["saved depth"] = kit.node("SaveImage", images=["view", 2], filename_prefix=f"depth {name}")
+    prompt["curve"] = kit.node("PreviewImage", images=["view", 4])
     prompt["words"] = kit.node("PreviewAny", source=["view", 5])
     return prompt
 
@@ -60,7 +61,7 @@ def test_a_path_is_shown_with_its_mask_depth_and_how_much_is_known(server: HostS
     assert (depth[unknown] == 0).all() and depth[~unknown].min() > 0 and depth.max() == 255
     shares = [float(share) for share in run.outputs["words"]["text"][0].split(",")]
     assert np.allclose(shares, 1 - unknown.mean(axis=(1, 2)), atol=2e-3)
-    (curve,) = run.outputs["view"]["images"]
+    (curve,) = run.outputs["curve"]["images"]
     assert cv2.imread(str(server.base / "temp" / curve["filename"])).shape[1] == 960
     assert server.client.queue(prompt).executed == []
 
