@@ -190,12 +190,10 @@ CALLS: dict[str, tuple[str, ...]] = {
         "comfy_execution.graph:DynamicPrompt.get_display_node_id(node_id)",
         "comfy_execution.progress:get_progress_state()",
         "server:PromptServer.send_progress_text(text, node_id)",
+        "server:PromptServer.send_sync(event, data, sid)",
     ),
     "nodes.pictures": ("comfy.utils:common_upscale(samples, width, height, upscale_method, crop)",),
-    "nodes.remember.fov_retriever": (
-        "comfy_api.latest:io.NodeOutput(ui)",
-        "comfy_api.latest:ui.PreviewImage(image, cls)",
-    ),
+    "nodes.remember.fov_retriever": ("comfy_api.latest:io.NodeOutput(ui)",),
     "nodes.remember.memory_editor": (
         "comfy_api.latest:io.NodeOutput(ui)",
         "comfy_api.latest:ui.PreviewImage(image, cls)",
@@ -238,6 +236,7 @@ CALLS: dict[str, tuple[str, ...]] = {
     "nodes.shot.shot_generator": (
         "comfy.utils:ProgressBar(total)",
         "comfy.utils:ProgressBar.update_absolute(value, total, preview)",
+        "comfy_api.latest:io.NodeOutput(ui)",
         "latent_preview:LatentPreviewer.decode_latent_to_preview_image(preview_format, x0, /)",
         "latent_preview:get_previewer(device, latent_format)",
     ),

@@ -16,7 +16,10 @@ from scene_memory.memory.retrieval.reasons import noted
 
 Open = Callable[[Mode], Frontend]
 WORKFLOW = ROOT / "workflows" / "A minute in one take.json"
-MAP = "() => app.rootGraph.nodes.find(n => n.title === 'FOV Retriever').widgets.find(w => w.name === 'retrieval_map').element"
+MAP = (
+    "() => app.rootGraph.nodes.find(n => n.title === 'FOV Retriever')"
+    ".widgets.find(w => w.name === 'retrieval_map').element"
+)
 
 
 def filmed(frontend: Frontend, bank: str) -> None:
@@ -37,7 +40,8 @@ def asked(frontend: Frontend, wanted: str = "true") -> dict[str, Any]:
     state = f"""() => {{
       const map = ({MAP})().retrievalMap
       const {{ answer, told, frame, shown }} = map
-      return map.told && !map.asking && answer && map.asked && ({wanted}) && {{ answer, told, frame, shown, took: map.took }}
+      return map.told && !map.asking && answer && map.asked && ({wanted})
+        && {{ answer, told, frame, shown, took: map.took }}
     }}"""
     return dict(frontend.page.wait_for_function(state, timeout=90_000).json_value())
 
