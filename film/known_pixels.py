@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..memory.cameras.trajectory import Trajectory
+from ..memory.geometry.finer import finer_depth
 from ..memory.geometry.view import GREY, View, views
 from ..memory.retrieval.retrieve import Retrieval
 from ..memory.state.state import MemoryState
@@ -42,7 +43,8 @@ def with_known_pixels(
     poses, intrinsics = state.cameras(indices)
     numbers = tuple(int(index) for index in indices)
     frames = ContextFrames(reader.pixels(state, indices), poses, intrinsics, numbers=numbers)
-    depth = remembered_depth(state, indices)
+    kept = remembered_depth(state, indices)
+    depth = None if kept is None else finer_depth(kept, frames.pixels)
     if depth is None or np.isnan(depth).all(axis=(1, 2)).any():
         depth = _completed(depth, model.depth_of(plan, frames))
     return replace(segment, view=known_pixels(frames, depth, segment, distance, plan.hold_known))
@@ -107,15 +109,10 @@ def remembered_depth(state: MemoryState, indices: NDArray[np.int64]) -> NDArray[
     return None if depth is None or bool(np.isnan(depth).all()) else depth
 
 
-def _completed(
-    depth: NDArray[np.float32] | None, read: NDArray[np.float32] | None
-) -> NDArray[np.float32] | None:
-    """Depth as the memory has it, and of frames without any that which the model reads, at the finer size of both."""
+def _completed(depth: NDArray[np.float32] | None, read: NDArray[np.float32] | None) -> NDArray[np.float32] | None:
+    """Depth (K, H, W) as the memory has it, and of frames without any that which the model reads (K, h, w)."""
     if depth is None or read is None:
         return depth if read is None else read
+    places = [(np.arange(side) * small) // side for side, small in zip(depth.shape[1:], read.shape[1:], strict=True)]
     missing = np.isnan(depth).all(axis=(1, 2))
-    height, width = read.shape[1:]
-    rows = (np.arange(height) * depth.shape[1]) // height
-    columns = (np.arange(width) * depth.shape[2]) // width
-    return np.where(missing[:, None, None], read, depth[:, rows[:, None], columns])
-
+    return np.where(missing[:, None, None], read[:, places[0][:, None], places[1]], depth)
