@@ -43,10 +43,9 @@ def with_known_pixels(
     poses, intrinsics = state.cameras(indices)
     numbers = tuple(int(index) for index in indices)
     frames = ContextFrames(reader.pixels(state, indices), poses, intrinsics, numbers=numbers)
-    kept = remembered_depth(state, indices)
-    depth = None if kept is None else finer_depth(kept, frames.pixels)
+    depth = remembered_depth(state, indices)
     if depth is None or np.isnan(depth).all(axis=(1, 2)).any():
-        depth = _completed(depth, model.depth_of(plan, frames))
+        depth = _completed(depth, model.depth_of(plan, frames), frames.pixels)
     return replace(segment, view=known_pixels(frames, depth, segment, distance, plan.hold_known))
 
 
@@ -109,10 +108,14 @@ def remembered_depth(state: MemoryState, indices: NDArray[np.int64]) -> NDArray[
     return None if depth is None or bool(np.isnan(depth).all()) else depth
 
 
-def _completed(depth: NDArray[np.float32] | None, read: NDArray[np.float32] | None) -> NDArray[np.float32] | None:
-    """Depth (K, H, W) as the memory has it, and of frames without any that which the model reads (K, h, w)."""
+def _completed(
+    depth: NDArray[np.float32] | None, read: NDArray[np.float32] | None, pictures: NDArray[np.uint8]
+) -> NDArray[np.float32] | None:
+    """Depth as the memory has it of frames (K, H, W, 3), and where it has none of one, what the model reads in it."""
     if depth is None or read is None:
         return depth if read is None else read
-    places = [(np.arange(side) * small) // side for side, small in zip(depth.shape[1:], read.shape[1:], strict=True)]
     missing = np.isnan(depth).all(axis=(1, 2))
-    return np.where(missing[:, None, None], read[:, places[0][:, None], places[1]], depth)
+    found = np.empty(pictures.shape[:3], np.float32)
+    for rows, maps in ((missing, read), (~missing, depth)):
+        found[rows] = finer_depth(maps[rows], pictures[rows])
+    return found
