@@ -23,6 +23,10 @@ VERSION = 1
 """Raised whenever the same frames come to other known pixels, also by a change of ``memory/geometry``."""
 
 
+UNMOVED = 0.1
+"""Pixels that things at the usual distance may move by, between two views that are taken to be one."""
+
+
 def with_known_pixels(
     segment: Segment,
     state: MemoryState,
@@ -72,11 +76,26 @@ def known_pixels(
         if rows.any():
             cameras = Trajectory(frames.poses[rows], frames.intrinsics[rows], path.fps)
             _fill(found, views(frames.pixels[rows], maps, cameras, path, shape[1:], scene_distance=distance))
+    for place, number in enumerate(_taken_there(frames, segment, distance)):
+        if number >= 0:
+            found.pictures[place], found.confidence[place] = frames.pixels[number], 1.0
     begun = segment.known if segment.known is not None else segment.begins_with
     if begun is not None:
         count = len(begun) if begun.ndim == 4 else 1
         found.pictures[:count], found.confidence[:count] = begun, 1.0
     return found
+
+
+def _taken_there(frames: ContextFrames, segment: Segment, distance: float) -> NDArray[np.int64]:
+    """(T,) for each view the frame that was taken from it, -1 where none was: its pixels need no moving, which would
+    soften them. Of several the oldest, the copy of fewest copies."""
+    path = segment.trajectory
+    away = np.linalg.norm(path.poses[:, None, :3, 3] - frames.poses[None, :, :3, 3], axis=-1) / distance
+    turned = np.linalg.norm(path.poses[:, None, :3, :3] - frames.poses[None, :, :3, :3], axis=(-2, -1))
+    lens = np.abs(path.intrinsics[:, None] - frames.intrinsics[None]).max(axis=-1)
+    wide = path.intrinsics[:, :1] * segment.width
+    same = (wide * np.maximum(away, turned) < UNMOVED) & (segment.width * lens < UNMOVED)
+    return np.where(same.any(axis=1), same.argmax(axis=1), -1)
 
 
 def _fill(found: KnownPixels, tiles: Iterable[View]) -> None:

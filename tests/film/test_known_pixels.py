@@ -200,3 +200,13 @@ def test_colours_are_anchored_to_the_frames_that_are_known(tmp_path: Path) -> No
     old = state.read_frames(range(PAST)).astype(int)
     true = float((old[..., 0] - old[..., 2]).mean())
     assert abs(warm[1] - true) < abs(warm[0] - true) - 20
+
+
+def test_a_view_that_a_frame_was_taken_from_is_that_frame(tmp_path: Path) -> None:
+    """Not a mixture of the frames around it, and not moved: a film that comes back is not softened by coming back."""
+    state, model = remembered(tmp_path), Echo()
+    back = state.cameras([7, 6, 5, 4])
+    shot(state, model, path=Trajectory(*back, 8.0))
+    view = model.given[0].view
+    assert view.frames.numbers == (3, 4, 5, 6, 7, 8)
+    assert np.array_equal(view.pictures[1:], state.read_frames([7, 6, 5, 4])) and (view.confidence == 1).all()
