@@ -18,6 +18,8 @@ VIRTUAL = NOTES | {"Reroute", "PrimitiveNode"}
 WIDGETS = {"INT", "FLOAT", "BOOLEAN", "STRING", "COMBO"}
 DYNAMIC_COMBO = "COMFY_DYNAMICCOMBO_V3"
 UPLOADS = ("image_upload", "animated_image_upload", "video_upload", "audio_upload")
+VIDEO_PREVIEW = "video-preview"
+"""A widget that the page adds to a node that uploads a video; it sends it, and saves none of it."""
 SEEDS = {"seed", "noise_seed"}
 
 
@@ -128,6 +130,8 @@ def _read(inputs: Json, prefix: str, remaining: Iterator[Any]) -> Iterator[tuple
             if control or (control is None and kind == "INT" and name in SEEDS):
                 next(remaining, None)
             uploads += any(options.get(key) for key in UPLOADS)
+            if options.get("video_upload"):
+                yield f"{prefix}{VIDEO_PREVIEW}", ""
         for _ in range(uploads):
             next(remaining, None)
 
