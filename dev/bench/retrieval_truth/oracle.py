@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from .floor_plans import FloatArray
 
 BoolArray = NDArray[np.bool_]
+Integers = NDArray[np.int64]
 COLUMNS, TARGETS, DENSITY = 96, 5, 0.25
 _PAIRS = 16384
 
@@ -35,7 +36,7 @@ class Surface:
     density: FloatArray
 
 
-def target_views(frames: int) -> NDArray[np.int64]:
+def target_views(frames: int) -> Integers:
     """The five frames of a segment whose surface counts."""
     return np.unique(np.linspace(0, frames - 1, TARGETS).round().astype(np.int64))
 
@@ -102,7 +103,7 @@ def greedy_cover(covers: BoolArray, k: int, given: list[int]) -> list[int]:
 
 def cast(
     poses: FloatArray, intrinsics: FloatArray, walls: FloatArray, columns: int
-) -> tuple[FloatArray, NDArray[np.int64]]:
+) -> tuple[FloatArray, Integers]:
     """Depth (T, columns) along the optical axis and the wall met, -1 and infinite where there is none."""
     places, side, ahead = _plane(poses)
     offsets = _columns(intrinsics, columns)

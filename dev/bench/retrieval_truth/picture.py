@@ -10,7 +10,7 @@ import numpy as np
 from ....memory.retrieval.retrieve import retrieve
 from ....memory.retrieval.settings import RetrievalSettings
 from .cases import Case
-from .floor_plans import FloatArray
+from .floor_plans import FloatArray, FloorPlan
 from .memories import coming, memory
 from .oracle import target_views, visible_surface
 
@@ -23,7 +23,9 @@ PAPER, WALL, WALK, AHEAD, CHOSEN, COVERED, MISSED = (
 
 def draw(case: Case, file: Path) -> None:
     """Write a picture (PNG or JPEG by the name): green is covered by the chosen frames, red is not."""
-    low, high = case.plan.extent
+    plan = case.scene
+    assert isinstance(plan, FloorPlan)
+    low, high = plan.extent
     scale = (SIDE - 2 * MARGIN) / float((high - low).max())
     width, height = ((high - low) * scale + 2 * MARGIN).round().astype(int)
     canvas = np.full((height, width, 3), PAPER, dtype=np.uint8)
@@ -32,14 +34,15 @@ def draw(case: Case, file: Path) -> None:
         x, z = (place - low) * scale + MARGIN
         return round(float(x)), height - round(float(z))
 
-    found = retrieve(memory(case.past, case.lens), coming(case), RetrievalSettings(k=K))
+    found = retrieve(memory(case.past, case.lenses), coming(case), RetrievalSettings(k=K))
     rows = [int(index) for index in found.indices]
     for pose in case.past[::4]:
         cv2.circle(canvas, at(pose[[0, 2], 3]), 2, WALK, -1, cv2.LINE_AA)
-    for begin, end in case.plan.walls:
+    for begin, end in plan.walls:
         cv2.line(canvas, at(begin), at(end), WALL, 3, cv2.LINE_AA)
-    views = case.coming[target_views(len(case.coming))]
-    surface = visible_surface(views, np.tile(case.lens, (len(views), 1)), case.plan.walls)
+    rows_ahead = target_views(len(case.coming))
+    views = case.coming[rows_ahead]
+    surface = visible_surface(views, case.coming_lenses[rows_ahead], plan.walls)
     for point, covered in zip(surface.points, case.covers[rows].any(axis=0), strict=True):
         cv2.circle(canvas, at(point), 4, COVERED if covered else MISSED, -1, cv2.LINE_AA)
     for pose in case.past[rows]:
@@ -55,6 +58,6 @@ def draw(case: Case, file: Path) -> None:
 
 def _wedge(canvas, at, pose: FloatArray, case: Case, reach: float, colour: Colour, thick: int) -> None:  # type: ignore[no-untyped-def]
     place, ahead, side = pose[[0, 2], 3], pose[[0, 2], 2], pose[[0, 2], 0]
-    half = 0.5 / case.lens[0]
+    half = 0.5 / case.coming_lenses[0, 0]
     corners = [place, place + reach * (ahead - half * side), place + reach * (ahead + half * side)]
     cv2.polylines(canvas, [np.array([at(corner) for corner in corners])], True, colour, thick, cv2.LINE_AA)

@@ -12,7 +12,7 @@ import numpy as np
 
 from ....memory.retrieval.overlap import fans, rays_cross
 from .cases import Case
-from .oracle import BoolArray, FloatArray, target_views
+from .oracle import BoolArray, FloatArray, Integers, greedy_cover, target_views
 
 Rule = Callable[[Case, int, np.random.Generator], list[int]]
 NEAR, FAR = 0.1, 30.0
@@ -25,8 +25,9 @@ def context_as_memory(case: Case, k: int, random: np.random.Generator) -> list[i
     A frame is a candidate if its left ray crosses a target's left ray and its right ray the target's right one, neither
     too near nor too far. With more runs than places, random runs; with fewer, further rounds over what is left.
     """
-    lenses, views = _lenses(case), case.coming[target_views(len(case.coming))]
-    free = rays_cross(fans(views, lenses[: len(views)]), fans(case.past, lenses), NEAR, FAR).any(axis=0)
+    ahead = target_views(len(case.coming))
+    views = fans(case.coming[ahead], case.coming_lenses[ahead])
+    free = rays_cross(views, fans(case.past, case.lenses), NEAR, FAR).any(axis=0)
     last = len(case.past) - 1
     chosen = [last]
     while len(chosen) < k:
@@ -48,7 +49,7 @@ def worldmem(case: Case, k: int, random: np.random.Generator) -> list[int]:
     The score of a frame is the share of the target's points that it has in view and that no chosen frame has yet, less
     0.2 * age / length of the film. The points are those of all target views.
     """
-    views = case.coming[target_views(len(case.coming))]
+    views = target_views(len(case.coming))
     points = _sphere(10_000 // len(views), 30.0, random)
     seen = np.concatenate([_seen_points(case, view, points) for view in views], axis=1)
     return _greedy_with_age(seen, k)
@@ -61,12 +62,12 @@ def hy_worldplay(case: Case, k: int, random: np.random.Generator) -> list[int]:
     frames. The first chunk of the film and the most recent one are always taken, where ``k`` has room for both.
     """
     last = len(case.past) - 1
-    views = case.coming[target_views(len(case.coming))]
+    views = target_views(len(case.coming))
     latents = np.arange(0, last, 4)[: len(np.arange(0, last, 4)) // 4 * 4]
     score = np.zeros(len(latents))
     for view in views:
-        points = view[:3, 3] + _frustum(case, view, _sphere(4000, 8.0, random))
-        score += _in_view(case, case.past[latents], points, 8.0).mean(axis=1) / len(views)
+        points = case.coming[view, :3, 3] + _frustum(case, view, _sphere(4000, 8.0, random))
+        score += _in_view(case, latents, points, 8.0).mean(axis=1) / len(views)
     chunks = latents.reshape(-1, 4)
     order = [int(i) for i in np.argsort(-score.reshape(-1, 4).mean(axis=1), kind="stable")]
     fixed = [0, len(chunks) - 1] if k > 9 else []
@@ -85,10 +86,10 @@ def matrix_game(case: Case, k: int, random: np.random.Generator) -> list[int]:
     """
     last = len(case.past) - 1
     places = k - 1
-    views = case.coming[np.linspace(len(case.coming) - 1, 0, places).round().astype(int)]
+    views = np.linspace(len(case.coming) - 1, 0, places).round().astype(int)
     chosen = [last]
     for view in views:
-        share = _in_view(case, case.past[1:last], _grid(case, view), FAR).mean(axis=1)
+        share = _in_view(case, np.arange(1, last), _grid(case, view), FAR).mean(axis=1)
         chosen.append(1 + int(np.argmax(share)))
     if k > 2:
         chosen[-1] = 4
@@ -104,14 +105,30 @@ def matrix_game_blocks(case: Case, k: int, random: np.random.Generator) -> list[
     candidates = np.arange(0, last, 4)
     free = np.ones(len(candidates), dtype=bool)
     chosen = [last]
-    for view in case.coming[np.linspace(len(case.coming) - 1, 0, k - 1).round().astype(int)]:
+    for view in np.linspace(len(case.coming) - 1, 0, k - 1).round().astype(int):
         if not free.any():
             break
-        share = np.where(free, _in_view(case, case.past[candidates], _grid(case, view), FAR).mean(axis=1), -1.0)
+        share = np.where(free, _in_view(case, candidates, _grid(case, view), FAR).mean(axis=1), -1.0)
         best = int(np.argmax(share)) if share.max() > 0 else int(np.flatnonzero(free)[-1])
         free[best] = False
         chosen.append(int(candidates[best]))
     return chosen[:k]
+
+
+def plain_greedy(case: Case, k: int, random: np.random.Generator) -> list[int]:
+    """Greedy cover of what the coming views hold, nothing in the way: no paper's rule, but what anyone would try first.
+
+    A grid of 10 x 10 rays a view at 10 distances, evenly in their logarithm, from half a metre to 64. Where all is
+    shown, the places left over stay empty.
+    """
+    seen = []
+    for view in target_views(len(case.coming)):
+        grid = _grid(case, view)
+        along = np.geomspace(0.5, 64.0, 10) / np.linspace(NEAR, FAR, 10)
+        eye = case.coming[view, :3, 3]
+        points = eye + ((grid - eye).reshape(-1, 10, 3) * along[:, None]).reshape(-1, 3)
+        seen.append(_in_view(case, np.arange(len(case.past)), points, np.inf))
+    return greedy_cover(np.concatenate(seen, axis=1), k, [len(case.past) - 1])
 
 
 RULES: dict[str, Rule] = {
@@ -139,31 +156,32 @@ def _greedy_with_age(seen: BoolArray, k: int) -> list[int]:
     return chosen
 
 
-def _seen_points(case: Case, view: FloatArray, sphere: FloatArray) -> BoolArray:
+def _seen_points(case: Case, view: int, offsets: FloatArray) -> BoolArray:
     """(N, points) of a target view's points that each past frame has in view, without bounds of distance."""
-    points = view[:3, 3] + _frustum(case, view, sphere)
-    return _in_view(case, case.past, points, np.inf)
+    points = case.coming[view, :3, 3] + _frustum(case, view, offsets)
+    return _in_view(case, np.arange(len(case.past)), points, np.inf)
 
 
-def _frustum(case: Case, view: FloatArray, offsets: FloatArray) -> FloatArray:
-    """Those of the ``offsets`` (n, 3) from a camera that lie in its view."""
-    local = offsets @ view[:3, :3]
-    keep = (local[:, 2] > 0) & (np.abs(local[:, 0]) * case.lens[0] < 0.5 * local[:, 2])
-    keep &= np.abs(local[:, 1]) * case.lens[1] < 0.5 * local[:, 2]
+def _frustum(case: Case, view: int, offsets: FloatArray) -> FloatArray:
+    """Those of the ``offsets`` (n, 3) from a coming camera that lie in its view."""
+    local, lens = offsets @ case.coming[view, :3, :3], case.coming_lenses[view]
+    keep = (local[:, 2] > 0) & (np.abs(local[:, 0]) * lens[0] < 0.5 * local[:, 2])
+    keep &= np.abs(local[:, 1]) * lens[1] < 0.5 * local[:, 2]
     return offsets[keep]
 
 
-def _in_view(case: Case, past: FloatArray, points: FloatArray, reach: float) -> BoolArray:
-    """(N, n) whether past cameras have points (n, 3) in their frustum, nearer than ``reach``."""
+def _in_view(case: Case, frames: Integers, points: FloatArray, reach: float) -> BoolArray:
+    """(N, n) whether past ``frames`` (N,) have points (n, 3) in their frustum, nearer than ``reach``."""
+    past, lenses = case.past[frames], case.lenses[frames].astype(np.float32)
     result = np.zeros((len(past), len(points)), dtype=bool)
     near = (points - points[0]).astype(np.float32).T if len(points) else np.zeros((3, 0), dtype=np.float32)
-    wide, high = 2 * case.lens[0], 2 * case.lens[1]
     for begin in range(0, len(past), _BLOCK):
         part = past[begin : begin + _BLOCK]
+        wide, high = (2 * lenses[begin : begin + _BLOCK, axis, None] for axis in range(2))
         turns = part[:, :3, :3].astype(np.float32)
         offset = np.einsum("nij,ni->nj", part[:, :3, :3], part[:, :3, 3] - points[:1]).astype(np.float32)
         x, y, z = (turns[:, :, axis] @ near - offset[:, axis, None] for axis in range(3))
-        inside = (np.abs(x) * np.float32(wide) < z) & (np.abs(y) * np.float32(high) < z)
+        inside = (np.abs(x) * wide < z) & (np.abs(y) * high < z)
         if np.isfinite(reach):
             inside &= x * x + y * y + z * z < np.float32(reach**2)
         result[begin : begin + len(part)] = inside
@@ -176,12 +194,8 @@ def _sphere(count: int, radius: float, random: np.random.Generator) -> FloatArra
     return np.asarray(ways * radius * np.cbrt(random.random((count, 1))))
 
 
-def _grid(case: Case, view: FloatArray) -> FloatArray:
-    steps = (np.arange(10) + 0.5) / 10 - 0.5
-    x, y, z = np.meshgrid(steps / case.lens[0], steps / case.lens[1], np.linspace(NEAR, FAR, 10), indexing="ij")
+def _grid(case: Case, view: int) -> FloatArray:
+    steps, lens, pose = (np.arange(10) + 0.5) / 10 - 0.5, case.coming_lenses[view], case.coming[view]
+    x, y, z = np.meshgrid(steps / lens[0], steps / lens[1], np.linspace(NEAR, FAR, 10), indexing="ij")
     local = np.stack([x * z, y * z, z], axis=-1).reshape(-1, 3)
-    return np.asarray(view[:3, 3] + local @ view[:3, :3].T)
-
-
-def _lenses(case: Case) -> FloatArray:
-    return np.tile(case.lens, (len(case.past), 1))
+    return np.asarray(pose[:3, 3] + local @ pose[:3, :3].T)
