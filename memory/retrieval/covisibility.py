@@ -45,10 +45,10 @@ class Covisibility:
         comparison = _in_own_units(comparison)
         pool = comparison.pool
         points = likely_points(
-            comparison.targets, comparison.intrinsics, comparison.depth, comparison.near, comparison.far
+            comparison.targets, comparison.intrinsics, comparison.scales, comparison.nearest, comparison.farthest
         )
         single = points.single()
-        chances = sight_chances(single, pool.poses, pool.intrinsics, comparison.scale, comparison.far)
+        chances = sight_chances(single, pool.poses, pool.intrinsics, comparison.farthest)
         depth = depth_of_the_best(pool, chances @ single.weight)
         if depth is not None:
             points = known_surface(comparison, points, depth)
@@ -97,10 +97,11 @@ class Covisibility:
 
     def _worked_out(self, rows: Integers) -> FloatArray:
         # A point at the very end of what counts must not fall to either side by a last digit.
-        part = replace(self.comparison, pool=self.comparison.pool.part(rows), far=self.comparison.far * _ON_THE_EDGE)
+        whole = self.comparison
+        part = replace(whole, pool=whole.pool.part(rows), farthest=whole.farthest * _ON_THE_EDGE)
         if self.depth is not None:
             return np.asarray(seen_by_depth(part, self.points, self.depth[rows]), dtype=np.float64)
-        found = sight_chances(self.points, part.pool.poses, part.pool.intrinsics, part.scale, part.far)
+        found = sight_chances(self.points, part.pool.poses, part.pool.intrinsics, part.farthest)
         return np.asarray(found, dtype=np.float64)
 
 
@@ -120,8 +121,12 @@ def _in_own_units(comparison: Comparison) -> Comparison:
         return np.asarray(pool.depth(frames) * np.float32(1.0 / scale))
 
     own = replace(pool, poses=seen(pool.poses), depth=None if pool.depth is None else depth)
-    near, far, median = comparison.near / scale, comparison.far / scale, comparison.depth / scale
-    return replace(comparison, pool=own, targets=seen(comparison.targets), near=near, far=far, depth=median, scale=1.0)
+    scales = tuple((each / scale, likely) for each, likely in comparison.scales)
+    nearest, farthest = comparison.nearest / scale, comparison.farthest / scale
+    return replace(
+        comparison, pool=own, targets=seen(comparison.targets), scale=1.0, scales=scales, nearest=nearest,
+        farthest=farthest,
+    )
 
 
 def gains_in_order(chances: FloatArray, weight: FloatArray, places: FloatArray, reach: float) -> FloatArray:

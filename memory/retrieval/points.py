@@ -1,7 +1,8 @@
 """Surface points that the coming views may see: rays of several target views, each at several depths.
 
 A ray's depth is unknown, so it is taken at the middles of equally likely parts of a log-normal distribution, in units
-of the scene's scale. Everything is computed near the origin, so that float32 is enough to choose by.
+of the scene's scale. The scale itself is a guess, and so there are several with a likelihood each: every ray has points
+for each of them. Everything is computed near the origin, so that float32 is enough to choose by.
 """
 
 from __future__ import annotations
@@ -20,10 +21,13 @@ Reals = NDArray[np.floating[Any]]
 """Of float32 where many frames are compared, of float64 where a figure is told: it must not hang on a last digit."""
 
 COLUMNS, ROWS = 10, (0.0, 0.22, -0.22)
-QUANTILES = (-1.15, -0.32, 0.32, 1.15)
-"""Middles of four equally likely parts of a normal distribution."""
-MEDIAN, SPREAD = 0.9, 1.0
-"""Of the depth's logarithm: the median in units of the scale, and the standard deviation."""
+QUANTILES = (-0.97, 0.0, 0.97)
+"""Middles of three equally likely parts of a normal distribution."""
+MEDIAN, SPREAD = 0.9, 0.75
+"""Of the depth's logarithm: the median in units of the scale, and the standard deviation where the scale is known."""
+
+Scales = tuple[tuple[float, float], ...]
+"""What the scale may be, in scene units, and how likely each is; they add up to 1."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,7 +37,8 @@ class Points:
     ``distance`` (P,) from that target's camera, ``weight`` (P,) the share of the segment that hangs on it; the weights
     sum to 1. ``share`` (P,) is the part of its view that it stands for, every ray the same; they sum to 1 in each view.
     ``eyes`` (T, 3) are the targets' places relative to the origin and ``focal`` (T,) their focal lengths. ``normal``
-    (P, 3) is the surface's, to the viewer; 0 where it is unknown, None if it is nowhere known.
+    (P, 3) is the surface's, to the viewer; 0 where it is unknown, None if it is nowhere known. ``scale`` (P,) is the
+    one that a point belongs to.
     """
 
     origin: FloatArray
@@ -45,6 +50,7 @@ class Points:
     view: NDArray[np.intp]
     eyes: Reals
     focal: Reals
+    scale: Reals
     normal: Reals | None = None
 
     def single(self) -> Points:
@@ -58,6 +64,7 @@ class Points:
             share=self.share.astype(np.float32),
             eyes=self.eyes.astype(np.float32),
             focal=self.focal.astype(np.float32),
+            scale=self.scale.astype(np.float32),
             normal=None if self.normal is None else self.normal.astype(np.float32),
         )
 
@@ -71,24 +78,29 @@ def rays(targets: FloatArray, intrinsics: FloatArray, columns: int) -> FloatArra
     return np.asarray(local @ targets[:, :3, :3].transpose(0, 2, 1))
 
 
-def likely_depths(median: float, near: float, far: float) -> FloatArray:
-    """Equally likely depths (J,) between ``near`` and ``far``."""
-    return np.asarray(np.clip(median * np.exp(SPREAD * np.array(QUANTILES)), near, far))
+def likely_depths(scales: Scales, near: float, far: float) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Depths (J,) between ``near`` and ``far``, how likely each is (J,), and the scale that each belongs to (J,)."""
+    of, likely = np.array(scales).T
+    depths = MEDIAN * of[:, None] * np.exp(SPREAD * np.array(QUANTILES))
+    count = len(QUANTILES)
+    return np.clip(depths.ravel(), near, far), np.repeat(likely / count, count), np.repeat(of, count)
 
 
-def likely_points(targets: FloatArray, intrinsics: FloatArray, median: float, near: float, far: float) -> Points:
+def likely_points(targets: FloatArray, intrinsics: FloatArray, scales: Scales, near: float, far: float) -> Points:
     """Points of target views (T, 4, 4) with intrinsics (T, 4) at likely depths between ``near`` and ``far``."""
-    depths = likely_depths(median, near, far)
     ways = rays(targets, intrinsics, COLUMNS)
-    distance = np.broadcast_to(depths, (*ways.shape[:2], len(depths)))
-    return points_at(targets, intrinsics, ways, distance, np.full(distance.shape, 1.0))
+    distance, weight, own = (
+        np.broadcast_to(each, (*ways.shape[:2], len(each))) for each in likely_depths(scales, near, far)
+    )
+    return points_at(targets, intrinsics, ways, distance, weight, own)
 
 
 def points_at(
     targets: FloatArray, intrinsics: FloatArray, ways: FloatArray, distance: FloatArray, weight: FloatArray,
-    normal: FloatArray | None = None,
+    scale: FloatArray, normal: FloatArray | None = None,
 ) -> Points:
-    """Points at ``distance`` (T, C, J) along unit rays ``ways`` (T, C, 3); ``weight`` (T, C, J) is made to sum to 1.
+    """Points at ``distance`` (T, C, J) along unit rays ``ways`` (T, C, 3); ``weight`` (T, C, J) is made to sum to 1,
+    ``scale`` (T, C, J) is the one that each belongs to.
 
     ``normal`` (T, C, 3) is the same for all depths of a ray.
     """
@@ -110,5 +122,6 @@ def points_at(
         view=np.repeat(np.arange(len(targets)), per_view)[kept],
         eyes=eyes,
         focal=intrinsics[:, 0],
+        scale=scale.reshape(-1)[kept],
         normal=facing,
     )

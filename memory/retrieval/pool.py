@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..cameras.camera import FloatArray
+from .points import Scales
 
 Integers = NDArray[np.int64]
 BoolArray = NDArray[np.bool_]
@@ -45,8 +46,9 @@ class Pool:
 class Comparison:
     """A ``pool`` of past frames and views of the coming segment: ``targets`` (T, 4, 4) and ``intrinsics`` (T, 4).
 
-    ``near``, ``far`` and ``depth``, the median, are distances in scene units; ``scale`` (scene units) is how far the
-    camera of this film goes in five seconds.
+    ``near``, ``far`` and ``depth``, the median, are distances in scene units, for rules that go by the map. In three
+    dimensions the scale (scene units; how far a camera walks in five seconds) is one of several ``scales``, the
+    likeliest is ``scale``, and nothing counts that is nearer than ``nearest`` or farther than ``farthest``.
     """
 
     pool: Pool
@@ -56,3 +58,6 @@ class Comparison:
     far: float
     depth: float
     scale: float
+    scales: Scales
+    nearest: float
+    farthest: float

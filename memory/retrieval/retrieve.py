@@ -99,7 +99,10 @@ def query_of(
         near=size.near,
         far=size.far,
         depth=size.depth,
-        scale=size.scale,
+        scale=size.size,
+        scales=size.scales,
+        nearest=size.nearest,
+        farthest=size.farthest,
         gap=max(1, round((state.fps or 0.0) * NEIGHBOUR_SECONDS)),
         far_share=settings.far_share,
         min_overlap=settings.min_overlap,
@@ -123,7 +126,7 @@ def _near(state: MemoryState, poses: FloatArray, intrinsics: FloatArray, size: D
     known_near = state.index.candidates(
         poses, intrinsics, reach=size.reach, limit=limit // 2, usable=lambda frames: known[frames] & usable(frames)
     )
-    return without_twins(state, near, known_near, size.scale)
+    return without_twins(state, near, known_near, size.size)
 
 
 def usable_of(state: MemoryState) -> Usable:
@@ -164,7 +167,7 @@ def _frozen(indices: list[int]) -> NDArray[np.int64]:
     return result
 
 
-TOGETHER, NEAR = 4, 256
+TOGETHER, NEAR = 4, 384
 """Views that share one look into the index, and the frames that it finds for them."""
 NEAR_ONE = 512
 """Frames that are looked at for a single view."""

@@ -29,12 +29,12 @@ KNOWN_RANGE = 3.6
 
 
 def sight_chances(
-    points: Points, poses: FloatArray, intrinsics: FloatArray, scale: float, far: float, blind: bool = True
+    points: Points, poses: FloatArray, intrinsics: FloatArray, far: float, blind: bool = True
 ) -> Reals:
     """(n, P) chance 0..1 that past cameras (n, 4, 4) with intrinsics (n, 4) saw each point.
 
-    ``scale`` is the scene's scale; nothing farther than ``far`` from a past camera counts. ``blind`` False leaves out
-    what depth can tell: whether nothing stands between and whether both look at the same side.
+    Nothing farther than ``far`` scene units from a past camera counts. ``blind`` False leaves out what depth can tell:
+    whether nothing stands between and whether both look at the same side.
     """
     places = (poses[:, :3, 3] - points.origin).astype(points.places.dtype)
     x, y, z = in_cameras(points, poses, places)
@@ -50,7 +50,7 @@ def sight_chances(
     result = _in_range(points, intrinsics, square, places if not blind else None)
     if blind:
         along = (points.places * points.sight).sum(axis=1) - places @ points.sight.T
-        result *= same_side_and_clear(along, square, points.distance, scale)
+        result *= same_side_and_clear(along, square, points.distance, points.scale)
     result *= seen
     return result
 
@@ -63,18 +63,19 @@ def certain_chances(points: Points) -> Reals:
     return np.where(points.normal.any(axis=1), known, unknown)
 
 
-def same_side_and_clear(along: Reals, square: Reals, distance: Reals, scale: float) -> Reals:
+def same_side_and_clear(along: Reals, square: Reals, distance: Reals, scale: Reals) -> Reals:
     """Chance that a camera looks at the target's side of the surface and nothing stands in its way.
 
     ``along`` is how far before the point it is in the direction of the target's line of sight, ``square`` its squared
-    distance from the point, ``distance`` the target's. The first chance is (1 + cosine) / 2 of the angle between the
-    lines of sight. All arrays and the result have one shape, (n, P) or (m,).
+    distance from the point, ``distance`` the target's, ``scale`` the scene's as that point has it. The first chance is
+    (1 + cosine) / 2 of the angle between the lines of sight. All arrays and the result have one shape, (n, P) or (m,);
+    of (n, P) the last two may be (P,).
     """
     aside = np.sqrt(np.maximum(square - along * along, np.float32(0.0)))
-    aside *= np.float32(-1.0 / (CLEAR * scale))
+    aside *= -1.0 / (CLEAR * scale)
     behind = distance - along
     np.minimum(behind, np.float32(0.0), out=behind)
-    behind *= np.float32(1.0 / (BEHIND * scale))
+    behind *= 1.0 / (BEHIND * scale)
     aside += behind
     result = np.exp(aside, out=aside)
     side = along / np.sqrt(np.maximum(square, np.float32(1e-12)))

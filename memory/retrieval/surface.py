@@ -54,18 +54,19 @@ def known_surface(comparison: Comparison, points: Points, depth: Float32) -> Poi
     best = np.flatnonzero(np.isfinite(depth).any(axis=(1, 2)))
     ways = rays(comparison.targets, comparison.intrinsics, COLUMNS)
     found = _carried(comparison, _back_projected(comparison.pool, depth, best), ways)
-    depths = likely_depths(comparison.depth, comparison.near, comparison.far)
+    depths, likely, scales = likely_depths(comparison.scales, comparison.nearest, comparison.farthest)
     seen = np.isfinite(found)[..., None]
     distance = np.where(seen, found[..., None], depths)
-    weight = np.where(seen, np.eye(len(depths))[0], UNSEEN / len(depths))
+    weight = np.where(seen, np.eye(len(depths))[0], UNSEEN * likely)
+    scale = np.where(seen, comparison.scale, scales)
     normal = slants(ways @ comparison.targets[:, :3, :3], found) @ comparison.targets[:, :3, :3].transpose(0, 2, 1)
-    return points_at(comparison.targets, comparison.intrinsics, ways, distance, weight, normal)
+    return points_at(comparison.targets, comparison.intrinsics, ways, distance, weight, scale, normal)
 
 
 def seen_by_depth(comparison: Comparison, points: Points, depth: Float32) -> Reals:
     """(n, P) chance that each frame of the pool saw each point, by its own depth (n, h, w) where it has any."""
     pool = comparison.pool
-    chances = sight_chances(points, pool.poses, pool.intrinsics, comparison.scale, comparison.far, blind=False)
+    chances = sight_chances(points, pool.poses, pool.intrinsics, comparison.farthest, blind=False)
     places = (pool.poses[:, :3, 3] - points.origin).astype(points.places.dtype)
     rows, columns = np.nonzero(chances > 0)
     x, y, z = (axis[rows, columns] for axis in in_cameras(points, pool.poses, places))
@@ -82,7 +83,7 @@ def seen_by_depth(comparison: Comparison, points: Points, depth: Float32) -> Rea
     away = points.places[columns[blind]] - places[rows[blind]]
     along = (away * points.sight[columns[blind]]).sum(axis=1)
     seen_from = points.distance[columns[blind]]
-    agree[blind] *= same_side_and_clear(along, (away * away).sum(axis=1), seen_from, comparison.scale)
+    agree[blind] *= same_side_and_clear(along, (away * away).sum(axis=1), seen_from, points.scale[columns[blind]])
     chances[rows, columns] *= agree
     return chances
 
@@ -124,7 +125,7 @@ def _carried(comparison: Comparison, places: FloatArray, ways: FloatArray) -> Fl
     result = np.full(ways.shape[:2], np.inf)
     for view, (pose, intrinsics) in enumerate(zip(comparison.targets, comparison.intrinsics, strict=True)):
         local = to_camera(places, pose)
-        local = local[local[:, 2] > comparison.near]
+        local = local[local[:, 2] > comparison.nearest]
         column = np.floor(project(local[:, 0], local[:, 1], local[:, 2], split(intrinsics))[0] * count)
         inside = (column >= 0) & (column < count)
         local, column = local[inside], column[inside].astype(np.intp)

@@ -68,6 +68,8 @@ def path_info(
             "near": size.near,
             "depth": size.depth,
             "far": size.far,
+            "size": size.size,
+            "step": size.step,
             "views": VIEWS // 2 if memory.has_depth else VIEWS,
         }
     return {"scene_memory_path": [info]}

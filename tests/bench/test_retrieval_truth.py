@@ -113,7 +113,7 @@ def test_no_choice_is_better_than_the_best_share_there_is():
 def test_depth_without_noise_is_the_truth():
     case = next(iter(cases(range(1), 1)))
     depth = depth_of(case, 0.0, 0.0, np.random.default_rng(0))
-    truth, _ = cast(case.past, np.tile(case.lens, (len(case.past), 1)), case.plan.walls, 32)
+    truth, _ = cast(case.past, case.lenses, case.scene.walls, 32)
     assert np.array_equal(depth[:, 4], truth)
     noisy = np.log(depth_of(case, 0.1, 0.0, np.random.default_rng(0)) / depth)[:, 0]
     assert noisy.std() == pytest.approx(0.1, rel=0.05)

@@ -43,7 +43,8 @@ def slow_dolly(frames: int, random: np.random.Generator) -> Film:
         spots, takes, done = random.uniform(100, 1100, 5), [], 0
         while done < frames:
             length = int(random.integers(150, 400))
-            takes.append(random.choice(spots) + random.normal(0, 2) + random.choice([-1, 1]) * speed * np.arange(length))
+            begin = random.choice(spots) + random.normal(0, 2)
+            takes.append(begin + random.choice([-1, 1]) * speed * np.arange(length))
             done += length
         at = np.concatenate(takes)[:frames]
     pan = _wander(frames, 90, 12, random)
@@ -186,7 +187,7 @@ def _streets(
     moves, at, before = np.array([(1, 0), (0, 1), (-1, 0), (0, -1)]), random.integers(1, BLOCKS, 2), 0
     corners = [at]
     for _ in range(4 + int(1.5 * frames * step / PITCH)):
-        chances = np.array([0.5 if move == before else 0.05 if move == (before + 2) % 4 else 0.225 for move in range(4)])
+        chances = np.roll([0.5, 0.225, 0.05, 0.225], before)
         there = at + moves
         chances *= ((there >= 0) & (there <= BLOCKS)).all(axis=1)
         before = int(random.choice(4, p=chances / chances.sum()))

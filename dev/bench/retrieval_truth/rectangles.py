@@ -49,8 +49,7 @@ class Rectangles:
 
 def joined(*parts: Rectangles) -> Rectangles:
     """All of them in one scene."""
-    corner, one, other = (np.concatenate([getattr(part, name) for part in parts]) for name in ("corner", "one", "other"))
-    return Rectangles(corner, one, other)
+    return Rectangles(*(np.concatenate([getattr(part, name) for part in parts]) for name in ("corner", "one", "other")))
 
 
 def upright(lines: FloatArray, bottom: float, top: float) -> Rectangles:

@@ -3,8 +3,8 @@
 A past camera is *relevant* if, for a ball of a target's view,
 
 - the ball reaches into the camera's cone,
-- it is no farther from the camera than ``reach``, nor so far that it is seen with less than a quarter of the target's
-  pixels (a camera four times as far off with the same lens), and
+- it is no farther from the camera than ``reach``, nor so far that it is seen with less than a tenth of the target's
+  pixels (a camera ten times as far off with the same lens), and
 - the camera does not look from the other side: the two lines of sight to it are no more than 120 degrees apart.
 
 The same test on a cell of cameras, its radius added to that of the ball and the spread of its headings to the cone,
@@ -27,7 +27,7 @@ VIEWS, DIFFERENT = 6, 0.6
 FINE, COARSE = 4, 2
 DEPTHS = (0.08, 0.22, 0.5, 0.9)
 """Distances of the balls in parts of the reach. What is nearer than the first is too small a part of a view."""
-LEAST_DENSITY, OPPOSITE = 0.25, 0.5
+LEAST_DENSITY, OPPOSITE = 0.1, 0.5
 _PAIRS, _FLAT, _EVERYWHERE, _STEEP = 40960, np.float32(np.radians(89.9)), np.float32(1e4), 1e6
 
 

@@ -57,8 +57,8 @@ def choose(state: MemoryState, targets: Trajectory, k: int = 6, strategy: str = 
 
 
 def chances(target: np.ndarray, past: np.ndarray, scale: float = 5.0) -> np.ndarray:
-    points = likely_points(target[None], LENS[None], 0.9 * scale, 0.1, 30.0)
-    return sight_chances(points, past[None], LENS[None], scale, 30.0)[0]
+    points = likely_points(target[None], LENS[None], ((scale, 1.0),), 0.1, 30.0)
+    return sight_chances(points, past[None], LENS[None], 30.0)[0]
 
 
 @given(numbers, numbers, st.floats(-180, 180), st.floats(100, 260))
@@ -79,8 +79,8 @@ def test_the_same_camera_saw_everything():
 
 def test_a_frame_from_far_behind_counts_little_and_a_zoomed_one_more():
     near, far = chances(at(), at(z=-1)).mean(), chances(at(), at(z=-25)).mean()
-    points = likely_points(at()[None], LENS[None], 4.5, 0.1, 100.0)
-    tele = sight_chances(points, at(z=-25)[None], intrinsics_from_fov(8.0, 1.6)[None], 5.0, 100.0)
+    points = likely_points(at()[None], LENS[None], ((5.0, 1.0),), 0.1, 100.0)
+    tele = sight_chances(points, at(z=-25)[None], intrinsics_from_fov(8.0, 1.6)[None], 100.0)
     assert near > 0.6 and far < 0.3 * near
     assert tele.max() > 3 * chances(at(), at(z=-25)).max()
 
