@@ -65,14 +65,16 @@ def greedy_cover(
     while len(rows) < count:
         gain = every @ left
         liked = gain * liking
-        best = int(np.argmax(liked))
-        if liked[best] <= LEAST_GAIN:
+        most = liked.max(initial=0.0)
+        if most <= LEAST_GAIN:
             if again:
                 break
             # All is shown as well as it can be: the places left over show it once more.
             left[:] = worth
             again, first = True, False
             continue
+        # Of equals the first: the last digit is another on another processor.
+        best = int(np.argmax(liked >= most * EQUAL))
         rows.append(best)
         gains.append(float(gain[best]) if first else 0.0)
         again = False
@@ -82,6 +84,9 @@ def greedy_cover(
 
 LEAST_GAIN = 1e-7
 """A frame that adds less, as a share of all points, adds nothing."""
+
+EQUAL = np.float32(1.0 - 1e-5)
+"""Frames of which one adds at least this part of what the other adds are equals."""
 
 
 def failing_together(places: Float32, reach: float) -> Float32:

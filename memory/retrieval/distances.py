@@ -21,7 +21,7 @@ from ..cameras.camera import FloatArray
 from ..cameras.pacing import spread
 from ..cameras.trajectory import Trajectory
 from ..state.state import MemoryState
-from .points import MEDIAN, Scales
+from .points import MEDIAN, STEP, Scales
 from .settings import RetrievalSettings
 
 SECONDS = 5.0
@@ -82,8 +82,8 @@ class Distances:
     """All in scene units: ``scale`` of the scene by its speed; ``near``, ``depth`` (the median) and ``far`` of what is
     looked at; ``reach`` within which past cameras are looked for.
 
-    For `coverage` the likeliest scale is ``size``, and ``step`` is how far off in its logarithm it may well be, 0 where
-    it is as set. ``nearest`` and ``farthest`` bound what is looked at where that was set, else 0 and infinite.
+    For `coverage` the likeliest scale is ``size``, and the only one where that is ``sure``, as it is set. ``nearest``
+    and ``farthest`` bound what is looked at where that was set, else 0 and infinite.
     """
 
     scale: float
@@ -92,16 +92,16 @@ class Distances:
     far: float
     reach: float
     size: float
-    step: float
+    sure: bool
     nearest: float = 0.0
     farthest: float = math.inf
 
     @property
     def scales(self) -> Scales:
         """What the scale may be, in scene units, and how likely each is."""
-        if not self.step:
+        if self.sure:
             return ((self.size, 1.0),)
-        return tuple((self.size * math.exp(self.step * at), likely) for at, likely in LIKELY)
+        return tuple((self.size * math.exp(STEP * at), likely) for at, likely in LIKELY)
 
 
 def distances(state: MemoryState, targets: Trajectory, settings: RetrievalSettings) -> Distances:
@@ -117,19 +117,18 @@ def distances(state: MemoryState, targets: Trajectory, settings: RetrievalSettin
     near = settings.near or min(NEAR * scale, depth / 2)
     far = settings.far or max(FAR * scale, 2 * depth)
     if settings.depth:
-        size, step = scale, 0.0
+        size = scale
     elif known := _known_distance(state, spread(state.frames, LOOKED_AT)):
-        size, step = within(known / MEDIAN), KNOWN_STEP
+        size = within(known / MEDIAN)
     else:
-        size, step = within(_corrected(scale, _extent(state))), STEP
+        size = within(_corrected(scale, _extent(state)))
     farthest = settings.far or math.inf
-    return Distances(scale, near, depth, far, min(farthest, REACH * size), size, step, settings.near, farthest)
+    reach = min(farthest, REACH * size)
+    return Distances(scale, near, depth, far, reach, size, bool(settings.depth), settings.near, farthest)
 
 
-STEP, KNOWN_STEP = 1.0, 0.5
-"""How far off the logarithm of the scale may be, without and with depth."""
 LIKELY = ((-1.0, 0.25), (0.0, 0.5), (1.0, 0.25))
-"""Guesses of the scale: the steps by which its logarithm is off, and how likely each is."""
+"""Guesses of the scale: by how many ``STEP`` its logarithm is off, and how likely each is."""
 MINUTE, WINDOWS, PLACES = 64.0, 6, 16
 """Seconds of film in which a camera gets around; how many such parts, and places in each, are looked at."""
 USUAL, SAY, MOST = 2.0, 0.7, 16.0

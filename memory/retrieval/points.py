@@ -1,8 +1,8 @@
 """Surface points that the coming views may see: rays of several target views, each at several depths.
 
-A ray's depth is unknown, so it is taken at the middles of equally likely parts of a log-normal distribution, in units
-of the scene's scale. The scale itself is a guess, and so there are several with a likelihood each: every ray has points
-for each of them. Everything is computed near the origin, so that float32 is enough to choose by.
+A ray's depth is unknown, so it is taken at several likely depths, in units of the scene's scale. The scale itself is a
+guess, and so there are several with a likelihood each: a depth is as likely as all of them make it, and at each depth
+some scales are likelier than others. Everything is computed near the origin, so that float32 is enough to choose by.
 """
 
 from __future__ import annotations
@@ -20,14 +20,13 @@ Float32 = NDArray[np.float32]
 Reals = NDArray[np.floating[Any]]
 """Of float32 where many frames are compared, of float64 where a figure is told: it must not hang on a last digit."""
 
-COLUMNS, ROWS = 10, (0.0, 0.22, -0.22)
-QUANTILES = (-0.97, 0.0, 0.97)
-"""Middles of three equally likely parts of a normal distribution."""
-MEDIAN, SPREAD = 0.9, 0.75
-"""Of the depth's logarithm: the median in units of the scale, and the standard deviation where the scale is known."""
+COLUMNS, ROWS = 10, (0.0, 0.32, -0.32)
+MEDIAN, STEP = 0.9, 1.0
+"""The median depth in units of the scale, and what its logarithm may be off by to each side, all three equally likely;
+so far apart, too, are the guesses of the scale."""
 
 Scales = tuple[tuple[float, float], ...]
-"""What the scale may be, in scene units, and how likely each is; they add up to 1."""
+"""What the scale may be, in scene units, and how likely each is: ``STEP`` apart in the logarithm, adding up to 1."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,8 +36,8 @@ class Points:
     ``distance`` (P,) from that target's camera, ``weight`` (P,) the share of the segment that hangs on it; the weights
     sum to 1. ``share`` (P,) is the part of its view that it stands for, every ray the same; they sum to 1 in each view.
     ``eyes`` (T, 3) are the targets' places relative to the origin and ``focal`` (T,) their focal lengths. ``normal``
-    (P, 3) is the surface's, to the viewer; 0 where it is unknown, None if it is nowhere known. ``scale`` (P,) is the
-    one that a point belongs to.
+    (P, 3) is the surface's, to the viewer; 0 where it is unknown, None if it is nowhere known. Where there is a
+    point, the scale is each of ``scales`` (S,) with the likelihood ``likely`` (P, S).
     """
 
     origin: FloatArray
@@ -50,7 +49,8 @@ class Points:
     view: NDArray[np.intp]
     eyes: Reals
     focal: Reals
-    scale: Reals
+    scales: Reals
+    likely: Reals
     normal: Reals | None = None
 
     def single(self) -> Points:
@@ -64,7 +64,8 @@ class Points:
             share=self.share.astype(np.float32),
             eyes=self.eyes.astype(np.float32),
             focal=self.focal.astype(np.float32),
-            scale=self.scale.astype(np.float32),
+            scales=self.scales.astype(np.float32),
+            likely=self.likely.astype(np.float32),
             normal=None if self.normal is None else self.normal.astype(np.float32),
         )
 
@@ -79,28 +80,36 @@ def rays(targets: FloatArray, intrinsics: FloatArray, columns: int) -> FloatArra
 
 
 def likely_depths(scales: Scales, near: float, far: float) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Depths (J,) between ``near`` and ``far``, how likely each is (J,), and the scale that each belongs to (J,)."""
-    of, likely = np.array(scales).T
-    depths = MEDIAN * of[:, None] * np.exp(SPREAD * np.array(QUANTILES))
-    count = len(QUANTILES)
-    return np.clip(depths.ravel(), near, far), np.repeat(likely / count, count), np.repeat(of, count)
+    """Depths (J,) between ``near`` and ``far``, how likely each is (J,), and how likely each scale is at it (J, S).
+
+    A scale has its median depth and one more to each side; those of neighbours coincide.
+    """
+    count = len(scales)
+    both = np.zeros((count + 2, count))
+    for number, (_, likely) in enumerate(scales):
+        both[number : number + 3, number] = likely / 3
+    depths = MEDIAN * scales[0][0] * np.exp(STEP * np.arange(-1, count + 1))
+    weight = both.sum(axis=1)
+    return np.clip(depths, near, far), weight, both / weight[:, None]
 
 
 def likely_points(targets: FloatArray, intrinsics: FloatArray, scales: Scales, near: float, far: float) -> Points:
     """Points of target views (T, 4, 4) with intrinsics (T, 4) at likely depths between ``near`` and ``far``."""
     ways = rays(targets, intrinsics, COLUMNS)
-    distance, weight, own = (
-        np.broadcast_to(each, (*ways.shape[:2], len(each))) for each in likely_depths(scales, near, far)
+    depths, weight, likely = likely_depths(scales, near, far)
+    shape = (*ways.shape[:2], len(depths))
+    distance, weight, likely = (
+        np.broadcast_to(depths, shape), np.broadcast_to(weight, shape), np.broadcast_to(likely, (*shape, len(scales)))
     )
-    return points_at(targets, intrinsics, ways, distance, weight, own)
+    return points_at(targets, intrinsics, ways, distance, weight, scales, likely)
 
 
 def points_at(
     targets: FloatArray, intrinsics: FloatArray, ways: FloatArray, distance: FloatArray, weight: FloatArray,
-    scale: FloatArray, normal: FloatArray | None = None,
+    scales: Scales, likely: FloatArray, normal: FloatArray | None = None,
 ) -> Points:
     """Points at ``distance`` (T, C, J) along unit rays ``ways`` (T, C, 3); ``weight`` (T, C, J) is made to sum to 1,
-    ``scale`` (T, C, J) is the one that each belongs to.
+    ``likely`` (T, C, J, S) says how likely each of the ``scales`` is there.
 
     ``normal`` (T, C, 3) is the same for all depths of a ray.
     """
@@ -122,6 +131,7 @@ def points_at(
         view=np.repeat(np.arange(len(targets)), per_view)[kept],
         eyes=eyes,
         focal=intrinsics[:, 0],
-        scale=scale.reshape(-1)[kept],
+        scales=np.array([scale for scale, _ in scales]),
+        likely=likely.reshape(-1, len(scales))[kept],
         normal=facing,
     )

@@ -167,7 +167,7 @@ def _frozen(indices: list[int]) -> NDArray[np.int64]:
     return result
 
 
-TOGETHER, NEAR = 4, 384
+TOGETHER, NEAR = 4, 400
 """Views that share one look into the index, and the frames that it finds for them."""
 NEAR_ONE = 512
 """Frames that are looked at for a single view."""

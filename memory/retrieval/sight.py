@@ -9,7 +9,7 @@ Four things must hold, and their chances are multiplied:
   beyond about twice the target's own distance the chance drops;
 - *clear*: nothing stands between. What stands where is unknown, but nothing stands on the target's own line of sight;
   the farther the past camera is beside that line, or behind the target, the more likely something does:
-  ``exp(-aside / (CLEAR * scale) - behind / (BEHIND * scale))``.
+  ``exp(-aside / (CLEAR * scale) - behind / (BEHIND * scale))``, averaged over what the scale may be.
 
 The constants are fitted to whether frames truly saw points, in floor plans other than those of the benchmark.
 """
@@ -49,8 +49,9 @@ def sight_chances(
         seen &= square <= np.float32(far * far)
     result = _in_range(points, intrinsics, square, places if not blind else None)
     if blind:
-        along = (points.places * points.sight).sum(axis=1) - places @ points.sight.T
-        result *= same_side_and_clear(along, square, points.distance, points.scale)
+        forward = places @ points.sight.T - (points.eyes[points.view] * points.sight).sum(axis=1)
+        apart = ((places[:, None] - points.eyes) ** 2).sum(axis=2)[:, points.view]
+        result *= same_side_and_clear(forward, apart, square, points.distance, points.scales, points.likely)
     result *= seen
     return result
 
@@ -63,22 +64,29 @@ def certain_chances(points: Points) -> Reals:
     return np.where(points.normal.any(axis=1), known, unknown)
 
 
-def same_side_and_clear(along: Reals, square: Reals, distance: Reals, scale: Reals) -> Reals:
+def same_side_and_clear(
+    forward: Reals, apart: Reals, square: Reals, distance: Reals, scales: Reals, likely: Reals
+) -> Reals:
     """Chance that a camera looks at the target's side of the surface and nothing stands in its way.
 
-    ``along`` is how far before the point it is in the direction of the target's line of sight, ``square`` its squared
-    distance from the point, ``distance`` the target's, ``scale`` the scene's as that point has it. The first chance is
-    (1 + cosine) / 2 of the angle between the lines of sight. All arrays and the result have one shape, (n, P) or (m,);
-    of (n, P) the last two may be (P,).
+    ``forward`` is how far before the target the camera is along the target's line of sight to the point, ``apart`` its
+    squared distance from the target and ``square`` that from the point, ``distance`` the target's; ``likely`` is how
+    likely each of the ``scales`` (S,) is there. The first chance is (1 + cosine) / 2 of the angle between the lines
+    of sight. All arrays and the result have one shape, (n, P) or (m,), and ``likely`` one more axis, (P, S) or (m, S);
+    the distance may be (P,).
     """
-    aside = np.sqrt(np.maximum(square - along * along, np.float32(0.0)))
-    aside *= -1.0 / (CLEAR * scale)
-    behind = distance - along
-    np.minimum(behind, np.float32(0.0), out=behind)
-    behind *= 1.0 / (BEHIND * scale)
-    aside += behind
-    result = np.exp(aside, out=aside)
-    side = along / np.sqrt(np.maximum(square, np.float32(1e-12)))
+    # From the place of the target, not of the point: a camera beside it keeps its digits.
+    aside = np.sqrt(np.maximum(apart - forward * forward, np.float32(0.0)))
+    aside *= np.float32(-1.0 / CLEAR)
+    aside += np.minimum(forward, np.float32(0.0)) * np.float32(1.0 / BEHIND)
+    result = np.zeros_like(aside)
+    for number, scale in enumerate(scales):
+        clear = aside * (np.float32(1.0) / scale)
+        np.exp(clear, out=clear)
+        clear *= likely[:, number]
+        result += clear
+    side = distance - forward
+    side /= np.sqrt(np.maximum(square, np.float32(1e-12)))
     side += np.float32(1.0)
     side *= np.float32(0.5)
     result *= np.maximum(side, np.float32(0.0), out=side)

@@ -54,13 +54,14 @@ def known_surface(comparison: Comparison, points: Points, depth: Float32) -> Poi
     best = np.flatnonzero(np.isfinite(depth).any(axis=(1, 2)))
     ways = rays(comparison.targets, comparison.intrinsics, COLUMNS)
     found = _carried(comparison, _back_projected(comparison.pool, depth, best), ways)
-    depths, likely, scales = likely_depths(comparison.scales, comparison.nearest, comparison.farthest)
+    depths, weight, likely = likely_depths(comparison.scales, comparison.nearest, comparison.farthest)
     seen = np.isfinite(found)[..., None]
     distance = np.where(seen, found[..., None], depths)
-    weight = np.where(seen, np.eye(len(depths))[0], UNSEEN * likely)
-    scale = np.where(seen, comparison.scale, scales)
-    normal = slants(ways @ comparison.targets[:, :3, :3], found) @ comparison.targets[:, :3, :3].transpose(0, 2, 1)
-    return points_at(comparison.targets, comparison.intrinsics, ways, distance, weight, scale, normal)
+    weight = np.where(seen, np.eye(len(depths))[0], UNSEEN * weight)
+    likely = np.where(seen[..., None], [chance for _, chance in comparison.scales], likely)
+    targets, turns = comparison.targets, comparison.targets[:, :3, :3]
+    normal = slants(ways @ turns, found) @ turns.transpose(0, 2, 1)
+    return points_at(targets, comparison.intrinsics, ways, distance, weight, comparison.scales, likely, normal)
 
 
 def seen_by_depth(comparison: Comparison, points: Points, depth: Float32) -> Reals:
@@ -80,10 +81,13 @@ def seen_by_depth(comparison: Comparison, points: Points, depth: Float32) -> Rea
         slanted = np.asarray(points.normal.any(axis=1))
         unknown |= ~slanted[columns]
     blind = np.flatnonzero(unknown)
-    away = points.places[columns[blind]] - places[rows[blind]]
-    along = (away * points.sight[columns[blind]]).sum(axis=1)
-    seen_from = points.distance[columns[blind]]
-    agree[blind] *= same_side_and_clear(along, (away * away).sum(axis=1), seen_from, points.scale[columns[blind]])
+    rows_blind, columns_blind = rows[blind], columns[blind]
+    moved = places[rows_blind] - points.eyes[points.view[columns_blind]]
+    away = points.places[columns_blind] - places[rows_blind]
+    agree[blind] *= same_side_and_clear(
+        (moved * points.sight[columns_blind]).sum(axis=1), (moved * moved).sum(axis=1), (away * away).sum(axis=1),
+        points.distance[columns_blind], points.scales, points.likely[columns_blind],
+    )
     chances[rows, columns] *= agree
     return chances
 

@@ -23,7 +23,7 @@ from ...memory.cameras.keyframes import keyframes_text
 from ...memory.cameras.pacing import speeds_from_text, spread
 from ...memory.cameras.presets import make_preset
 from ...memory.errors import BankError
-from ...memory.retrieval.distances import REACH, STEP, Distances
+from ...memory.retrieval.distances import REACH, Distances
 from ...memory.retrieval.retrieve import frames_that_saw, seen_shares
 from ...memory.state.state import MemoryState
 from ..requests import Newest, Refused, json_body, refused
@@ -36,9 +36,8 @@ NUMBERS = {"amount": 90.0, "radius": 3.0, "fov": 70.0, "fps": 8.0, "aspect": 1.6
 WHOLE = {"frames": (1, MOST_FRAMES, 96), "seed": (0, 2**32 - 1, 0)}
 MOST_VIEWS, NUMBERS_A_VIEW = 64, 16
 DISTANCES = ("scale", "near", "depth", "far")
-"""What the editor is told of a memory and sends back, all in scene units; beside them ``size`` and ``step``, which
+"""What the editor is told of a memory and sends back, all in scene units; beside them ``size`` and ``sure``, which
 pages of before leave out."""
-MOST_STEP = 5.0
 MOST_UNITS, DIGITS = 1e9, 3
 PROPER = 1e-3
 MOVES = Newest("scene memory moves")
@@ -142,9 +141,9 @@ def views_asked(given: Any) -> tuple[FloatArray, Distances, bool]:
     scale, near, depth, far = (float(sizes[name]) for name in DISTANCES)
     if not (0.0 < near < depth < far <= MOST_UNITS and 0.0 < scale <= MOST_UNITS):
         raise ValueError("distances must be above 0 and rise: near, depth, far.")
-    size, step = sizes.get("size", scale), sizes.get("step", STEP)
-    if not (_is_number(size) and _is_number(step) and 0.0 < size <= MOST_UNITS and 0.0 <= step <= MOST_STEP):
-        raise ValueError("size must be a number above 0, and step one from 0 to 5.")
+    size, sure = sizes.get("size", scale), sizes.get("sure", False)
+    if not (_is_number(size) and 0.0 < size <= MOST_UNITS and sure in (True, False)):
+        raise ValueError("size must be a number above 0, and sure true or false.")
     found = np.array(views, dtype=np.float64)
     rotations = found[:, :12].reshape(-1, 3, 4)[:, :, :3]
     off = np.abs(rotations @ rotations.transpose(0, 2, 1) - np.eye(3)).max()
@@ -152,7 +151,7 @@ def views_asked(given: Any) -> tuple[FloatArray, Distances, bool]:
         raise ValueError("A view's pose is no rotation and position: send 3 rows of a camera-to-world matrix.")
     if (found[:, 12:14] < PROPER).any():
         raise ValueError("A view's lens must have fx and fy above 0.")
-    return found, Distances(scale, near, depth, far, min(far, REACH * size), size, step), bool(frames)
+    return found, Distances(scale, near, depth, far, min(far, REACH * size), size, bool(sure)), bool(frames)
 
 
 def shares(state: MemoryState, views: FloatArray, size: Distances, frames: bool) -> dict[str, Any]:

@@ -69,7 +69,7 @@ def path_info(
             "depth": size.depth,
             "far": size.far,
             "size": size.size,
-            "step": size.step,
+            "sure": size.sure,
             "views": VIEWS // 2 if memory.has_depth else VIEWS,
         }
     return {"scene_memory_path": [info]}

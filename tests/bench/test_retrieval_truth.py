@@ -128,7 +128,7 @@ def test_a_memory_of_the_benchmark_keeps_the_walk():
 def test_coverage_beats_every_published_rule_in_a_few_worlds(tmp_path):
     chosen = list(cases(range(1), 1))
     rows = quality_rows(quality(chosen))
-    found = figures(rows, [timed(1000, 3)])
+    found = figures(rows, [], [timed(1000, 3)])
     assert found["coverage20"] > found["best_published20"] and found["coverage5"] > found["best_published5"]
     assert found["coverage20_depth"] > 0.95 and found["ms_1e3"] > 0 and found["bytes_per_frame"] < 400
     draw(chosen[0], tmp_path / "plan.png")

@@ -153,7 +153,7 @@ def test_what_the_memory_has_seen_is_told_by_the_measure_that_chooses(
 ) -> None:
     memory = film("editor seen")["memory"]
     state = open_bank("editor seen").load()
-    size = {name: memory[name] for name in ("scale", "near", "depth", "far", "size", "step")}
+    size = {name: memory[name] for name in ("scale", "near", "depth", "far", "size", "sure")}
     here, lens = state.last_pose, state.intrinsics[0]
     turned, up, down = (here @ pose([0, 0, 0], rotation(yaw, pitch)) for yaw, pitch in ((20, 0), (0, 50), (0, -50)))
     views = [view(one, lens) for one in (here, turned, up, down)]
@@ -190,7 +190,7 @@ VIEW = [1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0, 0.7, 1.1, 0.5, 0.5]
         ({"views": [VIEW]}, 400, "scale, near, depth, far"),
         ({"views": [VIEW], "distances": {**SIZE, "far": 0.5}}, 400, "rise"),
         ({"views": [VIEW], "distances": {**SIZE, "size": 0.0}}, 400, "size must be a number above 0"),
-        ({"views": [VIEW], "distances": {**SIZE, "step": "1"}}, 400, "step one from 0 to 5"),
+        ({"views": [VIEW], "distances": {**SIZE, "sure": "no"}}, 400, "sure true or false"),
         ({"views": [VIEW] * 2, "distances": SIZE, "frames": True}, 400, "a single view"),
     ],
 )

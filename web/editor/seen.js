@@ -82,10 +82,10 @@ export class Seen {
       const [kind, one] = next
       const { memory } = this
       one.asked = true
-      const { near, depth, far, scale, size, step } = memory.told
+      const { near, depth, far, scale, size, sure } = memory.told
       try {
         const said = await this.askShares(memory.id, {
-          views: one.views, frames: kind === "now", distances: { scale, near, depth, far, size, step },
+          views: one.views, frames: kind === "now", distances: { scale, near, depth, far, size, sure },
         })
         if (this.memory === memory && this.wanted[kind]) this.#take(kind, said)
       } catch {

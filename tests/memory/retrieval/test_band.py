@@ -76,7 +76,7 @@ def test_all_saw_at_least_what_the_best_saw_and_at_most_the_sum(seed: int) -> No
 def test_a_wall_that_depth_knows_of_hides_from_the_band_too() -> None:
     film = turned(0.0)
     ahead = Trajectory(np.stack([pose([0.0, 0.0, 1.2], np.eye(3))]), LENS, 8.0)
-    size = Distances(scale=2.0, near=0.04, depth=1.8, far=12.0, reach=5.0, size=2.0, step=0.5)
+    size = Distances(scale=2.0, near=0.04, depth=1.8, far=12.0, reach=5.0, size=2.0, sure=False)
     blind = seen_shares(remember(film), ahead.poses, ahead.intrinsics, size)[0]
     wall = remember(film, np.full((1, 9, 16), 1.0, dtype=np.float32))
     assert blind > 0.3 and seen_shares(wall, ahead.poses, ahead.intrinsics, size)[0] < 0.2 * blind

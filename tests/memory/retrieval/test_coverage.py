@@ -11,7 +11,7 @@ from scene_memory.dev.bench.retrieval_truth.oracle import cast
 from scene_memory.memory.cameras.angles import rotation
 from scene_memory.memory.cameras.camera import intrinsics_from_fov, pose
 from scene_memory.memory.cameras.trajectory import Trajectory
-from scene_memory.memory.retrieval.coverage import LEAST_GAIN, failing_together, greedy_cover
+from scene_memory.memory.retrieval.coverage import EQUAL, LEAST_GAIN, failing_together, greedy_cover
 from scene_memory.memory.retrieval.distances import scene_scale
 from scene_memory.memory.retrieval.points import likely_points
 from scene_memory.memory.retrieval.retrieve import retrieve
@@ -275,7 +275,7 @@ def test_every_frame_says_what_it_adds_and_the_first_adds_most():
     film = walked()
     reasons = retrieve(remember(film), film[30:60], RetrievalSettings(k=8)).reasons
     gains = [reason.gain for reason in reasons[1:]]
-    assert gains == sorted(gains, reverse=True) and gains[0] > 0.02 and sum(gains) <= 1.0
+    assert np.diff(gains).max() < 1e-5 and gains[0] > 0.02 and sum(gains) <= 1.0
     assert reasons[0].gain == 0.0 and "most recent" in reasons[0].text
     assert reasons[1].text.startswith(f"Frame {reasons[1].index}, ") and "adds" in reasons[1].text
 
@@ -303,7 +303,7 @@ def readable_cover(chance, weight, together, given, count, strength):
                 gains = {j: float(left[j] @ weight) * strength[j] for j in open_rows}
             if max(gains.values(), default=0.0) <= LEAST_GAIN:
                 break
-            best = max(gains, key=lambda j: (gains[j], -j))
+            best = min(j for j in gains if gains[j] >= max(gains.values()) * EQUAL)
             chosen.append(best)
         for j in range(len(left)):
             near = float(together[best, j])
