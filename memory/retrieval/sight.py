@@ -50,7 +50,7 @@ def sight_chances(
     result = _in_range(points, intrinsics, square, places if not blind else None)
     if blind:
         forward = places @ points.sight.T - (points.eyes[points.view] * points.sight).sum(axis=1)
-        apart = ((places[:, None] - points.eyes) ** 2).sum(axis=2)[:, points.view]
+        apart = np.take(((places[:, None] - points.eyes) ** 2).sum(axis=2), points.view, axis=1)
         result *= same_side_and_clear(forward, apart, square, points.distance, points.scales, points.likely)
     result *= seen
     return result
@@ -82,6 +82,8 @@ def same_side_and_clear(
     result = np.zeros_like(aside)
     for number, scale in enumerate(scales):
         clear = aside * (np.float32(1.0) / scale)
+        # Numbers so small that processors slow down over them are of no use.
+        np.maximum(clear, np.float32(-30.0), out=clear)
         np.exp(clear, out=clear)
         clear *= likely[:, number]
         result += clear
