@@ -281,9 +281,18 @@ export async function request(route, options) {
 
 /** What a route answers to a question, as JSON; of one owner only the newest counts for the server. */
 export async function ask(owner, route, question, signal) {
+  return (await answer(owner, route, question, signal)).json()
+}
+
+/** The same for a route that answers with a picture: a Blob. */
+export async function askForPicture(owner, route, question) {
+  return (await answer(owner, route, question)).blob()
+}
+
+function answer(owner, route, question, signal) {
   const body = JSON.stringify({ ...question, client: `${api.clientId} ${owner.id}` })
   const headers = { "Content-Type": "application/json" }
-  return (await request(route, { method: "POST", body, headers, signal })).json()
+  return request(route, { method: "POST", body, headers, signal })
 }
 
 const newest = new WeakMap()

@@ -105,6 +105,7 @@ function mapPortOf(node) {
     },
     choose: (scene, question) => host.ask(node, `/retrieval/${scene}/choose`, question),
     seen: (scene, question) => host.ask(node, `/retrieval/${scene}/seen`, question),
+    view: (scene, question) => host.askForPicture(node, `/retrieval/${scene}/view`, question),
     picture: (scene, frame) => host.address(`/retrieval/${scene}/frame/${frame}`),
   }
 }

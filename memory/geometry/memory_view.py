@@ -92,17 +92,42 @@ def memory_view(
         part = path[start : start + given.segment]
         found = _on_disk(state, np.sort(retrieve(state, part, retriever).indices))
         far = distances(state, part, retriever).depth
-        read.only(found)
-        deep = read.deep(found)
-        some = deep.any() or not len(found)
-        ways = [_moved(read, state, found[deep], part, drawn_size, None, device)] if some else []
-        if not deep.all():
-            ways.append(_moved(read, state, found[~deep], part, drawn_size, far, device))
-        for together in zip(*ways, strict=True):
-            made = together[0] if len(together) == 1 else _joined(*together)
+        for made in _seen_from(read, state, found, part, drawn_size, far, device):
             drawn = _filled(_enlarged(made, size), given, before)
             before = drawn.pictures[-1]
             yield drawn
+
+
+class MemoryGlance:
+    """Single small views of one memory, of ``size`` (height, width): what is read of its frames is kept from one to the
+    next. For one thread at a time."""
+
+    def __init__(self, state: MemoryState, size: tuple[int, int]) -> None:
+        self._state, self._size, self._read = state, size, _Reader(state, 0, size)
+
+    def view(self, frames: NDArray[np.int64], camera: Trajectory, distance: float) -> View:
+        """What ``frames`` (n,) of the memory show of ``camera``, a path of one frame; unknown pixels are grey.
+
+        A frame without depth is only turned, things being about ``distance`` away. Raises ``BankError`` if the disk
+        refuses, ``ValueError`` for a memory without pictures.
+        """
+        found = _on_disk(self._state, np.sort(frames))
+        (made,) = _seen_from(self._read, self._state, found, camera, self._size, distance, "cpu")
+        return _filled(made, ViewSettings(), None)
+
+
+def _seen_from(
+    read: _Reader, state: MemoryState, found: NDArray[np.int64], path: Trajectory, size: tuple[int, int],
+    distance: float, device: str,
+) -> Iterator[View]:
+    """What the frames ``found`` show of a path: moved by the depth that the memory has of them, or else only turned."""
+    read.only(found)
+    deep = read.deep(found)
+    ways = [_moved(read, state, found[deep], path, size, None, device)] if deep.any() or not len(found) else []
+    if not deep.all():
+        ways.append(_moved(read, state, found[~deep], path, size, distance, device))
+    for together in zip(*ways, strict=True):
+        yield together[0] if len(together) == 1 else _joined(*together)
 
 
 def known_shares(part: View) -> NDArray[np.float64]:

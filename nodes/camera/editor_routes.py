@@ -16,6 +16,7 @@ from typing import Any
 import cv2
 import numpy as np
 from aiohttp import web
+from numpy.typing import NDArray
 
 from ...memory.cameras.camera import FloatArray
 from ...memory.cameras.keyframe_fit import Stopped, fit_keyframes, never
@@ -244,7 +245,12 @@ def _thumbnail(state: MemoryState, index: int) -> bytes:
     height = max(1, round(THUMB_WIDTH * pixels.shape[0] / pixels.shape[1]))
     smaller = pixels.shape[1] > THUMB_WIDTH
     small = cv2.resize(pixels, (THUMB_WIDTH, height), interpolation=cv2.INTER_AREA if smaller else cv2.INTER_CUBIC)
-    done, coded = cv2.imencode(".jpg", cv2.cvtColor(small, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 85])
+    return jpeg(small)
+
+
+def jpeg(picture: NDArray[np.uint8]) -> bytes:
+    """A picture (H, W, 3) uint8 as JPEG. Raises ValueError if it cannot be coded."""
+    done, coded = cv2.imencode(".jpg", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 85])
     if not done:
         raise ValueError("it cannot be coded as JPEG.")
     return coded.tobytes()

@@ -154,8 +154,8 @@ class FovRetriever(io.ComfyNode):
         picture = to_image(_preview(settings, preview_frame, memory, trajectory, model)[None])
         if memory is None or trajectory is None:
             return io.NodeOutput(settings, picture)
-        seen = show(_scene(memory, trajectory, model))
-        return io.NodeOutput(settings, picture, ui={"scene_memory_retrieval": [seen]})
+        scene = show(_scene(memory, trajectory, model))
+        return io.NodeOutput(settings, picture, ui={"scene_memory_retrieval": [scene]})
 
 
 def _scene(memory: MemoryState, trajectory: Trajectory, model: Any | None) -> RetrievalScene:

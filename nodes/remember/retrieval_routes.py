@@ -7,6 +7,7 @@ page's questions of a kind only the newest is worked out.
 from __future__ import annotations
 
 import asyncio
+import json
 import math
 import re
 import threading
@@ -21,9 +22,10 @@ from aiohttp import web
 from ...memory.cameras.keyframe_fit import Stopped
 from ...memory.cameras.pacing import spread
 from ...memory.errors import BankError
+from ...memory.geometry.memory_view import MemoryGlance
 from ...memory.retrieval.settings import RetrievalSettings
 from ...memory.retrieval.what_if import FLAGS, RetrievalScene, WhatIf, path_rows, seen_along, what_if
-from ..camera.editor_routes import camera_rows, picture_of
+from ..camera.editor_routes import camera_rows, jpeg, picture_of
 from ..requests import Newest, Refused, json_body, refused
 
 ROOT = "/scene_memory/retrieval"
@@ -54,6 +56,9 @@ class ShownScenes:
 
 SCENES = ShownScenes()
 CHOICES, BANDS = Newest("scene memory choices"), Newest("scene memory bands", threads=1)
+VIEWS = Newest("scene memory views", threads=1)
+VIEW_WIDTH, HATCH = 192, 6
+_glances: OrderedDict[str, MemoryGlance] = OrderedDict()
 
 
 def register() -> None:
@@ -67,6 +72,7 @@ def register() -> None:
         server.routes.get(ROOT + "/{scene}/frame/{index}")(frame)
         server.routes.post(ROOT + "/{scene}/choose")(choose)
         server.routes.post(ROOT + "/{scene}/seen")(seen)
+        server.routes.post(ROOT + "/{scene}/view")(view)
 
 
 def show(scene: RetrievalScene, instead_of: str = "") -> dict[str, Any]:
@@ -125,7 +131,15 @@ async def seen(request: web.Request) -> web.Response:
     return await _answered(request, BANDS, shares_along)
 
 
-async def _answered(request: web.Request, work: Newest, job: Any) -> web.Response:
+async def view(request: web.Request) -> web.Response:
+    """What the frames that would be chosen show of the view at a frame of the path, as a small JPEG; the unknown is
+    hatched. A page sends what it sends to ``choose``."""
+    return await _answered(request, VIEWS, lambda scene, given, _: view_of(scene, given), "image/jpeg")
+
+
+async def _answered(
+    request: web.Request, work: Newest, job: Any, content_type: str = "application/json"
+) -> web.Response:
     scene = _scene(request)
     if isinstance(scene, web.Response):
         return scene
@@ -134,7 +148,9 @@ async def _answered(request: web.Request, work: Newest, job: Any) -> web.Respons
         if not isinstance(given, Mapping):
             raise ValueError('The question is no JSON object. Send {"frame": 0, "settings": {"k": 20}}.')
         client = f"{request.remote} {str(given.get('client', ''))[:200]}"
-        return web.json_response(await work.run(request, client, lambda stopped: job(scene, given, stopped)))
+        found = await work.run(request, client, lambda stopped: job(scene, given, stopped))
+        body = found if isinstance(found, bytes) else json.dumps(found).encode()
+        return web.Response(body=body, content_type=content_type)
     except Refused as problem:
         return problem.answer
     except Stopped:
@@ -147,10 +163,36 @@ async def _answered(request: web.Request, work: Newest, job: Any) -> web.Respons
 
 def chosen_for(scene: RetrievalScene, given: Mapping[str, Any]) -> dict[str, Any]:
     """What ``choose`` sends. Raises ValueError, which names what is wrong with what was given."""
+    return told(scene, what_if(scene, frame_of(scene, given), settings_of(given), flags_of(given)))
+
+
+def view_of(scene: RetrievalScene, given: Mapping[str, Any]) -> bytes:
+    """What ``view`` sends. Raises ValueError, which names what is wrong with what was given."""
+    at = frame_of(scene, given)
+    found = what_if(scene, at, settings_of(given), flags_of(given))
+    if scene.newest.size is None or not found.reasons:
+        raise ValueError("Nothing is remembered before this segment.")
+    if scene.id not in _glances:
+        height = max(1, round(VIEW_WIDTH * scene.newest.size[0] / scene.newest.size[1]))
+        _glances[scene.id] = MemoryGlance(scene.newest, (height, VIEW_WIDTH))
+        while len(_glances) > 2:
+            _glances.popitem(last=False)
+    frames = np.array([one.index for one in found.reasons[: scene.most or None]], dtype=np.int64)
+    seen = _glances[scene.id].view(frames, scene.path[at : at + 1], found.size.depth)
+    picture, known = seen.pictures[0].copy(), seen.known[0]
+    if not known.any():
+        raise ValueError("Nothing of this view can be drawn: the memory has no depth of what it shows.")
+    rows, columns = np.indices(known.shape)
+    picture[~known] = np.where(((rows + columns) // HATCH % 2)[..., None], 70, 105)[~known]
+    return jpeg(picture)
+
+
+def frame_of(scene: RetrievalScene, given: Mapping[str, Any]) -> int:
+    """The frame of the path that a page asks about. Raises ValueError for one that is not there."""
     asked = given.get("frame", 0)
     if not _is_whole(asked) or not 0 <= asked < len(scene.path):
         raise ValueError(f"frame is {str(asked)[:40]!r}: the camera path has the frames 0 to {len(scene.path) - 1}.")
-    return told(scene, what_if(scene, asked, settings_of(given), flags_of(given)))
+    return int(asked)
 
 
 def told(scene: RetrievalScene, found: WhatIf) -> dict[str, Any]:

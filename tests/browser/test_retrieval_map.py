@@ -16,10 +16,8 @@ from scene_memory.memory.retrieval.reasons import noted
 
 Open = Callable[[Mode], Frontend]
 WORKFLOW = ROOT / "workflows" / "A minute in one take.json"
-MAP = (
-    "() => app.rootGraph.nodes.find(n => n.title === 'FOV Retriever')"
-    ".widgets.find(w => w.name === 'retrieval_map').element"
-)
+MAP = """() => app.rootGraph.nodes.find(n => n.title === 'FOV Retriever')
+  .widgets.find(w => w.name === 'retrieval_map').element"""
 
 
 def filmed(frontend: Frontend, bank: str) -> None:
@@ -40,8 +38,7 @@ def asked(frontend: Frontend, wanted: str = "true") -> dict[str, Any]:
     state = f"""() => {{
       const map = ({MAP})().retrievalMap
       const {{ answer, told, frame, shown }} = map
-      return map.told && !map.asking && answer && map.asked && ({wanted})
-        && {{ answer, told, frame, shown, took: map.took }}
+      return told && !map.asking && answer && map.asked && ({wanted}) && {{ answer, told, frame, shown }}
     }}"""
     return dict(frontend.page.wait_for_function(state, timeout=90_000).json_value())
 
@@ -83,6 +80,10 @@ def test_the_map_answers_what_other_settings_would_recall(
     asked(frontend, "answer.chosen.rule[1] === 'recent'")
     page.keyboard.press("Home")
     asked(frontend, "frame === 0 && answer.number === 0")
+    page.wait_for_function(f"""() => {{
+      const view = ({MAP})().querySelector('.smrm-view')
+      return !view.hidden && view.firstChild.naturalWidth === 192
+    }}""")
     page.keyboard.press("PageUp")
     asked(frontend, "frame === 8 && answer.number === 1")
     frontend.screenshot(f"retrieval map {mode}")

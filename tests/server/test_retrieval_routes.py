@@ -63,6 +63,9 @@ def test_with_the_settings_of_the_film_the_map_says_what_the_film_looked_at(
     assert not set(without["exclude"]) & set(other["chosen"]["frame"]) and 0 in other["chosen"]["frame"][:2]
     assert open_bank("retrieval map").load().id == state.id, "a question changes nothing"
 
+    status, view = ask(server, f"/{film['id']}/view", {"frame": 47, "settings": SETTINGS})
+    assert status == 200 and Image.open(io.BytesIO(view)).size == (192, 120)
+
     band = answer(server, f"/{film['id']}/seen", {"settings": SETTINGS})
     assert band["frames"][0] == 0 and band["frames"][-1] == 47 and len(band["shares"]) == 48
     assert min(band["shares"][:8]) > 0.3 and min(band["shares"][40:]) > 0.9, "it comes back to what it has seen"
@@ -102,7 +105,8 @@ def test_a_path_that_nothing_was_filmed_along_is_asked_of_the_memory_there_is(
 
 @pytest.mark.parametrize("name", ["0" * 64, "x", "..%2f..%2fetc", "A" * 64, "0" * 63 + "%00", "0" * 5000])
 def test_a_run_that_no_graph_has_made_is_not_there(server: HostServer, name: str) -> None:
-    for route, body in (("path", None), ("cameras", None), ("frame/0", None), ("choose", {}), ("seen", {})):
+    read = [(route, None) for route in ("path", "cameras", "frame/0")]
+    for route, body in (*read, ("choose", {}), ("seen", {}), ("view", {})):
         status, said = ask(server, f"/{name}/{route}", body)
         assert status == 404 and (b"Run the graph again" in said or b"Not Found" in said)
 

@@ -5,6 +5,9 @@ import { STYLE } from "../editor/style.js"
 const MORE = `
 .smrm-main { display: flex; gap: 6px; flex: 1; min-height: 0; }
 .smrm-stage { position: relative; flex: 1 1 52%; min-width: 0; }
+.smrm-view { position: absolute; right: 4px; bottom: 4px; width: min(192px, 45%); margin: 0; padding: 2px; border-radius: 4px;
+  pointer-events: none; background: var(--comfy-menu-bg, #353535); border: 1px solid var(--border-color, #4e4e4e); font-size: 10px; }
+.smrm-view img { display: block; width: 100%; }
 .smrm-list { flex: 1 1 48%; min-width: 0; overflow-y: auto; margin: 0; padding: 0; list-style: none; display: grid;
   grid-template-columns: repeat(auto-fill, minmax(104px, 1fr)); gap: 5px; align-content: start; grid-auto-rows: max-content; }
 .smrm-list li { position: relative; border: 2px solid var(--mine, #888); border-radius: 4px; font-size: 11px; padding: 0 0 3px;
@@ -20,7 +23,7 @@ const MORE = `
 .smrm-time { flex: none; height: 40px; cursor: ew-resize; }
 `
 
-/** {root, toggle, note, body, before, map, list, time, now, hint}. */
+/** {root, toggle, note, body, before, map, view, picture, list, time, now, hint}. */
 export function layout() {
   const root = make("div", "smce smrm", { role: "group", "aria-label": "Retrieval map" })
   const style = document.createElement("style")
@@ -37,6 +40,10 @@ export function layout() {
     role: "img",
     "aria-label": "From above: remembered cameras, the coming path, the view at the playhead and the chosen frames by number.",
   })
+  const view = add(stage, "figure", "smrm-view")
+  view.hidden = true
+  const picture = add(view, "img", "", { alt: "What the chosen frames show of the view at the playhead; what none shows is hatched" })
+  add(view, "figcaption", "").textContent = "as the chosen frames know it"
   const list = add(main, "ol", "smrm-list", { "aria-label": "The chosen frames in their order", tabindex: "0" })
   const time = add(body, "canvas", "smrm-time", {
     tabindex: "0",
@@ -47,7 +54,7 @@ export function layout() {
   })
   const now = add(body, "output", "smce-now")
   const hint = add(body, "div", "smce-hint", { role: "status", "aria-live": "polite" })
-  return { root, toggle, note, before, body, map, list, time, now, hint }
+  return { root, toggle, note, before, body, map, view, picture, list, time, now, hint }
 }
 
 /** A card for a chosen frame. */

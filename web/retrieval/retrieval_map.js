@@ -50,7 +50,11 @@ export class RetrievalMap {
     this.request = 0
     clearTimeout(this.later)
     this.#hold(false)
-    for (const one of this.cards) one.picture.removeAttribute("src")
+    this.#picture("")
+    for (const one of this.cards) {
+      one.picture.removeAttribute("src")
+      one.address = ""
+    }
     this.port.setGone(this.root, true)
   }
 
@@ -125,6 +129,7 @@ export class RetrievalMap {
         this.answer = answer
         this.took = performance.now() - begun
         this.#show()
+        this.#lookFrom(question)
       }
     } catch (problem) {
       this.asked = ""
@@ -132,6 +137,31 @@ export class RetrievalMap {
     } finally {
       this.asking = false
     }
+  }
+
+  /** Shows what the chosen frames know of the view: one picture at a time, the newest next. */
+  async #lookFrom(question) {
+    this.looked = question
+    if (this.looking) return
+    this.looking = true
+    try {
+      for (let next; (next = this.looked); ) {
+        this.looked = null
+        const picture = await this.port.view(next.id, next.body).catch(() => null) // Nothing is known of it: no picture.
+        if (!this.running) return
+        this.parts.view.hidden = !picture
+        if (picture) this.#picture(URL.createObjectURL(picture))
+      }
+    } finally {
+      this.looking = false
+    }
+  }
+
+  #picture(address) {
+    if (this.address) URL.revokeObjectURL(this.address)
+    this.address = address
+    if (address) this.parts.picture.src = address
+    else this.parts.picture.removeAttribute("src")
   }
 
   #question() {

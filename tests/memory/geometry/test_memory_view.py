@@ -12,8 +12,10 @@ from numpy.typing import NDArray
 from scene_memory.memory.bank.bank import Bank
 from scene_memory.memory.cameras.presets import make_preset
 from scene_memory.memory.cameras.trajectory import Trajectory
-from scene_memory.memory.geometry.memory_view import FILLS, ViewSettings, known_shares, memory_view
+from scene_memory.memory.geometry.memory_view import FILLS, MemoryGlance, ViewSettings, known_shares, memory_view
 from scene_memory.memory.geometry.view import View
+from scene_memory.memory.retrieval.distances import distances
+from scene_memory.memory.retrieval.retrieve import retrieve
 from scene_memory.memory.retrieval.settings import RetrievalSettings
 from scene_memory.memory.state.state import MemoryState
 from scene_memory.world.render import render_with_depth
@@ -184,3 +186,20 @@ def test_what_cannot_be_drawn_is_refused_in_words(tmp_path: Path) -> None:
         ViewSettings(segment=0)
     with pytest.raises(ValueError, match="The size is 0 x 60"):
         ViewSettings(size=(60, 0))
+
+
+@pytest.mark.parametrize("without", [0, 9, len(AROUND)])
+def test_a_glance_is_the_view_of_these_frames_however_many_came_before(
+    remembered: Callable[..., MemoryState], without: int
+) -> None:
+    state = remembered(without)
+    glance = MemoryGlance(state, (HEIGHT, WIDTH))
+    for frame in (0, 5, 9, 5):
+        camera = ASIDE[frame : frame + 1]
+        found = retrieve(state, camera, K).indices
+        shown = glance.view(found, camera, distances(state, camera, K).depth)
+        right = whole(state, camera, segment=1)
+        for name in ("pictures", "confidence", "depth", "source"):
+            assert np.array_equal(getattr(shown, name), getattr(right, name)), name
+    small = MemoryGlance(state, (HEIGHT // 2, WIDTH // 2)).view(found, camera, 3.0)
+    assert small.pictures.shape == (1, HEIGHT // 2, WIDTH // 2, 3)
