@@ -284,9 +284,10 @@ export async function ask(owner, route, question, signal) {
   return (await answer(owner, route, question, signal)).json()
 }
 
-/** The same for a route that answers with a picture: a Blob. */
+/** The same for a route that answers with a picture: a Blob, or null where there is none. */
 export async function askForPicture(owner, route, question) {
-  return (await answer(owner, route, question)).blob()
+  const reply = await answer(owner, route, question)
+  return reply.status === 204 ? null : reply.blob()
 }
 
 function answer(owner, route, question, signal) {

@@ -133,7 +133,7 @@ async def seen(request: web.Request) -> web.Response:
 
 async def view(request: web.Request) -> web.Response:
     """What the frames that would be chosen show of the view at a frame of the path, as a small JPEG; the unknown is
-    hatched. A page sends what it sends to ``choose``."""
+    hatched; no content where all of it is unknown. A page sends what it sends to ``choose``."""
     return await _answered(request, VIEWS, lambda scene, given, _: view_of(scene, given), "image/jpeg")
 
 
@@ -150,7 +150,7 @@ async def _answered(
         client = f"{request.remote} {str(given.get('client', ''))[:200]}"
         found = await work.run(request, client, lambda stopped: job(scene, given, stopped))
         body = found if isinstance(found, bytes) else json.dumps(found).encode()
-        return web.Response(body=body, content_type=content_type)
+        return web.Response(body=body, content_type=content_type) if body else web.Response(status=204)
     except Refused as problem:
         return problem.answer
     except Stopped:
@@ -167,11 +167,11 @@ def chosen_for(scene: RetrievalScene, given: Mapping[str, Any]) -> dict[str, Any
 
 
 def view_of(scene: RetrievalScene, given: Mapping[str, Any]) -> bytes:
-    """What ``view`` sends. Raises ValueError, which names what is wrong with what was given."""
+    """What ``view`` sends, nothing where nothing of the view is known. Raises ValueError, which names what is wrong with what was given."""
     at = frame_of(scene, given)
     found = what_if(scene, at, settings_of(given), flags_of(given))
     if scene.newest.size is None or not found.reasons:
-        raise ValueError("Nothing is remembered before this segment.")
+        return b""
     if scene.id not in _glances:
         height = max(1, round(VIEW_WIDTH * scene.newest.size[0] / scene.newest.size[1]))
         _glances[scene.id] = MemoryGlance(scene.newest, (height, VIEW_WIDTH))
@@ -181,7 +181,7 @@ def view_of(scene: RetrievalScene, given: Mapping[str, Any]) -> bytes:
     seen = _glances[scene.id].view(frames, scene.path[at : at + 1], found.size.depth)
     picture, known = seen.pictures[0].copy(), seen.known[0]
     if not known.any():
-        raise ValueError("Nothing of this view can be drawn: the memory has no depth of what it shows.")
+        return b""
     rows, columns = np.indices(known.shape)
     picture[~known] = np.where(((rows + columns) // HATCH % 2)[..., None], 70, 105)[~known]
     return jpeg(picture)

@@ -101,6 +101,8 @@ def test_a_path_that_nothing_was_filmed_along_is_asked_of_the_memory_there_is(
     assert shown["segments"] == [[0, 1], [8, 1], [16, 1]] and shown["most"] == 0
     said = answer(server, f"/{shown['id']}/choose", {"frame": 19, "settings": {"k": 3}})
     assert said["number"] == 2 and said["length"] == 4 and said["chosen"]["frame"] == [0]
+    none = {"exclude": [0]}
+    assert ask(server, f"/{shown['id']}/view", {"frame": 19, "flags": none}) == (204, b""), "nothing may be used"
 
 
 @pytest.mark.parametrize("name", ["0" * 64, "x", "..%2f..%2fetc", "A" * 64, "0" * 63 + "%00", "0" * 5000])
