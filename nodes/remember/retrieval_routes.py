@@ -167,7 +167,10 @@ def chosen_for(scene: RetrievalScene, given: Mapping[str, Any]) -> dict[str, Any
 
 
 def view_of(scene: RetrievalScene, given: Mapping[str, Any]) -> bytes:
-    """What ``view`` sends, nothing where nothing of the view is known. Raises ValueError, which names what is wrong with what was given."""
+    """What ``view`` sends, nothing where nothing of the view is known.
+
+    Raises ValueError, which names what is wrong with what was given.
+    """
     at = frame_of(scene, given)
     found = what_if(scene, at, settings_of(given), flags_of(given))
     if scene.newest.size is None or not found.reasons:
