@@ -152,14 +152,14 @@ def timed(case: Case) -> float:
 
 
 def wrong_depth(depth: NDArray[np.float32], seed: int) -> NDArray[np.float32]:
-    """True depth (F, h, w) off by a smooth 10 % and by a scale of its own each, brought by the fit to what is known:
-    the same, off by another smooth 10 %. What cannot be fitted is unknown."""
+    """True depth (F, h, w) off by a smooth 10 % and by a scale of its own each, brought to the true scale by the fit:
+    it finds the scale, and what is off smoothly stays. What cannot be fitted is unknown."""
     rng = np.random.default_rng([seed, 10])
     found = np.empty_like(depth)
     for row, true in enumerate(depth):
         guess = (true * _smooth(rng, true.shape) * rng.uniform(0.85, 1.15)).astype(np.float32)
         try:
-            found[row] = fit_depth(guess, (true * _smooth(rng, true.shape)).astype(np.float32)).depth
+            found[row] = fit_depth(guess, true).depth
         except DepthMisfit:
             found[row] = np.nan
     return found
