@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
+import logging
+import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Protocol
 
 import numpy as np
@@ -20,6 +24,11 @@ from ..memory.retrieval.settings import RetrievalSettings
 from ..memory.state.depth import DEPTH_NOTE, FARTHEST, depth_to_keep, size_to_keep
 from ..memory.state.state import MemoryState
 
+log = logging.getLogger(__name__)
+
+WIDEST = 44
+"""Letters in a line on a node, which does not wrap them."""
+
 KEPT_FRAMES = 16
 """Remembered frames to whose depth new depth is joined."""
 
@@ -29,6 +38,9 @@ LOOKED_BACK = 16
 SCALE_AND_SHIFT, SCALE, AS_IT_IS = "scale and shift", "scale", "as it is"
 FITS = (SCALE_AND_SHIFT, SCALE, AS_IT_IS)
 """What is fitted of each map. The words are kept in saved workflows."""
+
+
+Pixels = NDArray[np.uint8]
 
 
 class DepthMaps(Protocol):
@@ -50,9 +62,40 @@ class DepthMaps(Protocol):
     def told(self) -> Any:
         """What determines its maps, as data for a segment's key."""
 
-    def maps(self, pictures: NDArray[np.uint8], frames: NDArray[np.int64]) -> NDArray[np.float32]:
-        """Z-depth (K, h, w) of ``pictures`` (K, H, W, 3), the ``frames`` (K,) of a shot, counted from 0. NaN or not
-        above 0 where it is unknown, inf for the sky."""
+    def maps(self, pictures: Pixels, cameras: Trajectory, frames: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Z-depth (K, h, w) of ``pictures`` (K, H, W, 3) that K ``cameras`` took, the ``frames`` (K,) of a shot,
+        counted from 0. NaN or not above 0 where it is unknown, inf for the sky."""
+
+
+@dataclass(frozen=True, eq=False)
+class DepthVideo:
+    """Depth that somebody has made already: ``depth`` (F, h, w) z-depth of the frames of a shot, in any unit, NaN where
+    unknown. ``told`` is a hash of it."""
+
+    depth: NDArray[np.float32]
+    name: str = "depth video"
+    metric: bool = False
+
+    @property
+    def frames(self) -> int:
+        """How many frames have a map."""
+        return len(self.depth)
+
+    @cached_property
+    def told(self) -> str:
+        """64 hex digits."""
+        shape = str(self.depth.shape).encode()
+        return hashlib.sha256(shape + np.ascontiguousarray(self.depth, dtype=np.float32).tobytes()).hexdigest()
+
+    def maps(self, pictures: Pixels, cameras: Trajectory, frames: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Those (K, h, w) of the ``frames`` (K,); neither the ``pictures`` (K, H, W, 3) nor the cameras are looked at.
+
+        Raises ValueError if a frame has none.
+        """
+        if len(frames) and frames.max() >= len(self.depth):
+            raise ValueError(f"The depth source has {len(self.depth)} depth pictures, and frame {frames.max()} has "
+                             "none. Give it one for each frame.")
+        return np.asarray(self.depth[frames], dtype=np.float32)
 
 
 @dataclass(frozen=True)
@@ -101,7 +144,7 @@ class SegmentDepth:
 
 
 def segment_depth(
-    state: MemoryState, source: DepthSource, path: Trajectory, pictures: NDArray[np.uint8], first: int = 0
+    state: MemoryState, source: DepthSource, path: Trajectory, pictures: Pixels, first: int = 0
 ) -> SegmentDepth:
     """Depth of new ``pictures`` (F, H, W, 3) along ``path`` after a memory, of which they are ``first`` and on of the
     shot.
@@ -110,7 +153,7 @@ def segment_depth(
     """
     rows = spread(len(path), source.keyframes or len(path))
     cameras = Trajectory(path.poses[rows], path.intrinsics[rows], path.fps, path.name)
-    maps = np.asarray(source.source.maps(pictures[rows], rows + first), dtype=np.float32)
+    maps = np.asarray(source.source.maps(pictures[rows], cameras, rows + first), dtype=np.float32)
     fits = _joined(state, source, cameras, maps)
     good = [(row, camera, fit) for row, camera, fit in zip(rows, range(len(rows)), fits, strict=True)
             if isinstance(fit, DepthFit)]  # fmt: skip
@@ -123,6 +166,8 @@ def segment_depth(
         "residual": [round(fit.residual, 4) for _, _, fit in good if fit.shared],
         **({"left_out": refused} if refused else {}),
     }
+    for why in dict.fromkeys(refused):
+        log.warning("Depth of new frames is left out. %s", why)
     if not good:
         return SegmentDepth(None, notes)
     size = state.depth_size or size_to_keep(*maps.shape[1:])
@@ -133,18 +178,23 @@ def segment_depth(
 
 
 def depth_words(notes: Mapping[str, Any] | None) -> list[str]:
-    """The notes of a segment's depth in short sentences, none for a segment without."""
+    """The notes of a segment's depth in lines that are short enough for a node, none for a segment without."""
     if not notes:
         return []
     good, refused, residual = notes.get("frames", []), notes.get("left_out", []), notes.get("residual", [])
     lines = []
     if residual:
-        lines.append(f"Depth of {len(good)} frames joins what is known to {max(residual):.1%}.")
+        lines.append(f"Depth of {_frames(len(good))} joins to {max(residual):.1%}.")
     elif good:
-        lines.append(f"Depth of {len(good)} frames is kept.")
+        lines.append(f"Depth of {_frames(len(good))} is kept.")
     if refused:
-        lines.append(f"Depth of {len(refused)} frames is left out. {refused[0]}")
+        why = refused[0].split(". ")[0].rstrip(".")
+        lines += [f"Depth of {_frames(len(refused))} is left out:", *textwrap.wrap(f"{why}.", WIDEST)]
     return lines
+
+
+def _frames(count: int) -> str:
+    return "1 frame" if count == 1 else f"{count} frames"
 
 
 def _joined(

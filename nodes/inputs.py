@@ -6,6 +6,7 @@ from comfy_api.latest import io
 
 from ..world.network import PATCH
 from .pictures import DEPTH_KINDS, NEAR_IS_WHITE
+from .types import SceneDepth
 
 FRAMES = "Frames by number, joined with commas: 12, 24-40, 100- (to the end), shot 2, last shot, first 8, last 8, all."
 
@@ -90,6 +91,11 @@ def depth_scale() -> io.Float.Input:
         tooltip="How far away pure white is, in scene units (about metres). "
         "Recommended: 1 where white is near; 20 for World Scene's depth.",
     )
+
+
+def depth_source(tooltip: str) -> io.Input:
+    """Where depth of new frames comes from."""
+    return SceneDepth.Input("depth_source", optional=True, tooltip=tooltip)
 
 
 def memory_limit() -> io.Float.Input:

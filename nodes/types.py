@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from comfy_api.latest import io
 
+from ..film.depth import DepthSource
 from ..memory.cameras.trajectory import Trajectory
 from ..memory.retrieval.settings import RetrievalSettings
 from ..memory.state.state import MemoryState
@@ -38,3 +39,10 @@ class SceneStory(io.ComfyTypeIO):
     """The script of a story."""
 
     Type = Story
+
+
+@io.comfytype(io_type="SCENE_DEPTH")
+class SceneDepth(io.ComfyTypeIO):
+    """Where depth of new frames comes from."""
+
+    Type = DepthSource

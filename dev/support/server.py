@@ -10,6 +10,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -50,6 +51,7 @@ class HostServer:
         cpu: bool = True,
         frontend: Path | None = None,
         checkout: Path = ROOT,
+        arguments: Sequence[str] = (),
     ) -> None:
         self.port = port or free_port()
         self.url = f"http://127.0.0.1:{self.port}"
@@ -59,6 +61,7 @@ class HostServer:
         self._comfyui = comfyui
         self._command = [str(python), str(comfyui / "main.py"), "--listen", "127.0.0.1", "--port", str(self.port)]
         self._command += ["--cpu"] if cpu else []
+        self._command += arguments
         self._command += ["--front-end-root", str(frontend)] if frontend else []
         if base is not None:
             pack = link_pack(base / "custom_nodes", checkout)

@@ -93,7 +93,7 @@ def make_model(folder: Path, name: str, seed: int = 0) -> Path:
         weights = random_weights(network, seed)
         if known.camera_layers:
             weights |= camera_layers(seed)
-        _save(weights, path, {"config": json.dumps({"transformer": SIZES})})
+        save(weights, path, {"config": json.dumps({"transformer": SIZES})})
     return path
 
 
@@ -123,7 +123,7 @@ def make_lora(folder: Path, name: str, seed: int = 0, front: str = "base_model.m
             wide, narrow = (2 * DIM if layer.endswith(end) else DIM for end in ("ffn.0", "ffn.2"))
             weights[f"{front}{layer}.lora_A.weight"] = 0.1 * torch.randn(4, narrow, generator=random)
             weights[f"{front}{layer}.lora_B.weight"] = 0.1 * torch.randn(wide, 4, generator=random)
-        _save(weights, path, None)
+        save(weights, path, None)
     return path
 
 
@@ -156,7 +156,7 @@ def make_vae(folder: Path, name: str, seed: int = 0) -> Path:
             from comfy.taesd.taehv import TAEHV
 
             network = TAEHV(latent_channels=48)
-        _save(random_weights(network, seed), path, None)
+        save(random_weights(network, seed), path, None)
     return path
 
 
@@ -173,7 +173,7 @@ def _weight(name: str, value: Tensor, random: torch.Generator) -> Tensor:
     return scale * torch.randn(value.shape, generator=random)
 
 
-def _save(weights: dict[str, Tensor], path: Path, metadata: dict[str, str] | None) -> None:
+def save(weights: dict[str, Tensor], path: Path, metadata: dict[str, str] | None) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_suffix(".part")
     save_file(weights, part, metadata=metadata)

@@ -90,6 +90,19 @@ def latent_space(vae: Any) -> str:
     return hashlib.sha256(identity().add("vae", vae).hexdigest().encode()).hexdigest()
 
 
+def network_told(patcher: Any) -> str:
+    """What a network that a ModelPatcher holds is told by, and the patches on it: 64 hex digits.
+
+    Raises:
+        NoIdentity: something in it has no identity; the message says what.
+    """
+    into = identity().add("network", class_name(type(patcher.model)))
+    _tell_network(into, patcher, "")
+    for name in ("object_patches", "model_options", "wrappers"):
+        into.add(name, getattr(patcher, name, None), sample=64)
+    return into.hexdigest()
+
+
 def _tell_model(into: Identity, patcher: ModelPatcher) -> None:
     inner = patcher.model
     if not hasattr(inner, "diffusion_model"):

@@ -11,6 +11,7 @@ import torch
 from comfy_api.latest import io
 from numpy.typing import NDArray
 
+from ...film.depth import DepthSource, SegmentDepth, depth_words, segment_depth
 from ...memory.bank.bank import Bank
 from ...memory.bank.head import MAX_HEAD_BYTES
 from ...memory.bank.names import bank_name
@@ -18,9 +19,10 @@ from ...memory.cameras.camera import intrinsics_from_fov
 from ...memory.cameras.trajectory import Trajectory
 from ...memory.errors import BankError
 from ...memory.files import read_small
+from ...memory.state.depth import DEPTH_NOTE
 from ...memory.state.state import MemoryState
 from .. import folders, inputs
-from ..messages import warn
+from ..messages import say, warn
 from ..pictures import NEAR_IS_WHITE, fitted, resized, to_depth
 from ..types import CATEGORY, SceneMemory, SceneTrajectory
 from .banks import SEEN, file_stamp, imported, load_earlier
@@ -108,6 +110,10 @@ class MemoryBank(io.ComfyNode):
                 ),
                 inputs.memory_limit(),
                 inputs.limit_covers(),
+                inputs.depth_source(
+                    "Reads depth off the start image, in place of start_depth. Recommended: the Depth Source of the "
+                    "first Shot Generator, if it has one."
+                ),
             ],
             outputs=[SceneMemory.Output(display_name="memory", tooltip="What is remembered so far.")],
             hidden=[io.Hidden.unique_id],
@@ -160,11 +166,12 @@ class MemoryBank(io.ComfyNode):
         earlier: str = "",
         max_size_gb: float = 0.0,
         limit_covers: str = inputs.THIS_FILM,
+        depth_source: DepthSource | None = None,
     ) -> io.NodeOutput:
         """``start_image`` and ``start_depth`` are IMAGE (1, H, W, C); of several depth maps the first counts.
 
-        Raises ValueError if start_image holds several pictures, or a number, an id or a file cannot be used, and
-        BankError or DamageError if the bank cannot.
+        Raises ValueError if start_image holds several pictures, both ways of giving depth are connected, or a number,
+        an id or a file cannot be used, and BankError or DamageError if the bank cannot.
         """
         if mode == NEW and start_image is not None:
             _one_picture(start_image)
@@ -184,7 +191,9 @@ class MemoryBank(io.ComfyNode):
                     # Cut as the start image is; picked, not mixed: between near and far there is nothing.
                     shown = fitted(start_depth[:1], picture.shape[2], picture.shape[1], "nearest-exact")
                     depth = to_depth(shown, depth_kind, depth_scale)
-                state = _with_start(state, picture, start_camera, fov, fps, depth)
+                state = _with_start(state, picture, start_camera, fov, fps, depth, depth_source)
+                if words := depth_words(state.segments[0].info.get(DEPTH_NOTE)):
+                    say(cls, "\n".join(words))
         assert state.bank is not None
         SEEN.add(state.bank.path)
         return io.NodeOutput(state)
@@ -217,6 +226,7 @@ def _with_start(
     fov: float,
     fps: float,
     depth: NDArray[np.float32] | None,
+    source: DepthSource | None,
 ) -> MemoryState:
     if camera is not None:
         first = camera[:1]
@@ -225,9 +235,16 @@ def _with_start(
         first = Trajectory(np.eye(4)[None], lens[None], fps, "start")
     if empty.bank is None:
         raise BankError("The memory has no bank. Start from a Memory Bank.")
-    return empty.bank.append(
-        empty, frames=picture, trajectory=first, shot=0, info={"source": "start image"}, depth=depth
-    )
+    found = SegmentDepth(depth)
+    if source is not None:
+        if depth is not None:
+            raise ValueError(
+                "Both start_depth and depth_source are connected, and each says how far away things are. Leave one "
+                "open."
+            )
+        found = segment_depth(empty, source, first, picture)
+    info = {"source": "start image", **found.info}
+    return empty.bank.append(empty, frames=picture, trajectory=first, shot=0, info=info, depth=found.depth)
 
 
 def _digest(head: Path) -> str:

@@ -12,6 +12,7 @@ import torch
 from comfy_api.latest import io
 from numpy.typing import NDArray
 
+from ...film.depth import DepthSource, depth_words
 from ...film.loop import KNOWN_SHARE, SegmentDone, generate_shot, segment_lengths
 from ...film.plan import CONTEXT_FRAMES, MEMORY_WAYS, ShotPlan
 from ...memory.cameras.trajectory import Trajectory
@@ -123,6 +124,10 @@ class ShotGenerator(io.ComfyNode):
                     tooltip="Known pixels are put back after each step, as inpainting does, so that the model cannot "
                     "change them. Recommended: off; on where the model paints over what is known.",
                 ),
+                inputs.depth_source(
+                    "Reads depth off the new frames as they are made, so that the memory knows how far away things "
+                    "are. Recommended: Depth Source, where Memory View or known pixels are used; else leave it open."
+                ),
             ],
             outputs=[
                 SceneMemory.Output(display_name="memory", tooltip="The memory with this shot in it."),
@@ -154,6 +159,7 @@ class ShotGenerator(io.ComfyNode):
         colour_anchor: float = 0.0,
         memory_enters_as: str = CONTEXT_FRAMES,
         hold_known: bool = False,
+        depth_source: DepthSource | None = None,
     ) -> io.NodeOutput:
         """``sigmas`` (n,) are noise levels; ``depth`` is IMAGE (F, H, W, C), a picture for each frame of the path.
 
@@ -177,6 +183,7 @@ class ShotGenerator(io.ComfyNode):
             colour_anchor=colour_anchor,
             memory_enters_as=memory_enters_as,
             hold_known=hold_known,
+            depth_source=depth_source,
         )
         adapter: Adapter = adapter_for(model, memory_enters_as)
         steps = max(1, sigmas.numel() - 1)
@@ -274,6 +281,7 @@ class ShotText:
             lines.append("Looked at nothing remembered.")
         if isinstance(share := info.get(KNOWN_SHARE), float):
             lines.append(f"{percent(share)} of its pixels were known.")
+        lines += depth_words(done.depth)
         if self.limit:
             lines.append(f"Looks at {self.limit} of the {self.asked} that k asks for.")
         return "\n".join([*lines, self.warning] if self.warning else lines)

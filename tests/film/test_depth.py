@@ -11,7 +11,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from scene_memory.film.depth import AS_IT_IS, DepthSource, depth_words, segment_depth
+from scene_memory.film.depth import AS_IT_IS, DepthSource, DepthVideo, Pixels, depth_words, segment_depth
 from scene_memory.film.identity import Identity
 from scene_memory.film.keys import ShotKey
 from scene_memory.film.loop import SegmentDone, generate_shot
@@ -79,7 +79,7 @@ class Estimator:
     def told(self) -> Any:
         return (self.off, self.wrong)
 
-    def maps(self, pictures: NDArray[np.uint8], frames: NDArray[np.int64]) -> NDArray[np.float32]:
+    def maps(self, pictures: Pixels, cameras: Trajectory, frames: NDArray[np.int64]) -> NDArray[np.float32]:
         seen, depth = truth(frames)
         assert np.array_equal(pictures, seen), "each picture comes with its number in the shot"
         self.asked += frames.tolist()
@@ -122,7 +122,7 @@ def test_depth_of_a_few_frames_joins_and_reaches_all_frames(tmp_path: Path) -> N
     for one in done:
         assert one.depth["frames"] == [0, 5] and one.depth["source"] == "estimator"
         assert max(one.depth["residual"]) < 0.03 and "left_out" not in one.depth
-        assert depth_words(one.depth)[0].startswith("Depth of 2 frames joins what is known to ")
+        assert depth_words(one.depth)[0].startswith("Depth of 2 frames joins to ")
 
 
 def test_without_the_fit_the_scale_is_that_of_each_map(tmp_path: Path) -> None:
@@ -138,7 +138,8 @@ def test_a_map_that_does_not_fit_is_left_out_and_said(tmp_path: Path) -> None:
     assert np.isnan(kept(state)[12:]).all(), "never averaged in"
     assert np.isfinite(kept(state)[:7]).mean() > 0.8
     words = depth_words(done[-1].depth)
-    assert words[0].startswith("Depth of 2 frames is left out. The new depth ")
+    assert words[0] == "Depth of 2 frames is left out:" and words[1].startswith("The new depth ")
+    assert max(map(len, words)) < 45, "a node does not wrap lines"
     assert done[-1].state.segments[2].info["depth"]["left_out"] == done[-1].depth["left_out"]
 
 
@@ -158,7 +159,7 @@ def test_the_first_map_of_a_film_has_the_scale_that_is_set_or_is_metric(tmp_path
 def test_a_place_that_nothing_is_known_of_goes_on_with_the_scale_of_before(tmp_path: Path) -> None:
     @dataclass
     class Steady(Estimator):
-        def maps(self, pictures: Any, frames: Any) -> Any:
+        def maps(self, pictures: Any, cameras: Any, frames: Any) -> Any:
             return truth(frames)[1] / 3
 
     bank = Bank.create(tmp_path, "film")
@@ -229,9 +230,20 @@ def test_what_does_not_go_together_is_refused(tmp_path: Path) -> None:
 def test_a_source_without_any_depth_is_said_and_the_film_goes_on(tmp_path: Path) -> None:
     @dataclass
     class Blind(Estimator):
-        def maps(self, pictures: Any, frames: Any) -> Any:
+        def maps(self, pictures: Any, cameras: Any, frames: Any) -> Any:
             return np.full((len(frames), 4, 6), np.nan, dtype=np.float32)
 
     done = film(tmp_path, plan(DepthSource(Blind(), 2)))
     assert not done[-1].state.has_depth and len(done) == SEGMENTS
-    assert "estimator gives no depth for these pictures" in depth_words(done[0].depth)[0]
+    assert depth_words(done[0].depth)[1] == "estimator gives no depth for these pictures."
+
+
+def test_a_depth_video_goes_frame_by_frame_and_is_told_by_what_it_holds(tmp_path: Path) -> None:
+    deep = truth(range(len(PATH)))[1]
+    source = DepthSource(DepthVideo(deep / 20), keyframes=0, fit=AS_IT_IS, scale=20.0)
+    state = film(tmp_path, plan(source))[-1].state
+    np.testing.assert_allclose(kept(state), deep, rtol=2e-3)
+    same, other = DepthVideo(deep / 20), DepthVideo(deep / 10)
+    assert same.told == source.source.told != other.told
+    with pytest.raises(ValueError, match="frame 18 has none"):
+        same.maps(truth([0])[0], PATH[:1], np.array([18]))

@@ -16,6 +16,7 @@ from dev.support.tiny_files import needs_files
 NODES = (
     "SceneMemoryBank",
     "SceneMemoryRememberPictures",
+    "SceneMemoryDepthSource",
     "SceneMemoryFovRetriever",
     "SceneMemoryCameraTrajectory",
     "SceneMemoryMocSampler",

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ....film.depth import AS_IT_IS, SCALE_AND_SHIFT, DepthSource, segment_depth
+from ....film.depth import AS_IT_IS, SCALE_AND_SHIFT, DepthSource, Pixels, segment_depth
 from ....memory.cameras.trajectory import Trajectory
 from ....memory.document import canonical
 from ....memory.state.depth import DEPTH_NOTE, FARTHEST, depth_to_keep
@@ -38,8 +38,8 @@ class OffDepth:
     frames: int = 0
     told: str = ""
 
-    def maps(self, pictures: NDArray[np.uint8], frames: NDArray[np.int64]) -> NDArray[np.float32]:
-        """Z-depth (K, h, w) of the ``frames`` (K,) of the path; of ``pictures`` (K, H, W, 3) nothing is read."""
+    def maps(self, pictures: Pixels, cameras: Trajectory, frames: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Z-depth (K, h, w) of the ``frames`` (K,) of the path; nothing is read off the ``pictures`` (K, H, W, 3)."""
         found = true_depth(self.scene, self.path, frames)
         for number, depth in zip(frames.tolist(), found, strict=True):
             if number == 0:
