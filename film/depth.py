@@ -19,6 +19,7 @@ from ..memory.geometry.depth_fit import DepthApart, DepthFit, DepthMisfit, in_sc
 from ..memory.geometry.joined_depth import Samples, coarser, join_depth
 from ..memory.geometry.view import view
 from ..memory.retrieval.distances import MEDIAN, scene_scale
+from ..memory.retrieval.reasons import MOST_SEGMENTS
 from ..memory.retrieval.retrieve import retrieve
 from ..memory.retrieval.settings import RetrievalSettings
 from ..memory.state.depth import DEPTH_NOTE, FARTHEST, depth_to_keep, size_to_keep
@@ -191,6 +192,18 @@ def depth_words(notes: Mapping[str, Any] | None) -> list[str]:
         why = refused[0].split(". ")[0].rstrip(".")
         lines += [f"Depth of {_frames(len(refused))} is left out:", *textwrap.wrap(f"{why}.", WIDEST)]
     return lines
+
+
+def depth_report(state: MemoryState, most: int = MOST_SEGMENTS) -> list[str]:
+    """Lines on the depth of the newest ``most`` segments for which depth was read off their frames, the oldest first."""
+    lines: list[str] = []
+    for place in range(len(state.segments) - 1, -1, -1):
+        if len(lines) == most:
+            break
+        note = state.segments[place].info.get(DEPTH_NOTE)
+        if isinstance(note, Mapping) and (words := depth_words(note)):
+            lines.append(f"Segment {place + 1}, {note.get('source', '')}: {' '.join(words)}")
+    return ["", "Depth that was read off new frames:", *reversed(lines)] if lines else []
 
 
 def _frames(count: int) -> str:

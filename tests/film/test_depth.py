@@ -11,7 +11,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from scene_memory.film.depth import AS_IT_IS, DepthSource, DepthVideo, Pixels, depth_words, segment_depth
+from scene_memory.film.depth import AS_IT_IS, DepthSource, DepthVideo, Pixels, depth_report, depth_words, segment_depth
 from scene_memory.film.identity import Identity
 from scene_memory.film.keys import ShotKey
 from scene_memory.film.loop import SegmentDone, generate_shot
@@ -141,6 +141,11 @@ def test_a_map_that_does_not_fit_is_left_out_and_said(tmp_path: Path) -> None:
     assert words[0] == "Depth of 2 frames is left out:" and words[1].startswith("The new depth ")
     assert max(map(len, words)) < 45, "a node does not wrap lines"
     assert done[-1].state.segments[2].info["depth"]["left_out"] == done[-1].depth["left_out"]
+    told = depth_report(done[-1].state)
+    assert told[1] == "Depth that was read off new frames:" and len(told) == 5
+    assert told[2].startswith("Segment 1, estimator: Depth of 2 frames joins to 0.")
+    assert told[4].startswith("Segment 3, estimator: Depth of 2 frames is left out: The new depth ")
+    assert len(depth_report(done[-1].state, 1)) == 3 and depth_report(MemoryState()) == []
 
 
 def test_the_first_map_of_a_film_has_the_scale_that_is_set_or_is_metric(tmp_path: Path) -> None:
