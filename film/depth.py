@@ -195,7 +195,7 @@ def depth_words(notes: Mapping[str, Any] | None) -> list[str]:
 
 
 def depth_report(state: MemoryState, most: int = MOST_SEGMENTS) -> list[str]:
-    """Lines on the depth of the newest ``most`` segments for which depth was read off their frames, the oldest first."""
+    """Lines on the depth of the newest ``most`` segments whose depth was read off their frames, the oldest first."""
     lines: list[str] = []
     for place in range(len(state.segments) - 1, -1, -1):
         if len(lines) == most:

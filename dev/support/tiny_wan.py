@@ -138,7 +138,7 @@ def make_uni3c(folder: Path, name: str, seed: int = 0) -> Path:
             conv_out_dim=DIM, dim=2 * DIM, ffn_dim=2 * DIM, num_layers=LAYERS, time_embed_dim=DIM, out_proj_dim=DIM,
             mid_channels=16, operations=comfy.ops.disable_weight_init,
         )  # fmt: skip
-        _save(random_weights(network, seed), path, None)
+        save(random_weights(network, seed), path, None)
     return path
 
 
