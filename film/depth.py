@@ -214,24 +214,27 @@ def _joined(
     state: MemoryState, source: DepthSource, cameras: Trajectory, maps: NDArray[np.float32]
 ) -> list[DepthFit | DepthMisfit]:
     """For each map (K, h, w) of K cameras its depth in scene units, or why there is none."""
+    sound = np.isfinite(maps) & (maps > 0)
+    if not sound.any():
+        return [DepthMisfit(f"{source.source.name} gives no depth for these pictures. Look at its model file, or leave "
+                            "the depth source open.")] * len(maps)
     if source.fit == AS_IT_IS:
-        scale = source.scale or 1.0
-        return [DepthFit(in_scale(one, scale), scale, 0.0, 0.0, 1.0, 0) for one in maps]
+        return [_begun(one, source.scale or 1.0) for one in maps]
     with_shift = source.fit == SCALE_AND_SHIFT
     fits = join_depth(maps, cameras, _known(state, cameras), with_shift=with_shift)
     if all(isinstance(fit, DepthApart) for fit in fits):
         # A place that nothing is known of: the map that knows most of it begins, the others join that.
-        sound = np.isfinite(maps) & (maps > 0)
         begins = int(np.argmax(sound.sum(axis=(1, 2))))
-        if not sound[begins].any():
-            return [DepthMisfit(f"{source.source.name} gives no depth for these pictures. Look at its model file, or "
-                                "leave the depth source open.")] * len(maps)
-        scale = _scale(state, source, cameras, float(np.median(maps[begins][sound[begins]])))
-        first = DepthFit(in_scale(maps[begins], scale), scale, 0.0, 0.0, 1.0, 0)
+        first = _begun(maps[begins], _scale(state, source, cameras, float(np.median(maps[begins][sound[begins]]))))
         known = Samples.of(first.depth[None], cameras[begins : begins + 1])
         fits = join_depth(maps, cameras, known, with_shift=with_shift)
         fits[begins] = first
     return fits
+
+
+def _begun(depth: NDArray[np.float32], scale: float) -> DepthFit:
+    """A map (h, w) at a scale that nothing tells but the source."""
+    return DepthFit(in_scale(depth, scale), scale, 0.0, 0.0, 1.0, 0)
 
 
 def _known(state: MemoryState, cameras: Trajectory) -> Samples:

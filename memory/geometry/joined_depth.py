@@ -17,7 +17,7 @@ from scipy.ndimage import map_coordinates
 from ..cameras.camera import FloatArray
 from ..cameras.projection import pixel_middles, project, split, to_camera, to_world, unproject
 from ..cameras.trajectory import Trajectory
-from .depth_fit import MOST_RESIDUAL, DepthApart, DepthFit, DepthMisfit, fit_samples
+from .depth_fit import MOST_RESIDUAL, DepthFit, DepthMisfit, fit_samples
 
 SAMPLES = 64
 """Samples of a map across and down at most, evenly spread."""
@@ -35,17 +35,14 @@ CELLS = 32
 
 @dataclass(frozen=True, eq=False)
 class Samples:
-    """Known points: ``places`` (n, 3) in the world, ``frame`` (n,) which of the known maps each is of, and how many
-    ``maps`` there are."""
+    """Known points: ``places`` (n, 3) in the world."""
 
     places: FloatArray
-    frame: NDArray[np.intp]
-    maps: int
 
     @classmethod
     def none(cls) -> Samples:
         """Nothing known."""
-        return cls(np.zeros((0, 3)), np.zeros(0, dtype=np.intp), 0)
+        return cls(np.zeros((0, 3)))
 
     @classmethod
     def of(cls, depth: NDArray[np.floating[Any]], cameras: Trajectory) -> Samples:
@@ -59,16 +56,8 @@ class Samples:
         picked = np.where(sound, maps, np.nan)[:, rows[:, None], columns]
         u, v = pixel_middles(np.arange(float(width)))[columns], pixel_middles(np.arange(float(height)))[rows]
         local = np.stack(unproject(u, v[:, None], picked, split(cameras.intrinsics, 2)), axis=-1)
-        places = to_world(local.reshape(len(maps), -1, 3), cameras.poses)
-        frame, number = np.nonzero(np.isfinite(places[..., 2]))
-        return cls(places[frame, number], frame, len(maps))
-
-    def and_also(self, other: Samples) -> Samples:
-        """These and those of more maps."""
-        return Samples(
-            np.concatenate([self.places, other.places]), np.concatenate([self.frame, other.frame + self.maps]),
-            self.maps + other.maps,
-        )
+        places = to_world(local.reshape(len(maps), -1, 3), cameras.poses).reshape(-1, 3)
+        return cls(places[np.isfinite(places[:, 2])])
 
 
 def join_depth(
@@ -84,70 +73,76 @@ def join_depth(
     The map that shows most of what is known comes first, and is itself known from then on. ``with_shift`` and
     ``most_residual`` are as in ``fit_depth``.
     """
-    result: list[DepthFit | DepthMisfit] = [DepthApart("Not looked at yet.")] * len(new)
-    waiting = list(range(len(new)))
-    views = {one: _Seen.of(new[one], cameras, one, known) for one in waiting}
-    while waiting:
-        one = max(waiting, key=lambda number: (views[number].shared, -number))
-        waiting.remove(one)
-        seen = views.pop(one)
+    made: dict[int, DepthFit | DepthMisfit] = {}
+    maps = [_Map.of(depth, cameras, one) for one, depth in enumerate(new)]
+    seen = {one: [shown.of_known(known)] for one, shown in enumerate(maps)}
+    while seen:
+        one = max(seen, key=lambda number: (_shared(seen[number]).sum(), -number))
+        parts = seen.pop(one)
+        found, there = (np.concatenate([getattr(part, side) for part in parts]) for side in ("found", "known"))
+        pixels = round(float(_shared(parts).mean()) * new[one].size)
         try:
-            fit = fit_samples(new[one], seen.found, seen.known, seen.weight, seen.shared,
+            fit = fit_samples(new[one], found, there, np.ones(len(found)), pixels,
                               with_shift=with_shift, most_residual=most_residual)  # fmt: skip
         except DepthMisfit as why:
-            result[one] = why
+            made[one] = why
             continue
-        result[one] = fit
+        made[one] = fit
         more = Samples.of(fit.depth[None], cameras[one : one + 1])
-        views = {other: seen.and_also(_Seen.of(new[other], cameras, other, more)) for other, seen in views.items()}
-    return result
+        for other, rest in seen.items():
+            rest.append(maps[other].of_known(more))
+    return [made[one] for one in range(len(maps))]
 
 
 @dataclass(frozen=True, eq=False)
 class _Seen:
-    """Samples that a new map shows: its depth there ``found`` (n,), theirs ``known`` (n,), the ``weight`` (n,) of each,
-    and the number of the map's pixels that they are worth."""
+    """Known samples that a new map shows: its depth there ``found`` (n,) and theirs ``known`` (n,); and in which cells
+    of the view there are any, whatever the map says there."""
 
     found: FloatArray
     known: FloatArray
-    weight: FloatArray
     cells: NDArray[np.bool_]
-    pixels: int
 
-    @property
-    def shared(self) -> int:
-        """About how many of the map's pixels show something that is known, whatever the map says there."""
-        return round(float(self.cells.mean()) * self.pixels)
 
-    def and_also(self, other: _Seen) -> _Seen:
-        return _Seen(
-            np.concatenate([self.found, other.found]), np.concatenate([self.known, other.known]),
-            np.concatenate([self.weight, other.weight]), self.cells | other.cells, self.pixels,
-        )  # fmt: skip
+def _shared(parts: list[_Seen]) -> NDArray[np.bool_]:
+    """The cells of a view that show something known."""
+    return np.asarray(np.any([part.cells for part in parts], axis=0))
+
+
+@dataclass(frozen=True, eq=False)
+class _Map:
+    """A new map as samples are compared with it: one over z-depth ``near`` (h, w), NaN where unknown or at edges, and
+    its camera: ``pose`` (4, 4), ``intrinsics`` (4,)."""
+
+    near: FloatArray
+    pose: FloatArray
+    intrinsics: FloatArray
 
     @classmethod
-    def of(cls, new: NDArray[np.floating[Any]], cameras: Trajectory, one: int, known: Samples) -> _Seen:
-        """Of the map (h, w) of camera ``one``."""
+    def of(cls, new: NDArray[np.floating[Any]], cameras: Trajectory, one: int) -> _Map:
+        """The map (h, w) of camera ``one``."""
         depth = np.asarray(new, dtype=np.float64)
-        height, width = depth.shape
-        local = to_camera(known.places, cameras.poses[one])
-        ahead = local[:, 2] > 1e-6
-        z, frame = local[ahead, 2], known.frame[ahead]
-        u, v = project(local[ahead, 0], local[ahead, 1], z, split(cameras.intrinsics[one]))
+        return cls(_near(depth[None])[0], cameras.poses[one], cameras.intrinsics[one])
+
+    def of_known(self, known: Samples) -> _Seen:
+        """What of the known the map shows; what other known samples hide is left out."""
+        height, width = self.near.shape
+        x, y, z = to_camera(known.places, self.pose).T
+        ahead = z > 1e-6
+        x, y, z = x[ahead], y[ahead], z[ahead]
+        u, v = project(x, y, z, split(self.intrinsics))
         inside = (u > 0) & (u < 1) & (v > 0) & (v < 1)
-        z, frame, u, v = z[inside], frame[inside], u[inside], v[inside]
+        z, u, v = z[inside], u[inside], v[inside]
         grid = (max(1, round(CELLS * height / width)), CELLS)
         row, column = (v * grid[0]).astype(np.intp), (u * grid[1]).astype(np.intp)
         nearest = np.full(grid, np.inf)
         np.minimum.at(nearest, (row, column), z)
-        with np.errstate(invalid="ignore", divide="ignore"):
-            inverse = np.where((depth > 0) & np.isfinite(depth) & ~_edges(depth[None])[0], 1 / depth, np.nan)
-        there = map_coordinates(inverse, np.stack([v * height - 0.5, u * width - 0.5]), order=1, mode="nearest")
         clear = z <= (1 + HIDDEN) * nearest[row, column]
+        there = map_coordinates(self.near, np.stack([v * height - 0.5, u * width - 0.5]), order=1, mode="nearest")
+        sound = clear & np.isfinite(there)
         cells = np.zeros(grid, dtype=np.bool_)
         cells[row[clear], column[clear]] = True
-        clear &= np.isfinite(there)
-        return cls(1 / there[clear], z[clear], np.ones(int(clear.sum())), cells, depth.size)
+        return _Seen(1 / there[sound], z[sound], cells)
 
 
 def coarser(depth: NDArray[np.floating[Any]], size: tuple[int, int]) -> NDArray[np.float32]:
@@ -162,13 +157,18 @@ def coarser(depth: NDArray[np.floating[Any]], size: tuple[int, int]) -> NDArray[
     places = np.stack(np.meshgrid(v * height - 0.5, u * width - 0.5, indexing="ij"))
     nearest = tuple(np.clip(np.floor(axis + 0.5).astype(np.intp), 0, side - 1)
                     for axis, side in zip(places, (height, width), strict=True))
-    with np.errstate(divide="ignore", invalid="ignore"):
-        near = np.where(np.isfinite(maps) & (maps > 0) & ~_edges(maps), 1 / maps, np.nan)
+    near = _near(maps)
     result = np.empty((len(maps), *size), dtype=np.float32)
     for one, picked in enumerate(maps):
         between = map_coordinates(near[one], places, order=1, mode="nearest")
         result[one] = np.where(np.isfinite(between), 1 / between, picked[nearest])
     return result
+
+
+def _near(maps: FloatArray) -> FloatArray:
+    """One over z-depth (n, h, w), NaN where it is unknown, infinite or at an edge."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(np.isfinite(maps) & (maps > 0) & ~_edges(maps), 1 / maps, np.nan)
 
 
 def _edges(maps: FloatArray) -> NDArray[np.bool_]:
