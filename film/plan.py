@@ -98,6 +98,10 @@ def check_plan(state: MemoryState, plan: ShotPlan) -> None:
             f"hold_known is on, but memory_enters_as is {CONTEXT_FRAMES}: there are no known pixels to hold. "
             f"Use {KNOWN_PIXELS} or {BOTH}, or switch hold_known off."
         )
+    if plan.depth is not None and plan.depth_source is not None:
+        raise ValueError(
+            "Both 'depth' and 'depth_source' are connected, and each says how far away things are. Leave one open."
+        )
     if plan.depth is not None and len(plan.depth) != len(plan.trajectory):
         raise ValueError(
             f"There are {len(plan.depth)} depth maps for a camera path of {len(plan.trajectory)} frames. "
@@ -105,10 +109,6 @@ def check_plan(state: MemoryState, plan: ShotPlan) -> None:
         )
     if plan.depth_source is None:
         return
-    if plan.depth is not None:
-        raise ValueError(
-            "Both 'depth' and 'depth_source' are connected, and each says how far away things are. Leave one open."
-        )
     frames = plan.depth_source.source.frames
     if frames and frames != len(plan.trajectory):
         raise ValueError(
