@@ -18,6 +18,7 @@ from ....film.plan import BOTH, CONTEXT_FRAMES, KNOWN_PIXELS
 from ....memory.cameras.trajectory import Trajectory
 from ....world.scenes import HELD_OUT_SEEDS, make_scene
 from ...metrics import revisit_pairs
+from .._host import load_host
 from ..world_model import films, measures
 from ..world_model.films import Frames, Painter, TrueFilm
 
@@ -54,6 +55,7 @@ class WayPainter(Painter):
 def figures(scenes: int = 4, k: int = K, ways: tuple[str, ...] = WAYS) -> dict[str, float]:
     """PSNR in dB of the way back against the way out, for each way in which memory enters; how far known pixels alone
     stay below context frames; and the share 0..1 of the pixels that were known."""
+    load_host(cpu=not torch.cuda.is_available())
     painter = WayPainter()
     found: dict[str, list[float]] = {way: [] for way in ways}
     painter.known = []
