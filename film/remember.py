@@ -8,7 +8,7 @@ loaded, also after another memory.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -18,8 +18,10 @@ from numpy.typing import NDArray
 from ..memory.bank.bank import Bank
 from ..memory.cameras.trajectory import Trajectory
 from ..memory.pictures.fit import Fit, shown
-from ..memory.state.depth import depth_to_keep
+from ..memory.state.depth import DEPTH_NOTE, depth_to_keep
 from ..memory.state.state import MemoryState
+from .depth import DepthSource, SegmentDepth, segment_depth
+from .identity import Identity
 from .write_queue import WriteQueue
 
 RECIPE = 1
@@ -39,6 +41,12 @@ class Remembered:
     state: MemoryState
     pictures: int
     written: bool
+
+    @property
+    def depth(self) -> Mapping[str, Any]:
+        """How the depth of the newest pictures was read, as noted beside them; empty where it was not."""
+        found = self.state.segments[len(self.state.segments) - 1].info.get(DEPTH_NOTE, {})
+        return found if isinstance(found, Mapping) else {}
 
 
 def segment_length(size: tuple[int, int]) -> int:
@@ -73,7 +81,7 @@ def remember(
     pictures: Iterable[NDArray[np.uint8]],
     trajectory: Trajectory,
     size: tuple[int, int],
-    depth: Depths | None = None,
+    depth: Depths | DepthSource | None = None,
     taken: NDArray[np.float64] | None = None,
 ) -> Iterator[Remembered]:
     """Puts pictures into the bank of a memory, as one shot, segment by segment.
@@ -84,7 +92,8 @@ def remember(
             has one. No order is assumed: the cameras may be those of a walk or of photographs in any order.
         size: (height, width) in which they are kept; what has another shape is cropped from the middle, and the lens
             with it.
-        depth: gives z-depth (n, h, w) in scene units of some of the pictures, NaN where unknown.
+        depth: gives z-depth (n, h, w) in scene units of some of the pictures, NaN where unknown; or reads it off the
+            pictures and joins it to what the memory knows.
         taken: (n,) the second at which each was taken, to be noted beside it.
 
     Raises:
@@ -105,16 +114,26 @@ def remember(
             kept, source = _taken(coming, part, size, len(trajectory))
             fit = Fit(source, size)
             path = replace(trajectory[part], intrinsics=fit.lens(trajectory.intrinsics[part]))
-            maps = None if depth is None else depth_to_keep(fit.depth(depth(part)), len(kept), state.depth_size)
             if (written := queue.wait()) is not None:
                 state = written
                 yield Remembered(state, state.frames - begun, True)
             noted = {} if taken is None else {"times": [round(second, 6) for second in taken[part].tolist()]}
+            found, known = SegmentDepth(), None
+            if isinstance(depth, DepthSource):
+                # What is read joins what this memory knows: it is looked for after no other, and before it is read.
+                key = _key(kept, path, Identity().add("depth", (depth.told, state.id)).hexdigest().encode())
+                known = state.bank.recall(state, key) if state.bank.knows(key) else None
+                if known is None:
+                    found = segment_depth(state, depth, path, kept, part.start)
+            elif depth is not None:
+                found = SegmentDepth(depth_to_keep(fit.depth(depth(part)), len(kept), state.depth_size))
             described: dict[str, Any] = {
-                "trajectory": path, "shot": shot, "info": {"source": SOURCE, **noted}, "depth": maps,
+                "trajectory": path, "shot": shot, "info": {"source": SOURCE, **noted, **found.info},
+                "depth": found.depth,
             }  # fmt: skip
-            key = _key(kept, path, maps)
-            known = state.bank.take_over(state, key, **described) if state.bank.knows(key) else None
+            if not isinstance(depth, DepthSource):
+                key = _key(kept, path, _told(found.depth))
+                known = state.bank.take_over(state, key, **described) if state.bank.knows(key) else None
             if known is not None:
                 state = state.bank.within(known)
                 yield Remembered(state, part.stop, False)
@@ -155,12 +174,14 @@ def _taken(
     return kept, source
 
 
-def _key(pictures: NDArray[np.uint8], path: Trajectory, depth: NDArray[np.float16] | None) -> str:
-    """What the segment is told by: all that is kept of it."""
+def _key(pictures: NDArray[np.uint8], path: Trajectory, depth: bytes) -> str:
+    """What the segment is told by: all that is kept of it; of ``depth`` what it is told by."""
     whole = hashlib.sha256(f"remembered {RECIPE} {pictures.shape} {path.fps!r} ".encode())
     for part in (pictures, path.poses, path.intrinsics):
         whole.update(np.ascontiguousarray(part).data)
-    if depth is not None:
-        whole.update(f"depth {depth.shape}".encode())
-        whole.update(np.ascontiguousarray(depth).data)
+    whole.update(depth)
     return whole.hexdigest()
+
+
+def _told(depth: NDArray[np.float16] | None) -> bytes:
+    return b"" if depth is None else f"depth {depth.shape}".encode() + np.ascontiguousarray(depth).tobytes()

@@ -13,6 +13,7 @@ import torch
 from comfy_api.latest import Input, io
 from numpy.typing import NDArray
 
+from ...film.depth import DepthSource, depth_words
 from ...film.remember import Depths, remember, remembered_size
 from ...memory.cameras.trajectory import Trajectory
 from ...memory.state.state import MemoryState
@@ -118,6 +119,10 @@ class RememberPictures(io.ComfyNode):
                     "camera: with 'video' they say which of its frames the cameras belong to, with 'images' in which "
                     "order the pictures are remembered. Recommended: empty.",
                 ),
+                inputs.depth_source(
+                    "Reads depth off the pictures, where 'depth' has none, and brings it to the size of the cameras' "
+                    "path. Recommended: Depth Source with keyframes 0 for photographs; open where 'depth' is connected."
+                ),
             ],
             outputs=[SceneMemory.Output(display_name="memory", tooltip="The memory with the pictures in it.")],
             hidden=[io.Hidden.unique_id],
@@ -147,6 +152,7 @@ class RememberPictures(io.ComfyNode):
         every: int = 1,
         fps: float = 0.0,
         times: str = "",
+        depth_source: DepthSource | None = None,
     ) -> io.NodeOutput:
         """``images`` and ``depth`` are IMAGE (F, H, W, C).
 
@@ -160,6 +166,9 @@ class RememberPictures(io.ComfyNode):
                 f"There are {len(depth)} depth maps for {len(trajectory)} cameras. Connect one for each camera, or "
                 "leave 'depth' open."
             )
+        if depth is not None and depth_source is not None:
+            raise ValueError("Both depth and depth_source are connected, and each says how far away things are. Leave "
+                             "one of them open.")
         taken = _seconds(times)
         if taken is not None and len(taken) != len(trajectory):
             raise ValueError(
@@ -176,6 +185,11 @@ class RememberPictures(io.ComfyNode):
         path = replace(
             trajectory, poses=trajectory.poses[rows], intrinsics=trajectory.intrinsics[rows], fps=rate
         )
+        if depth_source is not None and depth_source.source.frames not in (0, len(path)):
+            raise ValueError(
+                f"The depth source has {depth_source.source.frames} depth pictures, and {len(path)} pictures are "
+                "remembered. Give it one for each, or a depth model."
+            )
         size = remembered_size(memory, chosen.size, (height, width), other_size == SCALE)
         bar = comfy.utils.ProgressBar(total=len(path))
         newest: list[Pixels] = []
@@ -187,14 +201,17 @@ class RememberPictures(io.ComfyNode):
                 yield picture
 
         state, written = memory, 0
+        deep = depth_source or _depths(depth, depth_kind, depth_scale, rows)
+        said: list[str] = []
         times_of = None if taken is None else taken[rows]
-        for done in remember(memory, watched(), path, size, _depths(depth, depth_kind, depth_scale, rows), times_of):
+        for done in remember(memory, watched(), path, size, deep, times_of):
             state, written = done.state, written + done.written
+            said = depth_words(done.depth) or said
             shown = ("JPEG", preview_picture(newest[0]), PREVIEW_SIZE)
             bar.update_absolute(value=done.pictures, total=len(path), preview=shown)
         where = "" if written else ", all of them from the bank"
         above = state.bank.above_limit() if state.bank is not None else ""
-        lines = [f"{len(path)} pictures remembered as shot {memory.shots + 1}{where}.", chosen.said, above]
+        lines = [f"{len(path)} pictures remembered as shot {memory.shots + 1}{where}.", chosen.said, *said, above]
         say(cls, "\n".join(filter(None, lines)))
         return io.NodeOutput(state)
 

@@ -13,6 +13,7 @@ import pytest
 from numpy.typing import NDArray
 
 from scene_memory.film import remember as module
+from scene_memory.film.depth import DepthSource
 from scene_memory.film.remember import Remembered, remember, remembered_size, segment_length
 from scene_memory.memory.bank.bank import Bank
 from scene_memory.memory.cameras.camera import look_at
@@ -83,6 +84,35 @@ def test_another_picture_camera_or_depth_is_another_segment(bank: Bank, what: st
         deep[5] *= 2
     done = list(remember(bank.empty(), shown, path, SIZE, lambda part: deep[part]))
     assert [one.written for one in done] == [False, True, what == "lens"]
+
+
+class Wall:
+    """Reads off every picture that a wall stands at the distance that is given; counts what it was asked for."""
+
+    name, metric, frames = "wall", True, 0
+
+    def __init__(self, distance: float) -> None:
+        self.distance, self.asked = distance, 0
+
+    @property
+    def told(self) -> float:
+        return self.distance
+
+    def maps(self, shown: NDArray[np.uint8], path: Trajectory, numbers: NDArray[np.int64]) -> NDArray[np.float32]:
+        assert len(shown) == len(path) == len(numbers)
+        self.asked += len(shown)
+        return np.full((len(shown), 6, 10), self.distance, np.float32)
+
+
+def test_depth_is_read_off_the_pictures_once_and_found_again_without_reading(bank: Bank) -> None:
+    wall = Wall(3.0)
+    state, written = remembered(bank.empty(), depth=DepthSource(wall, keyframes=0, fit="as it is"))
+    assert all(written) and wall.asked == 10 and (state.depth(range(10)) == 3.0).all()
+    *_, last = remember(bank.empty(), pictures(10), cameras(10), SIZE, DepthSource(wall, keyframes=0, fit="as it is"))
+    assert last.state == state and not last.written and wall.asked == 10 and last.depth["source"] == "wall"
+    further = DepthSource(Wall(5.0), keyframes=0, fit="as it is")
+    other, written = remembered(bank.empty(), depth=further)
+    assert all(written) and (other.depth(range(10)) == 5.0).all()
 
 
 def test_whoever_stops_has_what_was_finished_and_the_next_run_writes_the_rest(bank: Bank) -> None:

@@ -168,6 +168,18 @@ def test_what_does_not_fit_together_is_refused_in_words(
         remember(trajectory, **made)
 
 
+def test_depth_of_a_source_is_kept_and_one_with_another_number_of_pictures_is_refused(remember: Any) -> None:
+    from scene_memory.film.depth import DepthSource, DepthVideo
+
+    walls = DepthSource(DepthVideo(np.full((6, 8, 12), 4.0, np.float32), metric=True), keyframes=0, fit="as it is")
+    state, _ = remember(path(6), images=batch(6), depth_source=walls)
+    assert np.allclose(state.depth(range(6)), 4.0)
+    with pytest.raises(ValueError, match="6 depth pictures, and 3 pictures are remembered"):
+        remember(path(6), images=batch(6), depth_source=walls, every=2)
+    with pytest.raises(ValueError, match="Both depth and depth_source are connected"):
+        remember(path(6), images=batch(6), depth_source=walls, depth=torch.ones(6, 4, 4, 3))
+
+
 def test_cancel_keeps_the_segments_that_are_finished_and_the_next_run_finds_them(
     remember: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
