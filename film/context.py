@@ -145,13 +145,13 @@ class ContextReader:
         numbers = tuple(int(index) for index in indices)
         return ContextFrames(self.pixels(state, indices), poses, intrinsics, latents, numbers)
 
-    def told(self, state: MemoryState, indices: Sequence[int] | NDArray[np.int64], numbered: bool) -> list[Read]:
+    def identities(self, state: MemoryState, indices: Sequence[int] | NDArray[np.int64], numbered: bool) -> list[Read]:
         """What ``read`` reads of frames ``indices`` (n,), by what a segment's key tells it by; no picture is decoded.
         ``numbered``: whether their numbers count, too."""
         poses, intrinsics = state.cameras(indices)
         latents = self._latents
         return [
-            Read(self._hash(state, int(index)), latents.told(state, int(index)) if latents else "", pose, k,
+            Read(self._hash(state, int(index)), latents.identity(state, int(index)) if latents else "", pose, k,
                  int(index) if numbered else -1)
             for index, pose, k in zip(indices, poses, intrinsics, strict=True)
         ]  # fmt: skip

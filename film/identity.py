@@ -4,7 +4,7 @@ Numbers, texts, arrays, tensors and containers count by content; an object by th
 own dataclasses by their name and the fields that do not stand at their default, so that a new field whose default means
 "as before" keeps what is known; a function by its name and the values that it closes over. Names are those inside a
 module: where a module lies, and what its code says in detail, is no data. Only of packs of others is the code looked
-at, and told beside the hash (``code``), because there is no version to go by.
+at, and kept beside the hash (``code``), because there is no version to go by.
 
 What holds hidden state (a lock, an open file) has no identity and is refused: a key that might match what is not the
 same must not exist. State that code reaches through its module is not seen.
@@ -31,8 +31,8 @@ MOST_PARTS = 300_000
 LEAST_SAMPLED = 4096
 """Bytes up to which a weight is taken whole."""
 
-TOLD = "scene_memory_told"
-"""Attribute of a function of ours: the data that stands for it, in place of its name and closure."""
+HASHED_AS = "scene_memory_told"
+"""Attribute of a function of ours: the data that is hashed for it, instead of its name and closure."""
 
 _ATOMS = (bool, int, float, complex, str, bytes, type(None), type(Ellipsis))
 _OURS = __name__.removesuffix(".film.identity")
@@ -58,7 +58,7 @@ class Identity:
     """One sha256 that grows with every ``add``.
 
     Args:
-        special: how objects of a class are told, for classes with a better account of themselves than their attributes.
+        special: how objects of a class are hashed, where their attributes are not the best account of them.
         host: first names of a host's modules; its private attributes are no data, its code is not looked at.
         bookkeeping: how names begin of what the host hangs on functions, tensors and layers.
     """
@@ -85,7 +85,7 @@ class Identity:
         """
         before, self._sample = self._sample, sample or self._sample
         self._path.append(name)
-        self._told(b"name", name.encode())
+        self._update(b"name", name.encode())
         self._value(value)
         self._path.pop()
         self._sample = before
@@ -103,7 +103,7 @@ class Identity:
         """A network that the host loads, patches and moves: classes of its parts and a sample of its weights.
 
         What else hangs on the parts is left out, for others write there while a model is sampled. Wherever a part turns
-        up again, it is told by its name.
+        up again, its name is hashed.
 
         Args:
             parts: the network and all modules in it by name, as they are when it is not patched.
@@ -111,7 +111,7 @@ class Identity:
         """
         self._networks += 1
         for name, part in parts.items():
-            self._told(b"part", name.encode())
+            self._update(b"part", name.encode())
             self._class(type(part))
             self._known[id(part)] = f"{self._networks} {name}"
             self._seen[id(part)] = (-1, part)
@@ -119,7 +119,7 @@ class Identity:
                 whole = f"{name}.{key}" if name else key
                 self.add(whole, originals.get(whole, weight), sample=sample)
 
-    def _told(self, tag: bytes, data: bytes) -> None:
+    def _update(self, tag: bytes, data: bytes) -> None:
         self._hash.update(b"%s %d\n" % (tag, len(data)))
         self._hash.update(data)
 
@@ -132,27 +132,27 @@ class Identity:
             raise self._refuse(f"has more than {MOST_PARTS} parts")
         kind = type(value)
         if kind in _ATOMS:
-            self._told(kind.__name__.encode(), _atom(value))
+            self._update(kind.__name__.encode(), _atom(value))
         elif isinstance(value, Tensor):
             self._tensor(value)
         elif isinstance(value, np.ndarray | np.generic):
             self._array(np.asarray(value))
         elif isinstance(value, enum.Enum):
-            self._told(b"enum", f"{kind.__qualname__}.{value.name}".encode())
+            self._update(b"enum", f"{kind.__qualname__}.{value.name}".encode())
         elif isinstance(value, torch.dtype | torch.device | torch.layout):
-            self._told(b"torch", str(value).encode())
+            self._update(b"torch", str(value).encode())
         elif isinstance(value, types.ModuleType):
-            self._told(b"module", re.split(r"[./\\]", value.__name__)[-1].encode())
+            self._update(b"module", re.split(r"[./\\]", value.__name__)[-1].encode())
         else:
             self._compound(value, kind)
 
     def _compound(self, value: Any, kind: type) -> None:
         if id(value) in self._known:
-            return self._told(b"part of the network", self._known[id(value)].encode())
+            return self._update(b"part of the network", self._known[id(value)].encode())
         plain = kind in (list, tuple, dict, set, frozenset)
         if id(value) in self._open or (not plain and id(value) in self._seen):
             order = self._open.index(id(value)) if plain else self._seen[id(value)][0]
-            return self._told(b"again", str(order).encode())
+            return self._update(b"again", str(order).encode())
         if not plain:
             # Kept alive, or another object could take its number.
             self._seen[id(value)] = (len(self._seen), value)
@@ -170,9 +170,9 @@ class Identity:
             self._open.pop()
 
     def _object(self, value: Any) -> None:
-        for kind, tell in self._special.items():
+        for kind, hash_into in self._special.items():
             if isinstance(value, kind):
-                return tell(self, value)
+                return hash_into(self, value)
         compiled = _under_compile(value)
         if compiled is not None:
             return self._value(compiled)
@@ -181,11 +181,11 @@ class Identity:
         elif isinstance(value, types.FunctionType):
             self._function(value)
         elif isinstance(value, types.MethodType):
-            self._told(b"method", value.__func__.__qualname__.encode())
+            self._update(b"method", value.__func__.__qualname__.encode())
             self._value(value.__self__)
             self._value(value.__func__)
         elif isinstance(value, types.BuiltinFunctionType | types.BuiltinMethodType | types.WrapperDescriptorType):
-            self._told(b"builtin", f"{getattr(value, '__module__', '')}.{value.__qualname__}".encode())
+            self._update(b"builtin", f"{getattr(value, '__module__', '')}.{value.__qualname__}".encode())
             owner = getattr(value, "__self__", None)
             if owner is not None and not isinstance(owner, types.ModuleType | type):
                 self._value(owner)
@@ -199,9 +199,9 @@ class Identity:
     def _fields(self, value: Any) -> None:
         self._class(type(value))
         fields = [one for one in dataclasses.fields(value) if one.init]
-        ours, told = _is_ours(type(value)), {one.name: getattr(value, one.name) for one in fields}
-        kept = {one.name for one in fields if not (ours and _is_usual(told[one.name], one.default))}
-        self._attributes({name: held for name, held in told.items() if name in kept}, private=True)
+        ours, values = _is_ours(type(value)), {one.name: getattr(value, one.name) for one in fields}
+        kept = {one.name for one in fields if not (ours and _is_usual(values[one.name], one.default))}
+        self._attributes({name: held for name, held in values.items() if name in kept}, private=True)
 
     def _reduced(self, value: Any) -> None:
         """An object by what would make it again: the account that its own class gives of its state."""
@@ -212,11 +212,11 @@ class Identity:
             raise self._refuse(f"is a {kind.__qualname__}, which hides its state ({error})") from error
         self._class(kind)
         if isinstance(account, str):
-            return self._told(b"global", account.encode())
+            return self._update(b"global", account.encode())
         make, arguments, state, items, pairs = (*account, None, None, None)[:5]
         if state is None and arguments == (kind,) and _is_token(kind):
             raise self._refuse(f"is a {kind.__qualname__}, which is only equal to itself")
-        self._told(b"made by", getattr(make, "__qualname__", str(make)).encode())
+        self._update(b"made by", getattr(make, "__qualname__", str(make)).encode())
         self._items("arguments", arguments)
         for part in state if isinstance(state, tuple) else (state,):
             if isinstance(part, dict):
@@ -230,7 +230,7 @@ class Identity:
 
     def _network(self, module: nn.Module) -> None:
         for name, part in module.named_modules():
-            self._told(b"part", name.encode())
+            self._update(b"part", name.encode())
             self._class(type(part))
             own = {key: held for key, held in vars(part).items() if key not in _OF_EVERY_MODULE}
             self._attributes(own, private=not self._is_hosts(type(part)))
@@ -238,14 +238,14 @@ class Identity:
                 self.add(f"{name}.{key}" if name else key, weight, sample=self._sample or 64)
 
     def _items(self, tag: str, values: Any) -> None:
-        self._told(tag.encode(), str(len(values)).encode())
+        self._update(tag.encode(), str(len(values)).encode())
         for index, value in enumerate(values):
             self._path.append(str(index))
             self._value(value)
             self._path.pop()
 
     def _pairs(self, tag: str, pairs: list[tuple[Any, Any]]) -> None:
-        self._told(tag.encode(), str(len(pairs)).encode())
+        self._update(tag.encode(), str(len(pairs)).encode())
         for key, value in pairs:
             self._path.append(str(key)[:40])
             self._value(key)
@@ -267,38 +267,38 @@ class Identity:
             inner._path, inner._known, inner._code = self._path, self._known, self._code
             inner._value(value)
             digests.append(inner._hash.digest())
-        self._told(tag.encode(), b"".join(sorted(digests)))
+        self._update(tag.encode(), b"".join(sorted(digests)))
 
     def _array(self, array: np.ndarray[Any, Any]) -> None:
         if array.dtype.hasobject:
             return self._items("objects", array.reshape(-1).tolist())
-        self._told(b"array", f"{array.dtype.str}{array.shape}".encode())
-        self._told(b"data", np.ascontiguousarray(array).tobytes())
+        self._update(b"array", f"{array.dtype.str}{array.shape}".encode())
+        self._update(b"data", np.ascontiguousarray(array).tobytes())
 
     def _tensor(self, tensor: Tensor) -> None:
         if type(tensor) not in (Tensor, nn.Parameter, nn.Buffer):
             self._class(type(tensor))
-            # Patches that hang on a weight are told by the MODEL that hangs them there.
+            # Patches that hang on a weight are hashed with the MODEL that hangs them there.
             hidden = {name: held for name, held in vars(tensor).items() if name != "patches"}
             self._attributes(hidden, private=True)
             if any(isinstance(part, Tensor) for part in hidden.values()):
-                return  # A wrapper: what it wraps has been told.
+                return  # A wrapper: what it wraps has been hashed.
             tensor = tensor.as_subclass(Tensor)
         tensor = tensor.detach()
         if tensor.device.type == "meta" or tensor.layout != torch.strided:
             raise self._refuse("is a tensor without plain numbers in it")
-        self._told(b"tensor", f"{tensor.dtype}{tuple(tensor.shape)}".encode())
+        self._update(b"tensor", f"{tensor.dtype}{tuple(tensor.shape)}".encode())
         flat = tensor.resolve_conj().resolve_neg().reshape(-1)
         if self._sample and flat.numel() * flat.element_size() > max(LEAST_SAMPLED, self._sample * flat.element_size()):
             sampled = torch.linspace(0, flat.numel() - 1, self._sample, dtype=torch.float64).long()
             flat = flat[sampled.to(flat.device)]
-        self._told(b"data", flat.cpu().contiguous().view(torch.uint8).numpy().tobytes())
+        self._update(b"data", flat.cpu().contiguous().view(torch.uint8).numpy().tobytes())
 
     def _function(self, function: types.FunctionType) -> None:
-        told = vars(function).get(TOLD)
-        if told is not None:
-            return self._value(told)
-        self._told(b"function", function.__qualname__.encode())
+        data = vars(function).get(HASHED_AS)
+        if data is not None:
+            return self._value(data)
+        self._update(b"function", function.__qualname__.encode())
         if self._is_foreign(function):
             self._items("defaults", function.__defaults__ or ())
             self._pairs("keyword defaults", list((function.__kwdefaults__ or {}).items()))
@@ -307,7 +307,7 @@ class Identity:
         self._attributes(vars(function))
 
     def _class(self, kind: type) -> None:
-        self._told(b"class", class_name(kind).encode())
+        self._update(b"class", class_name(kind).encode())
         if self._is_foreign(kind):
             self._beside(kind, [one.__code__ for one in _functions(kind)])
 

@@ -1,7 +1,7 @@
 """A segment's keys: hashes of all that determines it, so that what is in the bank already is loaded, not made.
 
 A key that matches what is not the same would put a wrong picture into the film; a key that misses costs hours. So keys
-are told by data alone (``identity.py``), and hold what determines the pictures and nothing else.
+are made of data alone (``identity.py``), and hold what determines the pictures and nothing else.
 
 There are two, and both lead to the same segment:
 
@@ -12,14 +12,14 @@ There are two, and both lead to the same segment:
   read of them, the known pictures it begins with, its cameras, its noise. Settings that do not change the choice find
   the segment by this key; so does a film whose other shots have changed, and then takes its pictures over.
 
-What is told by name has a version: RECIPE for the loop, ``VideoModel.version``, ``colour.VERSION``,
+What is hashed by name has a version: RECIPE for the loop, ``VideoModel.version``, ``colour.VERSION``,
 ``known_pixels.VERSION``, ``moc.patch.VERSION``. Raise one when the same data comes to mean other pictures, also when
-the default of a field of ours changes, for fields at their default are not told; and only then: each film made before
+the default of a field of ours changes, for fields at their default are not hashed; and only then: each film made before
 is then made anew when it is queued. tests/film/golden_keys.json holds keys still; it is changed together with a
 version, never alone.
 
 Recipe 1 (0.1.0 to 0.3.0) hashed code, too: an update of the pack, the host or Python made everything anew. Recipe 2
-tells data. Its keys cannot match those of recipe 1; memories from then can be gone on from.
+hashes data. Its keys cannot match those of recipe 1; memories from then can be gone on from.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ RECIPE = 2
 
 @dataclass(frozen=True)
 class Read:
-    """What is read of a remembered frame: the sha256 of its pixels, what its latent is told by where the bank has one
+    """What is read of a remembered frame: the sha256 of its pixels, the identity of its latent where the bank has one
     ("" where it is encoded from the pixels), its camera, and its number, where that counts (else -1)."""
 
     pixels: bytes
@@ -96,7 +96,7 @@ class ShotKey:
 
     @classmethod
     def of(cls, identity: Identity, **ingredients: Any) -> ShotKey:
-        """The keys of a shot with these ingredients, told by name with an ``Identity`` that knows their classes.
+        """The keys of a shot with these ingredients, hashed by name with an ``Identity`` that knows their classes.
 
         Raises:
             NoIdentity: something has no identity; the message says what.

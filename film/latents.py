@@ -55,7 +55,7 @@ _ENCODED = EncodedFrames(MOST_BYTES)
 class ContextLatents:
     """Latents of past frames in the space of one VAE: read from the bank where they lie there, else encoded, and kept.
 
-    ``space`` is what latents of the VAE are told apart by; where it is "" (nothing is known of the VAE) they are kept
+    ``space`` is the identity of the VAE's latent space; where it is "" (nothing is known of the VAE) they are kept
     for the shot alone. ``encoded`` counts the pictures that went through the VAE.
     """
 
@@ -92,8 +92,8 @@ class ContextLatents:
                 self._kept.keep(keys[n], frames[n])
         return torch.stack([frames[n].float() for n in range(len(indices))], dim=1)[None]
 
-    def told(self, state: MemoryState, index: int) -> str:
-        """What the latent of a frame is told by beside its pixels: "" where it is encoded from them."""
+    def identity(self, state: MemoryState, index: int) -> str:
+        """What the latent of a frame is known by beside its pixels: "" where it is encoded from them."""
         segment = int(state.segment_at([index])[0])
         if not self._is_ours(state, segment):
             return ""

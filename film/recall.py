@@ -131,13 +131,13 @@ class Search:
 
     def _asked(self, key: ShotKey) -> str:
         shot, plan = self.shot, self.shot.plan
-        told: tuple[Any, ...] = (shot.number, plan.prompt, self.depth, self.overlap, plan.seed, plan.colour_anchor)
+        settings: tuple[Any, ...] = (shot.number, plan.prompt, self.depth, self.overlap, plan.seed, plan.colour_anchor)
         if shot.depth_told:
-            # Depth that is kept is part of the memory, not of the pictures: it is told here, and not of what is made.
-            told = (*told, shot.depth_told)
+            # Depth that is kept is part of the memory, not of the pictures: it is hashed here, and not with what is made.
+            settings = (*settings, shot.depth_told)
         if plan.has_known_pixels:
-            told = (*told, plan.memory_enters_as, plan.hold_known, VERSION)
-        return key.asked(self.state.id, self.path, shot.settings if shot.looks_back else None, *told)
+            settings = (*settings, plan.memory_enters_as, plan.hold_known, VERSION)
+        return key.asked(self.state.id, self.path, shot.settings if shot.looks_back else None, *settings)
 
     def _made(self, key: ShotKey, retrieval: Retrieval | None) -> str:
         shot, state, reader = self.shot, self.state, self.shot.reader
@@ -149,8 +149,8 @@ class Search:
             Given(
                 whole=whole_path(state, self.path, self.overlap, shot.model.made_for(new + self.overlap)),
                 new=new,
-                context=reader.told(state, np.sort(context.indices), numbered) if context else (),
-                known=reader.told(state, range(first, state.frames), numbered),
+                context=reader.identities(state, np.sort(context.indices), numbered) if context else (),
+                known=reader.identities(state, range(first, state.frames), numbered),
                 seed=segment_seed(shot.plan.seed, state.frames),
                 first_frame=first if numbered else -1,
                 colour=(anchor, far) if anchor else None,

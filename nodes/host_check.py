@@ -17,18 +17,18 @@ log = logging.getLogger(__name__)
 def refuse_unfit(nodes: list[type[io.ComfyNode]]) -> None:
     """Looks at all calls of this ComfyUI. What does not fit is one line of the log, and a node that makes such a call
     is refused when it is queued, before anything runs; families of models are, when Shot Generator begins."""
-    told: dict[str, set[str]] = {}
+    misfits: dict[str, set[str]] = {}
     for node in nodes:
         both = (node, *getattr(node, "makes", ()))
         words = next(filter(None, (call_table.misfit(one.__module__, besides=FAMILIES) for one in both)), "")
         if words:
             _refuse(node, words)
-            told.setdefault(words, set()).add(node.__name__)
+            misfits.setdefault(words, set()).add(node.__name__)
     for adapter in ADAPTERS:
         if words := misfit(adapter):
-            told.setdefault(words, set()).add(adapter.name)
-    if told:
-        parts = (f"{words} It stops: {', '.join(sorted(stopped))}." for words, stopped in told.items())
+            misfits.setdefault(words, set()).add(adapter.name)
+    if misfits:
+        parts = (f"{words} It stops: {', '.join(sorted(stopped))}." for words, stopped in misfits.items())
         log.warning("SceneMemory: %s", " ".join(parts))
 
 

@@ -69,8 +69,8 @@ class SplitTurns(NamedTuple):
     split: Split
 
 
-class Told:
-    """What a block's self-attention was told last; its attention to the text follows in the same block."""
+class BlockState:
+    """The split that a block's self-attention was last called with; its attention to the text follows in the block."""
 
     split: Split | None = None
 
@@ -78,9 +78,9 @@ class Told:
 class MemoryAttnProcessor(WanAttnProcessor):  # type: ignore[misc]
     """The processor of a block's self-attention; ``layer`` is the number of the block."""
 
-    def __init__(self, layer: int, told: Told) -> None:
+    def __init__(self, layer: int, state: BlockState) -> None:
         super().__init__()
-        self.layer, self.told = layer, told
+        self.layer, self.state = layer, state
 
     def __call__(
         self,
@@ -90,7 +90,7 @@ class MemoryAttnProcessor(WanAttnProcessor):  # type: ignore[misc]
         attention_mask: Tensor | None = None,
         rotary_emb: Any = None,
     ) -> Tensor:
-        self.told.split = rotary_emb.split if isinstance(rotary_emb, SplitTurns) else None
+        self.state.split = rotary_emb.split if isinstance(rotary_emb, SplitTurns) else None
         if isinstance(rotary_emb, SplitTurns):
             return self._split(attn, hidden_states, rotary_emb)
         if not isinstance(rotary_emb, RoutedTurns):
@@ -134,9 +134,9 @@ class MemoryAttnProcessor(WanAttnProcessor):  # type: ignore[misc]
 class TextAttnProcessor(WanAttnProcessor):  # type: ignore[misc]
     """The processor of a block's attention to the text: the subject's tokens see the subject's text alone."""
 
-    def __init__(self, told: Told) -> None:
+    def __init__(self, state: BlockState) -> None:
         super().__init__()
-        self.told = told
+        self.state = state
 
     def __call__(
         self,
@@ -146,7 +146,7 @@ class TextAttnProcessor(WanAttnProcessor):  # type: ignore[misc]
         attention_mask: Tensor | None = None,
         rotary_emb: Any = None,
     ) -> Tensor:
-        split = self.told.split
+        split = self.state.split
         if split is None or encoder_hidden_states is None:
             return super().__call__(attn, hidden_states, encoder_hidden_states, attention_mask, rotary_emb)
         tokens, words = hidden_states.shape[1] - split.subject, encoder_hidden_states.shape[1] - split.text

@@ -109,8 +109,8 @@ def predict(
         return result
     rope = getattr(transformer, "rope", None)
     if not isinstance(rope, PlacedRope):
-        raise ValueError("This transformer cannot be told where its frames stand. Call with_memory(transformer) first.")
-    with rope.told(sequence):
+        raise ValueError("This transformer takes no positions of frames. Call with_memory(transformer) first.")
+    with rope.using(sequence):
         whole: Tensor = transformer(**given)[0]
     return whole[:, :, :own]
 
@@ -191,7 +191,7 @@ def predict_story(
         raise ValueError("Memento takes no Wan 2.1 image to video. Use a Wan 2.2 A14B, or text to video.")
     rope = getattr(transformer, "rope", None)
     if not isinstance(rope, PlacedRope):
-        raise ValueError("This transformer cannot be told where its frames stand. Call with_memory(transformer) first.")
+        raise ValueError("This transformer takes no positions of frames. Call with_memory(transformer) first.")
     own, channels = latents.shape[2], latents.shape[1]
     frame = tokens_of_frame(transformer, latents)
     parts, positions, split = [latents, appended(memory, latents, level, channels)], memory.positions, None
@@ -204,7 +204,7 @@ def predict_story(
     timestep = with_context_times(timestep, own, len(positions), memory.times)
     if timestep.ndim == 2:
         timestep = timestep.repeat_interleave(frame, dim=1)
-    with rope.told(Sequence((*map(float, range(own)), *positions), split=split)):
+    with rope.using(Sequence((*map(float, range(own)), *positions), split=split)):
         made: Tensor = transformer(
             hidden_states=torch.cat(parts, dim=2), timestep=timestep, encoder_hidden_states=text, return_dict=False
         )[0]

@@ -184,8 +184,8 @@ class WanModel(VideoModel):
         def asked(number: int) -> str:
             """As before there were two keys: films from then are found again."""
             all_of_it = (*how[:4], "seed", "retrieval", *how[4:], "segment_frames", "width", "height", "prompt")
-            told = (f"{name}={getattr(shot, name)!r}" for name in all_of_it)
-            return Fingerprint().add(*sampled, size, number, *texts, *told).hexdigest()
+            settings = (f"{name}={getattr(shot, name)!r}" for name in all_of_it)
+            return Fingerprint().add(*sampled, size, number, *texts, *settings).hexdigest()
 
         return WanKey(shared=made.hexdigest(), asked_of=asked)
 
@@ -199,7 +199,7 @@ class WanModel(VideoModel):
 
 @dataclass(frozen=True, kw_only=True)
 class WanKey(ShotKey):
-    """Keys of a shot's segments. What is asked for is told as in version 0.4.0 and before, see ``docs/pipeline.md``;
+    """Keys of a shot's segments. What is asked for is hashed as in version 0.4.0 and before, see ``docs/pipeline.md``;
     ``asked_of(number)`` is what all segments of a shot with that number in the film share of it."""
 
     asked_of: Callable[[int], str]
@@ -220,7 +220,7 @@ def plain(config: Any) -> str:
 
 @dataclass(frozen=True, eq=False)
 class Prompts:
-    """What the models are told: text (1, L, D) for and against, and CLIP's view of the first picture."""
+    """The conditioning of the models: text (1, L, D) for and against, and CLIP's view of the first picture."""
 
     positive: Tensor
     negative: Tensor | None = None
@@ -281,17 +281,17 @@ def sample(
         level = float(scheduler.sigmas[step])
         routed = routing if routing is not None and step >= routing.dense_steps else None
 
-        def told(text: Tensor, seen: Context | None, network=network, given=given, kind=kind,
+        def predicted(text: Tensor, seen: Context | None, network=network, given=given, kind=kind,
                  timestep=timestep, level=level, routed=routed) -> Tensor:  # fmt: skip
             image = prompts.image.to(kind) if prompts.image is not None else None
             shared = {"image": image, "context": seen, "level": level, "routing": routed}
             return predict(network, given, timestep, text.to(kind), **shared).float()
 
-        def negative(told=told) -> Tensor:
+        def negative(predicted=predicted) -> Tensor:
             assert prompts.negative is not None, "checked with the guidance"
-            return told(prompts.negative, against)
+            return predicted(prompts.negative, against)
 
-        made = guidance.mixed(low, told(prompts.positive, context), negative)
+        made = guidance.mixed(low, predicted(prompts.positive, context), negative)
         latents = scheduler.step(made, time, latents, return_dict=False)[0]
         if on_step is not None:
             on_step(step, float(time), latents)

@@ -80,17 +80,17 @@ def original_name(name: str) -> str:
     return f"blocks.{found[1]}.{back[found[2]]}"
 
 
-def config_of(weights: Mapping[str, Tensor], told: Mapping[str, Any] | None = None) -> dict[str, Any]:
+def config_of(weights: Mapping[str, Tensor], options: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """Arguments of ``WanTransformer3DModel`` for original weights, by their names and the shape of each.
 
     Args:
-        told: what the weights do not show, by ComfyUI's names (``num_heads``), as the metadata of a file has it.
+        options: what the weights do not show, by ComfyUI's names (``num_heads``), as the metadata of a file has it.
 
     Raises:
         ValueError: the heads do not divide the width.
     """
     size = weights["patch_embedding.weight"].shape[0]
-    heads = int((told or {}).get("num_heads", size // HEAD_SIZE))
+    heads = int((options or {}).get("num_heads", size // HEAD_SIZE))
     if heads < 1 or size % heads:
         raise ValueError(
             f"The transformer is {size} wide, which makes {heads} heads: expected a divisor. "
@@ -117,7 +117,7 @@ def config_of(weights: Mapping[str, Tensor], told: Mapping[str, Any] | None = No
     }
 
 
-def transformer_from_original(weights: Mapping[str, Tensor], told: Mapping[str, Any] | None = None) -> Any:
+def transformer_from_original(weights: Mapping[str, Tensor], options: Mapping[str, Any] | None = None) -> Any:
     """A diffusers transformer with these weights, each of the shape in the file and the type most of them have; what
     diffusers keeps exact is float32.
 
@@ -138,7 +138,7 @@ def transformer_from_original(weights: Mapping[str, Tensor], told: Mapping[str, 
         raise ValueError(f"The weights lack {missing[0]!r}: this is no Wan, or a part of one. Use the whole file.")
     found = {str(names[name]): value for name, value in given.items()}
     common = Counter(value.dtype for value in found.values()).most_common(1)[0][0]
-    return transformer_with(config_of(given, told), found, common)
+    return transformer_with(config_of(given, options), found, common)
 
 
 def transformer_from_file(path: Path) -> Any:
@@ -151,10 +151,10 @@ def transformer_from_file(path: Path) -> Any:
         with safe_open(str(path), framework="pt") as file:
             metadata = file.metadata() or {}
         weights = dict(read_tensors(path))
-        told = json.loads(metadata.get("config", "{}")).get("transformer", {})
+        options = json.loads(metadata.get("config", "{}")).get("transformer", {})
     except (OSError, SafetensorError, json.JSONDecodeError) as error:
         raise ValueError(f"{path} cannot be read: {error}. Use a whole safetensors file of a Wan model.") from error
     try:
-        return transformer_from_original(weights, told)
+        return transformer_from_original(weights, options)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error

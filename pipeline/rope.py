@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from ..kernels import MocLayout
-from .attention import MemoryAttnProcessor, RoutedTurns, Routing, Split, SplitTurns, TextAttnProcessor, Told
+from .attention import BlockState, MemoryAttnProcessor, RoutedTurns, Routing, Split, SplitTurns, TextAttnProcessor
 
 THETA = 10000.0
 
@@ -33,7 +33,7 @@ class Sequence:
 
 
 class PlacedRope(nn.Module):
-    """RoPE that is told the positions of frames; untold it is the model's own, to the bit. Holds no weights."""
+    """RoPE at given positions of frames; where none are given it is the model's own, to the bit. Holds no weights."""
 
     def __init__(self, stock: nn.Module) -> None:
         super().__init__()
@@ -43,7 +43,7 @@ class PlacedRope(nn.Module):
     def forward(self, hidden_states: Tensor) -> Any:
         """What every block is given of the positions of latents (B, C, T, h, w).
 
-        Raises ValueError where another number of frames was told.
+        Raises ValueError where another number of positions was given.
         """
         now = self._now
         if now is None:
@@ -63,7 +63,7 @@ class PlacedRope(nn.Module):
         return RoutedTurns(cos, sin, now.layout, now.routing, now.seed)
 
     @contextmanager
-    def told(self, sequence: Sequence) -> Iterator[None]:
+    def using(self, sequence: Sequence) -> Iterator[None]:
         """While this is open, calls of the transformer are about ``sequence``. Raises RuntimeError if one is open."""
         if self._now is not None:
             raise RuntimeError("This transformer is being called already: use one transformer for one thread.")
@@ -91,9 +91,9 @@ def with_memory(transformer: Any) -> Any:
         raise ValueError(f"patch_size is {tuple(patch)}: only patches of one latent frame are known. Use (1, 2, 2).")
     transformer.rope = PlacedRope(transformer.rope)
     for layer, block in enumerate(transformer.blocks):
-        told = Told()
-        block.attn1.set_processor(MemoryAttnProcessor(layer, told))
-        block.attn2.set_processor(TextAttnProcessor(told))
+        state = BlockState()
+        block.attn1.set_processor(MemoryAttnProcessor(layer, state))
+        block.attn2.set_processor(TextAttnProcessor(state))
     return transformer
 
 

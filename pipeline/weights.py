@@ -87,7 +87,7 @@ def read_tensors(path: Path) -> Iterator[tuple[str, Tensor]]:
 
 
 class Fingerprint:
-    """A hash that grows part by part; a part is told with its length, so that no two rows of parts are alike."""
+    """A hash that grows part by part; a part is hashed with its length, so that no two rows of parts are alike."""
 
     def __init__(self, start: str = RECIPE) -> None:
         self._hash = hashlib.sha256()
@@ -98,20 +98,20 @@ class Fingerprint:
         for part in parts:
             if isinstance(part, Tensor):
                 part = part.detach().cpu()
-                self._told(repr((part.dtype, tuple(part.shape))).encode())
-                self._told(part.contiguous().flatten().view(torch.uint8).numpy().tobytes())
+                self._update(repr((part.dtype, tuple(part.shape))).encode())
+                self._update(part.contiguous().flatten().view(torch.uint8).numpy().tobytes())
             elif isinstance(part, np.ndarray):
-                self._told(repr((part.dtype.str, part.shape)).encode())
-                self._told(np.ascontiguousarray(part).tobytes())
+                self._update(repr((part.dtype.str, part.shape)).encode())
+                self._update(np.ascontiguousarray(part).tobytes())
             else:
-                self._told((part if isinstance(part, str) else repr(part)).encode())
+                self._update((part if isinstance(part, str) else repr(part)).encode())
         return self
 
     def hexdigest(self) -> str:
         """64 hex digits."""
         return self._hash.hexdigest()
 
-    def _told(self, data: bytes) -> None:
+    def _update(self, data: bytes) -> None:
         self._hash.update(len(data).to_bytes(8, "little"))
         self._hash.update(data)
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..cameras.pacing import spread
-from ..retrieval.reasons import Recalled, frames_told, recalled
+from ..retrieval.reasons import Recalled, frames_text, recalled
 from ..state.frame_ranges import Runs, count_of, indices_of, runs_text
 from ..state.state import MemoryState
 from ..state.summary import MemorySummary, summarise, summary_lines
@@ -230,7 +230,7 @@ def recall_picture(state: MemoryState, colours: dict[int, Colour], width: int, l
     write(picture, "the frames that each segment looked at, brighter where they saw more of it", (left, y), QUIET)
     for row in rows[-IN_WORDS:]:
         y += LINE + 3
-        said = f"segment {row.number} looked at {frames_told(row.frames)}"
+        said = f"segment {row.number} looked at {frames_text(row.frames)}"
         write(picture, said, (MARGIN, y), TEXT, room=width - 2 * MARGIN)
     return picture
 

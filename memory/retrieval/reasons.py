@@ -58,13 +58,13 @@ def notes_of(reasons: Sequence[Noted]) -> dict[str, Any]:
     DIGITS decimals.
     """
     rules = list(dict.fromkeys(reason.rule for reason in reasons))
-    told = {
+    columns = {
         "rules": rules,
         "rule": [rules.index(reason.rule) for reason in reasons],
         "saw": [round(reason.overlap, DIGITS) for reason in reasons],
         "adds": [round(reason.gain, DIGITS) for reason in reasons],
     }
-    return {"context": [reason.index for reason in reasons], "reasons": told}
+    return {"context": [reason.index for reason in reasons], "reasons": columns}
 
 
 def noted(info: Mapping[str, Any]) -> tuple[Noted, ...] | None:
@@ -76,12 +76,12 @@ def noted(info: Mapping[str, Any]) -> tuple[Noted, ...] | None:
     frames = info.get("context")
     if not isinstance(frames, list) or not all(_whole(frame) for frame in frames):
         return None
-    told = info.get("reasons")
-    told = told if isinstance(told, Mapping) else {}
-    rules, rule, saw, adds = (told.get(name) for name in ("rules", "rule", "saw", "adds"))
+    columns = info.get("reasons")
+    columns = columns if isinstance(columns, Mapping) else {}
+    rules, rule, saw, adds = (columns.get(name) for name in ("rules", "rule", "saw", "adds"))
     return tuple(
-        Noted(frame, _rule(rules, _at(rule, place)), _share(_at(saw, place)), _share(_at(adds, place)))
-        for place, frame in enumerate(frames)
+        Noted(frame, _rule(rules, _at(rule, row)), _share(_at(saw, row)), _share(_at(adds, row)))
+        for row, frame in enumerate(frames)
     )
 
 
@@ -96,8 +96,8 @@ def _whole(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value >= 0
 
 
-def _at(column: Any, place: int) -> Any:
-    return column[place] if isinstance(column, list) and place < len(column) else None
+def _at(column: Any, row: int) -> Any:
+    return column[row] if isinstance(column, list) and row < len(column) else None
 
 
 def _rule(rules: Any, rule: Any) -> str:
@@ -127,26 +127,25 @@ def recalled(state: MemoryState, most: int = MOST_SEGMENTS) -> tuple[Recalled, .
     """What the newest ``most`` segments that looked back looked at, the oldest first; frames that are not there are
     left out."""
     found: list[Recalled] = []
-    for place in range(len(state.segments) - 1, -1, -1):
+    for number in range(len(state.segments) - 1, -1, -1):
         if len(found) == most:
             break
-        record = state.segments[place]
+        record = state.segments[number]
         frames = tuple(one for one in noted(record.info) or () if one.index < record.start)
         if frames:
-            found.append(Recalled(place + 1, record.shot, record.start, record.start + record.frames, frames))
+            found.append(Recalled(number + 1, record.shot, record.start, record.start + record.frames, frames))
     return tuple(reversed(found))
 
 
 def report(state: MemoryState) -> list[str]:
     """A line for each of the newest segments: what it looked at and why."""
-    told = recalled(state, MOST_SEGMENTS)
     return [
-        f"Segment {one.number}, shot {one.shot}, frames {one.start}-{one.stop - 1}: {frames_told(one.frames)}."
-        for one in told
+        f"Segment {one.number}, shot {one.shot}, frames {one.start}-{one.stop - 1}: {frames_text(one.frames)}."
+        for one in recalled(state, MOST_SEGMENTS)
     ]
 
 
-def frames_told(frames: Sequence[Noted], most: int = MOST_NAMED) -> str:
+def frames_text(frames: Sequence[Noted], most: int = MOST_NAMED) -> str:
     """Frames that were looked at, in a few words: each with the share that it saw, under the rule that chose it."""
     parts: list[str] = []
     rule = ""

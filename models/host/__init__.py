@@ -1,4 +1,4 @@
-"""What all models share of ComfyUI: sampling, latents, and what a MODEL, a VAE and a CLIP are told apart by."""
+"""What all models share of ComfyUI: sampling, latents, and the identity of a MODEL, a VAE and a CLIP."""
 
 CHOOSES_ONLY = "scene_memory_keyframe_query"
 """Attachment of a MODEL that chooses keyframes and makes no picture: the identity of a MODEL leaves it out."""

@@ -1,6 +1,6 @@
 """A cheap identity of a MODEL, a VAE and a CLIP: what they are, a sample of their weights, and every patch on them.
 
-Told is what determines pictures. What the host finds out of the weights by itself (its configuration), how it moves
+Hashed is what determines pictures. What the host finds out of the weights by itself (its configuration), how it moves
 and casts them, and on which device, is not: with an update of the host that would change without a pixel changing.
 """
 
@@ -53,10 +53,10 @@ def identity() -> Identity:
     """An ``Identity`` that knows the host's models."""
     return Identity(
         {
-            ModelPatcher: _tell_model,
-            VAE: _tell_vae,
-            CLIP: _tell_clip,
-            LatentFormat: _tell_latents,
+            ModelPatcher: _hash_model,
+            VAE: _hash_vae,
+            CLIP: _hash_clip,
+            LatentFormat: _hash_latents,
             # A mark by which patches find their hook: which one it is, its place in the whole says.
             comfy.hooks._HookRef: lambda into, mark: into.add("hook", None),
         },
@@ -82,7 +82,7 @@ def model_kind(model: Any) -> str:
 
 
 def latent_space(vae: Any) -> str:
-    """What latents of this VAE are told apart by: 64 hex digits, equal where a latent means the same picture.
+    """The identity of a VAE's latent space: 64 hex digits, equal where a latent means the same picture.
 
     Raises:
         NoIdentity: nothing is known of the VAE.
@@ -97,26 +97,26 @@ def network_told(patcher: Any) -> str:
         NoIdentity: something in it has no identity; the message says what.
     """
     into = identity().add("network", class_name(type(patcher.model)))
-    _tell_network(into, patcher, "")
+    _hash_network(into, patcher, "")
     for name in ("object_patches", "model_options", "wrappers"):
         into.add(name, getattr(patcher, name, None), sample=64)
     return into.hexdigest()
 
 
-def _tell_model(into: Identity, patcher: ModelPatcher) -> None:
+def _hash_model(into: Identity, patcher: ModelPatcher) -> None:
     inner = patcher.model
     if not hasattr(inner, "diffusion_model"):
         into.add("model patch", class_name(type(inner)))
-        return _tell_network(into, patcher, "")
+        return _hash_network(into, patcher, "")
     into.add("model", class_name(type(inner)))
     into.add("attention", comfy.ldm.modules.attention.optimized_attention.__name__)
     into.add("type", getattr(inner, "model_type", None))
     into.add("latents", getattr(inner, "latent_format", None))
     into.add("computes in", getattr(inner, "manual_cast_dtype", None))
     into.add("optimizations", vars(getattr(inner, "model_config", None) or object).get("optimizations"))
-    _tell_sampling(into, patcher.get_model_object(name="model_sampling"))
+    _hash_sampling(into, patcher.get_model_object(name="model_sampling"))
     # The network alone: beside it the host leaves what another copy of this MODEL has patched in.
-    _tell_network(into, patcher, "diffusion_model")
+    _hash_network(into, patcher, "diffusion_model")
     attached = getattr(patcher, "attachments", {})
     into.add("attachments", {name: held for name, held in attached.items() if name != CHOOSES_ONLY}, sample=64)
     objects = {name: held for name, held in patcher.object_patches.items() if name != "model_sampling"}
@@ -125,7 +125,7 @@ def _tell_model(into: Identity, patcher: ModelPatcher) -> None:
         into.add(name, getattr(patcher, name, None), sample=64)
 
 
-def _tell_sampling(into: Identity, sampling: Any) -> None:
+def _hash_sampling(into: Identity, sampling: Any) -> None:
     """Noise levels by the numbers that they follow from, where there are such: the levels themselves are rounded
     differently by every processor."""
     kind = type(sampling)
@@ -138,28 +138,28 @@ def _tell_sampling(into: Identity, sampling: Any) -> None:
         into.add("levels", dict(sampling.named_buffers()) if isinstance(sampling, nn.Module) else sampling)
 
 
-def _tell_latents(into: Identity, latents: LatentFormat) -> None:
+def _hash_latents(into: Identity, latents: LatentFormat) -> None:
     into.add("latent format", class_name(type(latents)))
     into.add("numbers", {name: getattr(latents, name, None) for name in _LATENT})
 
 
-def _tell_vae(into: Identity, vae: VAE) -> None:
+def _hash_vae(into: Identity, vae: VAE) -> None:
     into.add("vae", class_name(type(vae)))
     into.add("numbers", {name: getattr(vae, name, None) for name in _VAE})
-    _tell_network(into, vae.patcher, "")
+    _hash_network(into, vae.patcher, "")
     for name in ("object_patches", "model_options"):
         into.add(name, getattr(vae.patcher, name, None), sample=64)
 
 
-def _tell_clip(into: Identity, clip: CLIP) -> None:
+def _hash_clip(into: Identity, clip: CLIP) -> None:
     into.add("clip", [class_name(type(clip)), class_name(type(clip.tokenizer))])
     into.add("numbers", {name: getattr(clip, name, None) for name in _CLIP})
-    _tell_network(into, clip.patcher, "")
+    _hash_network(into, clip.patcher, "")
     for name in ("object_patches", "hook_patches", "forced_hooks"):
         into.add(name, getattr(clip.patcher, name, None), sample=64)
 
 
-def _tell_network(into: Identity, patcher: ModelPatcher, name: str) -> None:
+def _hash_network(into: Identity, patcher: ModelPatcher, name: str) -> None:
     """The network called ``name`` in what a patcher holds, as it is without patches, and the patches on its weights."""
     parts = _unpatched_parts(patcher, name)
     prefix = f"{name}." if name else ""

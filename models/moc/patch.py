@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import comfy.model_management
 from torch import Tensor
 
-from ...film.identity import TOLD
+from ...film.identity import HASHED_AS
 from ...kernels import MocLayout, MocSettings, expectation, implementation_for, moc_attention, rechunked
 from ..blocks import untraced
 from ..host import LAYOUT_KEY
@@ -60,7 +60,7 @@ def routed_model(model: Any, options: RoutingOptions) -> Any:
     )
     before = host_options.get(OVERRIDE)
     host_options[OVERRIDE] = override = untraced(routing_override(options, before))
-    setattr(override, TOLD, ("routed attention", VERSION, options, before))
+    setattr(override, HASHED_AS, ("routed attention", VERSION, options, before))
     return patched
 
 

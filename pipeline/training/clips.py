@@ -34,7 +34,7 @@ class Shot:
 class Clip:
     """One film: files of its frames in order, cameras for each, shots without gaps, (width, height).
 
-    subject: a description of who or what must stay the same, "" where none is told. shows: frames that show it.
+    subject: a description of who or what must stay the same, "" where there is none. shows: frames that show it.
     """
 
     name: str
@@ -128,8 +128,8 @@ def _shots(home: Path, frames: int) -> tuple[Shot, ...]:
         return (Shot(0, frames, _text(home / "caption.txt")),)
     wanted = 'Use [{"first": 0, "caption": "..."}, ...], rising from 0 and below the number of frames.'
     try:
-        told: Any = json.loads(file.read_text(encoding="utf-8-sig"))
-        firsts, captions = [shot["first"] for shot in told], [shot.get("caption", "") for shot in told]
+        entries: Any = json.loads(file.read_text(encoding="utf-8-sig"))
+        firsts, captions = [shot["first"] for shot in entries], [shot.get("caption", "") for shot in entries]
     except (json.JSONDecodeError, TypeError, KeyError, AttributeError) as error:
         raise ValueError(f"{file} is no list of shots ({error!r}). {wanted}") from error
     whole = all(type(first) is int for first in firsts) and all(isinstance(caption, str) for caption in captions)
@@ -141,11 +141,11 @@ def _shots(home: Path, frames: int) -> tuple[Shot, ...]:
 
 def _numbers(file: Path, frames: int) -> tuple[int, ...]:
     """Frames named as "0-20, 45"; all where the file is missing."""
-    told = _text(file)
-    if not told:
+    text = _text(file)
+    if not text:
         return tuple(range(frames))
     found: set[int] = set()
-    for part in filter(None, (part.strip() for part in told.replace("\n", ",").split(","))):
+    for part in filter(None, (part.strip() for part in text.replace("\n", ",").split(","))):
         match = re.fullmatch(r"(\d+)(?:\s*-\s*(\d+))?", part)
         if match is None or not int(match[1]) <= int(match[2] or match[1]) < frames:
             raise ValueError(f"{file}: {part!r} are no frames of a clip of {frames}. Use '0-20, 45', for example.")

@@ -92,7 +92,7 @@ class Training:
         if self.lessons.objective == MEMENTO and self.routing is not None:
             raise ValueError("Memento splits its attention itself, so it cannot be routed. Leave --top-k out.")
 
-    def told(self) -> str:
+    def shared_settings(self) -> str:
         """What a stretch that goes on must share with the one before, as text."""
         free = ("steps", "save_every", "exam_every")
         kept = {name: value for name, value in asdict(self).items() if name not in free}
@@ -103,8 +103,8 @@ class Training:
 class Lesson:
     """A segment (``first`` frame and number of ``frames``) of clip number ``clip``, and context frames, oldest first.
 
-    told: whether the caption is given. begins: whether the first picture is. subject: the frame of the clip that is
-    rebuilt from memory, if any; subject_told: whether its description is given.
+    captioned: whether the caption is given. begins: whether the first picture is. subject: the frame of the clip that
+    is rebuilt from memory, if any; subject_captioned: whether its description is given.
     context_clip: the clip that the context comes from, where it is not the segment's own; for examinations.
     """
 
@@ -112,10 +112,10 @@ class Lesson:
     first: int
     frames: int
     context: tuple[int, ...]
-    told: bool
+    captioned: bool
     begins: bool
     subject: int | None = None
-    subject_told: bool = True
+    subject_captioned: bool = True
     context_clip: int | None = None
 
 
@@ -128,8 +128,8 @@ def draw_lesson(clips: list[Clip], cameras: list[MemoryState], plan: LessonPlan,
     Raises:
         ValueError: no shot is long enough for a segment.
     """
-    places = [_places(clip, plan) for clip in clips]
-    room = np.array([len(found) for found in places], dtype=np.float64)
+    starts = [_starts(clip, plan) for clip in clips]
+    room = np.array([len(found) for found in starts], dtype=np.float64)
     if not room.any():
         longest = max(shot.stop - shot.first for clip in clips for shot in clip.shots)
         past = f" after {LEAST_PAST} frames to remember" if plan.objective == MEMENTO else ""
@@ -138,7 +138,7 @@ def draw_lesson(clips: list[Clip], cameras: list[MemoryState], plan: LessonPlan,
             f"Use {max(1, (longest - 1) // 4 * 4 + 1)} or fewer."
         )
     clip = int(random.choice(len(clips), p=room / room.sum()))
-    first = int(places[clip][int(random.integers(room[clip]))])
+    first = int(starts[clip][int(random.integers(room[clip]))])
     if plan.objective == MEMENTO:
         return _story_lesson(cameras[clip], clips, clip, first, plan, random)
     kind = random.random()
@@ -146,8 +146,8 @@ def draw_lesson(clips: list[Clip], cameras: list[MemoryState], plan: LessonPlan,
     if kind >= plan.empty_share:
         recent = kind < plan.empty_share + plan.recent_share
         context = (first,) if recent else context_for(cameras[clip], clips[clip], first, plan, random)
-    told, begins = random.random() >= plan.silent_share, random.random() < plan.begins_share
-    return Lesson(clip, first, plan.frames, context, told, begins)
+    captioned, begins = random.random() >= plan.silent_share, random.random() < plan.begins_share
+    return Lesson(clip, first, plan.frames, context, captioned, begins)
 
 
 def context_for(
@@ -167,14 +167,14 @@ def _story_lesson(
     since = max(0, first - plan.frames) if recent else 0
     hidden = tuple(part for part in ((0, since), (first, len(clip))) if part[0] < part[1])
     memory = tuple(sorted(_retrieved(cameras, clip, first, plan, hidden, random)[: plan.retrieval.k]))
-    told, begins = random.random() >= plan.silent_share, random.random() < plan.begins_share
+    captioned, begins = random.random() >= plan.silent_share, random.random() < plan.begins_share
     shows = [frame for frame in clip.shows if frame < first]
     rebuilt = random.random() < plan.subject_share and bool(shows) and not recent
     subject = int(random.choice(shows)) if rebuilt else None
-    return Lesson(number, first, plan.frames, memory, told, begins, subject, random.random() >= plan.silent_share)
+    return Lesson(number, first, plan.frames, memory, captioned, begins, subject, random.random() >= plan.silent_share)
 
 
-def _places(clip: Clip, plan: LessonPlan) -> list[int]:
+def _starts(clip: Clip, plan: LessonPlan) -> list[int]:
     """First frames of the segments that lie in one shot."""
     least = LEAST_PAST if plan.objective == MEMENTO else 0
     return [

@@ -69,9 +69,9 @@ class Captions:
         """Of all shots and subjects."""
         return cls(pipe, [text for clip in clips for text in (*(shot.caption for shot in clip.shots), clip.subject)])
 
-    def of(self, text: str, told: bool = True) -> Tensor:
+    def of(self, text: str, captioned: bool = True) -> Tensor:
         """The encoded text, or that of no words."""
-        return self._known[text if told else ""]
+        return self._known[text if captioned else ""]
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,7 +124,7 @@ def lesson_loss(
     noisy = _given(start, (1 - levels) * clean + levels * noise)
     times = levels.flatten() * pipe.scheduler.config.num_train_timesteps
     timestep = torch.cat([start.timestep(time, clean.shape[2]) for time in times])
-    text = captions.of(clip.caption(lesson.first), lesson.told).expand(draws, -1, -1)
+    text = captions.of(clip.caption(lesson.first), lesson.captioned).expand(draws, -1, -1)
     given, words = (noisy.to(device, kind), timestep.to(device)), text.to(device, kind)
     memory, flow = _memory(pipe, latents, lesson, clean.shape[2], training), noise - clean
     if training.lessons.objective == MEMENTO and memory is not None:
@@ -198,5 +198,5 @@ def _subject(
     noise = torch.randn(len(levels), *clean.shape[1:], generator=random)
     with torch.no_grad():
         blank = latents.codec.encode(torch.zeros(1, 3, 1, clip.size[1], clip.size[0])).cpu()
-    text = captions.of(clip.subject, lesson.subject_told)
+    text = captions.of(clip.subject, lesson.subject_captioned)
     return Subject((1 - levels) * clean + levels * noise, text, blank), noise - clean

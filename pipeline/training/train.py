@@ -114,9 +114,9 @@ def _save(out: Path, lora: LoraLayers, chosen: torch.optim.AdamW, training: Trai
         found[f"weight/{name}"] = weight.detach().cpu().clone()
         for moment in ("exp_avg", "exp_avg_sq"):
             found[f"{moment}/{name}"] = chosen.state[weight][moment].detach().cpu().clone()
-    told = {"format": FORMAT, "step": str(step), "training": training.told()}
+    metadata = {"format": FORMAT, "step": str(step), "training": training.shared_settings()}
     part = out / "state.part"
-    save_file(found, part, metadata=told)
+    save_file(found, part, metadata=metadata)
     part.replace(out / "state.safetensors")
     lora.save(out / "lora.safetensors", {"format": FORMAT, "steps": str(step), "part": training.part})
 
@@ -127,23 +127,24 @@ def _resume(file: Path, lora: LoraLayers, chosen: torch.optim.AdamW, training: T
         return 0
     try:
         with safe_open(str(file), framework="pt") as opened:
-            told = opened.metadata() or {}
+            metadata = opened.metadata() or {}
             found = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
     except Exception as error:
         raise ValueError(f"{file} cannot be read: {error}. Remove it to begin anew.") from error
-    if told.get("format") != FORMAT or _settings(told.get("training", "{}")) != _settings(training.told()):
+    same = _settings(metadata.get("training", "{}")) == _settings(training.shared_settings())
+    if metadata.get("format") != FORMAT or not same:
         raise ValueError(f"{file} is of a training with other settings. Use those of before, or another folder.")
     lora.load({name.removeprefix("weight/"): value for name, value in found.items() if name.startswith("weight/")})
-    step = int(told["step"])
+    step = int(metadata["step"])
     for name, weight in lora.weights().items():
         state = {moment: found[f"{moment}/{name}"].to(weight.device) for moment in ("exp_avg", "exp_avg_sq")}
         chosen.state[weight] = {"step": torch.tensor(float(step)), **state}
     return step
 
 
-def _settings(told: str) -> Any:
+def _settings(text: str) -> Any:
     """Settings as they were noted; those that an older version did not have are at what it did."""
-    noted = json.loads(told)
+    noted = json.loads(text)
     lessons = {"objective": CONTEXT, "subject_share": 0.8, **noted.get("lessons", {})}
     return {"draws": 1, "subject_weight": 0.5, **noted, "lessons": lessons}
 
@@ -157,35 +158,35 @@ def main(argv: Sequence[str]) -> int:
     """The command line."""
     from ..pipeline import SceneMemoryPipeline
 
-    told = _parser().parse_args(argv)
+    args = _parser().parse_args(argv)
     try:
-        training = _training(told)
-        kinds = {"vae": torch.float32, "default": torch.bfloat16 if told.device != "cpu" else torch.float32}
-        pipe = SceneMemoryPipeline.from_folder(told.model, torch_dtype=kinds)
-        clips = read_clips(told.clips, 2 * int(pipe.vae.config.scale_factor_spatial))
-        train(pipe.to(told.device), clips, training, told.out)
+        training = _training(args)
+        kinds = {"vae": torch.float32, "default": torch.bfloat16 if args.device != "cpu" else torch.float32}
+        pipe = SceneMemoryPipeline.from_folder(args.model, torch_dtype=kinds)
+        clips = read_clips(args.clips, 2 * int(pipe.vae.config.scale_factor_spatial))
+        train(pipe.to(args.device), clips, training, args.out)
     except ValueError as error:
         log.error("%s", error)
         return 1
     return 0
 
 
-def _training(told: argparse.Namespace) -> Training:
-    story = told.objective == MEMENTO
+def _training(args: argparse.Namespace) -> Training:
+    story = args.objective == MEMENTO
     routing = None
-    if told.top_k:
-        routing = Routing(MocSettings(told.top_k, drop_off=told.drop_off, drop_in=told.drop_in))
-    context = told.context or (8 if story else 20)
-    shares = {"recent_share": told.recent_share, "silent_share": told.silent_share, "subject_share": told.subject_share}
+    if args.top_k:
+        routing = Routing(MocSettings(args.top_k, drop_off=args.drop_off, drop_in=args.drop_in))
+    context = args.context or (8 if story else 20)
+    shares = {"recent_share": args.recent_share, "silent_share": args.silent_share, "subject_share": args.subject_share}
     plan = LessonPlan(
-        told.frames, RetrievalSettings(told.strategy, context), **shares, objective=told.objective,
-        empty_share=0.0 if story else told.empty_share, begins_share=0.5 if story else 0.9,
+        args.frames, RetrievalSettings(args.strategy, context), **shares, objective=args.objective,
+        empty_share=0.0 if story else args.empty_share, begins_share=0.5 if story else 0.9,
     )  # fmt: skip
     return Training(
-        steps=told.steps, seed=told.seed, batch=told.batch, rate=told.rate, rank=told.rank, layers=told.layers,
-        part=told.part, shift=told.shift, save_every=told.save_every, routing=routing, lessons=plan,
-        options=MemoryOptions(told.times, told.positions), draws=told.draws, subject_weight=told.subject_weight,
-        exam_every=told.exam_every,
+        steps=args.steps, seed=args.seed, batch=args.batch, rate=args.rate, rank=args.rank, layers=args.layers,
+        part=args.part, shift=args.shift, save_every=args.save_every, routing=routing, lessons=plan,
+        options=MemoryOptions(args.times, args.positions), draws=args.draws, subject_weight=args.subject_weight,
+        exam_every=args.exam_every,
     )  # fmt: skip
 
 

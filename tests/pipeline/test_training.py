@@ -91,7 +91,7 @@ def test_lessons_follow_algorithm_1(clips: Any) -> None:
     shares = plan(recent_share=0.25, empty_share=0.25, silent_share=0.5)
     many = [draw_lesson(clips, cameras, shares, np.random.default_rng(seed)) for seed in range(300)]
     assert 45 < sum(not lesson.context for lesson in many) < 105
-    assert 110 < sum(lesson.told for lesson in many) < 190
+    assert 110 < sum(lesson.captioned for lesson in many) < 190
 
 
 def exams(out: Path) -> list[list[dict[str, Any]]]:
@@ -216,7 +216,7 @@ def test_equation_8_is_the_shot_and_the_weighted_subject(clips: Any, stock: Any,
     assert float(shot.total(0.5)) == float(shot.shot)
     other = learned(context_clip=1)
     assert float(other.subject) != pytest.approx(float(both.subject), rel=1e-3), "the subject sees the memory"
-    untold = learned(subject_told=False)
+    untold = learned(subject_captioned=False)
     assert float(untold.subject) != pytest.approx(float(both.subject), rel=1e-5), "and its own text"
     assert float(learned(begins=False).shot) != pytest.approx(float(both.shot), rel=1e-4), "with and without a picture"
     train(pipe, told, replace(asked, exam_every=2), tmp_path)

@@ -162,7 +162,8 @@ def loss_of(model: Trained, batch: Batch, generator: torch.Generator, lessons: L
     tokens = batch.tokens.clone()
     silent = torch.rand(size, generator=generator) < (0.15 if batch.context.shape[2] else 0.05)
     tokens[silent.to(device), 1:] = 0
-    remembered = model.remember(batch, spoiled(batch.context, generator), _told(batch, generator, lessons.true_depth))
+    spoilt, depth = spoiled(batch.context, generator), _true_depth(batch, generator, lessons.true_depth)
+    remembered = model.remember(batch, spoilt, depth)
     routing = drawn_routing(batch, generator, lessons.routed)
     clean = model.predict(batch, noisy, sigma, remembered, tokens, routing).float()
     weight = 1 / sigma.clamp_min(0.15)
@@ -225,12 +226,12 @@ def spoiled(context: Tensor, generator: torch.Generator) -> Tensor:
     return torch.lerp(context, soft, amount(0.8, 0.45)) + amount(0.1, 0.4) * noise
 
 
-def _told(batch: Batch, generator: torch.Generator, share: float) -> Tensor | None:
+def _true_depth(batch: Batch, generator: torch.Generator, share: float) -> Tensor | None:
     """True nearness for a share of the examples, NaN for the others."""
-    told = torch.rand(len(batch.target), generator=generator) < share
-    if not told.any() or not batch.context.shape[2]:
+    known = torch.rand(len(batch.target), generator=generator) < share
+    if not known.any() or not batch.context.shape[2]:
         return None
-    return torch.where(told.to(batch.target.device)[:, None, None, None], batch.context_nearness, torch.nan)
+    return torch.where(known.to(batch.target.device)[:, None, None, None], batch.context_nearness, torch.nan)
 
 
 @torch.no_grad()

@@ -67,7 +67,7 @@ def load_wan(folder: Path, file: str, low: str = "", story: str = "", sees: bool
     bare, *rest = map(_model, paths)
     vae = _vae(folder, bare)
     view = SameView() if sees else None
-    model = _told(bare, story, low_noise=rest[0] if rest else None, clip_vision=view, **options)
+    model = _with_options(bare, story, low_noise=rest[0] if rest else None, clip_vision=view, **options)
     positive, negative = ([[text(seed), {}]] for seed in range(2))
     return Loaded(model, model, bare, vae, positive, negative, rest[0] if rest else None, paths, view)
 
@@ -82,7 +82,7 @@ def load_echo(folder: Path, file: str) -> Loaded:
     path.parent.mkdir(parents=True, exist_ok=True)
     save_file(weights | _camera_layers(tiny_wan.DIM, 2), path, metadata=metadata(tiny_wan.SIZES))
     bare = _model(path)
-    plain = _told(bare, "", **ECHO)
+    plain = _with_options(bare, "", **ECHO)
     positive, negative = ([[text(seed), {}]] for seed in range(2))
     return Loaded(_with_layers(plain, path), plain, bare, _vae(folder, bare), positive, negative, files=(path,))
 
@@ -96,7 +96,7 @@ def wide_wan(folder: Path, file: str, low: str = "", story: str = "", sees: bool
 
     weights = _wide_weights(file)
     bare = comfy.sd.load_diffusion_model_state_dict(weights, metadata=metadata(WIDE_SIZES))
-    return _told(bare, story, **options)
+    return _with_options(bare, story, **options)
 
 
 def wide_echo(folder: Path, file: str) -> Any:
@@ -107,15 +107,15 @@ def wide_echo(folder: Path, file: str) -> Any:
     return _with_layers(wide_wan(folder, file, **ECHO), path)
 
 
-def _told(model: Any, story: str, **options: Any) -> Any:
+def _with_options(model: Any, story: str, **options: Any) -> Any:
     from ....models.story.options import MEMENTO, StoryOptions, with_story
     from ....models.wan.options import WanOptions, with_options
 
-    told = with_options(model, WanOptions(**options))
+    patched = with_options(model, WanOptions(**options))
     if not story:
-        return told
+        return patched
     subject, nothing = (text(seed) if story == MEMENTO else None for seed in (2, 3))
-    return with_story(told, StoryOptions(story, subject=subject, no_subject=nothing))
+    return with_story(patched, StoryOptions(story, subject=subject, no_subject=nothing))
 
 
 def _with_layers(model: Any, path: Path) -> Any:
