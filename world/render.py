@@ -58,14 +58,14 @@ def render_with_depth(
         nearest thing in each pixel, inf where there is only sky.
     """
     pose = torch.as_tensor(np.array(poses), dtype=torch.float32, device=device)
-    lens = torch.as_tensor(np.array(intrinsics), dtype=torch.float32, device=device)
+    intrinsic = torch.as_tensor(np.array(intrinsics), dtype=torch.float32, device=device)
     moving = any(prop.speed for prop in scene.props)
     step = 1 if moving else FRAMES_AT_ONCE.get(pose.device.type, 1)
     pictures, depths = [], []
     for first in range(0, len(pose), step):
         at = float(times[first]) if moving and times is not None else 0.0
         picture, depth = _frames(
-            scene, pose[first : first + step], lens[first : first + step], width, height, supersample, at
+            scene, pose[first : first + step], intrinsic[first : first + step], width, height, supersample, at
         )
         pictures.append(picture)
         depths.append(depth)
@@ -73,17 +73,17 @@ def render_with_depth(
 
 
 def _frames(
-    scene: Scene, pose: Tensor, lens: Tensor, width: int, height: int, supersample: int, at: float
+    scene: Scene, pose: Tensor, intrinsics: Tensor, width: int, height: int, supersample: int, at: float
 ) -> tuple[Tensor, Tensor]:
     frames, rows, columns = len(pose), height * supersample, width * supersample
-    along, direction = _ray_directions(pose, lens, columns, rows)
+    along, direction = _ray_directions(pose, intrinsics, columns, rows)
     if frames == 1:
         origin: Vector = tuple(pose[0, :3, 3])  # type: ignore[assignment]
     else:
         origin = tuple(pose[:, :3, 3].repeat_interleave(rows * columns, dim=0).unbind(1))  # type: ignore[assignment]
     colour = torch.empty(3, direction[0].numel(), device=pose.device)
     nearest = torch.full_like(direction[0], FAR)
-    starts = [scene.room_at(float(place[0]), float(place[2])) for place in pose[:, :3, 3]]
+    starts = [scene.room_at(float(position[0]), float(position[2])) for position in pose[:, :3, 3]]
     for number in dict.fromkeys(starts):
         if starts.count(number) == frames:
             nearest, colour = _surroundings(scene, number, origin, direction)
@@ -93,7 +93,7 @@ def _frames(
         nearest[index], colour[:, index] = _surroundings(scene, number, picked(origin, index), picked(direction, index))
     for prop in scene.props:
         now = prop.at(at)
-        if frames > 1 or _may_show(now, pose[0], lens[0]):
+        if frames > 1 or _may_show(now, pose[0], intrinsics[0]):
             paint_prop(scene, now, origin, direction, colour, nearest)
     if scene.place == "landscape":
         fog = 1 - torch.exp(-torch.where(nearest < FAR / 2, nearest, 0.0) / FOG_DISTANCE)
@@ -104,23 +104,23 @@ def _frames(
     return picture.permute(1, 2, 3, 0).contiguous(), torch.where(depth < FAR / 10, depth, torch.inf)
 
 
-def _may_show(prop: Prop, pose: Tensor, lens: Tensor) -> bool:
+def _may_show(prop: Prop, pose: Tensor, intrinsics: Tensor) -> bool:
     """Whether a ball around the prop reaches into the cone around the picture."""
     size = (prop.radius * prop.radius * 2 + prop.height * prop.height / 4) ** 0.5
     centre = torch.tensor([prop.x, EYE_HEIGHT - prop.height / 2, prop.z], device=pose.device) - pose[:3, 3]
     distance = float(centre.norm())
     if distance < size * 1.5:
         return True
-    fx, fy, cx, cy = lens.tolist()
+    fx, fy, cx, cy = intrinsics.tolist()
     corner = ((max(cx, 1 - cx) / fx) ** 2 + (max(cy, 1 - cy) / fy) ** 2) ** 0.5
     angle = np.arccos(np.clip(float(centre @ pose[:3, 2]) / distance, -1, 1))
     return bool(angle < np.arctan(corner) + np.arcsin(size / distance))
 
 
-def _ray_directions(pose: Tensor, lens: Tensor, columns: int, rows: int) -> tuple[Tensor, Vector]:
+def _ray_directions(pose: Tensor, intrinsics: Tensor, columns: int, rows: int) -> tuple[Tensor, Vector]:
     """Length of each pixel's ray for one unit of depth, and unit directions in the world."""
     x, y = (pixel_middles(torch.arange(side, device=pose.device)) for side in (columns, rows))
-    across, down = slopes(x, y[:, None], split(lens, 2))
+    across, down = slopes(x, y[:, None], split(intrinsics, 2))
     length = (across.square() + down.square() + 1).sqrt()
     turn = pose[:, :3, :3, None, None]
     direction = tuple(

@@ -48,7 +48,7 @@ def faults(case: Case, folder: Path) -> list[str]:
         (folder / name).write_bytes(data)
     told: list[str] = []
     try:
-        path = read_trajectory(folder / next(iter(case.files)), tell=told.append, **case.settings)
+        path = read_trajectory(folder / next(iter(case.files)), on_note=told.append, **case.settings)
     except CameraFileError as refusal:
         right = bool(case.refused) and case.refused in str(refusal)
         return [] if right else [f"it is refused: {refusal}"]

@@ -20,7 +20,7 @@ from ..state.state import EMPTY_ID, MemoryState, PackRef, SegmentBatch
 from .head import Head
 from .packs import Pack, PackLabel, is_edit, read_label, read_pack
 from .segment_file import read_cameras, read_parent
-from .segment_text import check_cameras, lens_rows, parse_segment
+from .segment_text import check_cameras, intrinsics_rows, parse_segment
 
 _ROWS = 8192
 
@@ -136,7 +136,7 @@ class _Batches:
         self.state = state
         self.pack = pack
         self.frame = 0
-        self.lens = 0
+        self.row = 0
         self._id = state.id
         self._time = state.end_time
         self._begin = 0
@@ -147,14 +147,14 @@ class _Batches:
         self._ids: list[str] = []
         self._texts: list[bytes] = []
         self._times: list[float] = []
-        self._first_lens = 0
-        self._lens_rows: list[int] = []
+        self._first_row = 0
+        self._intrinsics_rows: list[int] = []
 
     def add_segment(self, text: bytes, entry: str) -> None:
         document = parse_segment(text, entry, entry)
-        frames, rows = document["frames"], lens_rows(document)
+        frames, rows = document["frames"], intrinsics_rows(document)
         poses = self.pack.poses[self.frame : self.frame + frames]
-        intrinsics = self.pack.intrinsics[self.lens : self.lens + rows]
+        intrinsics = self.pack.intrinsics[self.row : self.row + rows]
         if document["parent"] != self._id or len(poses) != frames or len(intrinsics) != rows:
             raise damaged(f"The pack does not hold the frames and lenses that segment {entry} states")
         check_cameras(document, poses, intrinsics, self._time, entry)
@@ -164,10 +164,10 @@ class _Batches:
         self._ids.append(entry)
         self._texts.append(text)
         self._times.append(self._time)
-        self._lens_rows.append(rows)
+        self._intrinsics_rows.append(rows)
         fps = float(document["fps"])
         self._time = self._time + (frames - 1) / fps + 1.0 / fps
-        self.frame, self.lens, self._id = self.frame + frames, self.lens + rows, entry
+        self.frame, self.row, self._id = self.frame + frames, self.row + rows, entry
 
     def add_edit(self, text: bytes, entry: str) -> None:
         self.state = _with_edit(self.finished(), text, entry, entry)
@@ -176,8 +176,9 @@ class _Batches:
     def finished(self) -> MemoryState:
         if self._ids:
             self.state = self.state.with_batch(self._batch())
-            self._begin, self._first_lens = self.frame, self.lens
-            self._counts, self._shots, self._ids, self._texts, self._times, self._lens_rows = [], [], [], [], [], []
+            self._begin, self._first_row = self.frame, self.row
+            self._counts, self._shots, self._intrinsics_rows = [], [], []
+            self._ids, self._texts, self._times = [], [], []
         return self.state
 
     def _check_kind(self, document: Document, entry: str) -> None:
@@ -203,9 +204,9 @@ class _Batches:
 
     def _intrinsics_of_frames(self, counts: NDArray[np.int64]) -> FloatArray:
         """One row a frame (n, 4), where a segment may store one for all of its frames."""
-        rows = np.array(self._lens_rows)
+        rows = np.array(self._intrinsics_rows)
         repeats = np.repeat(np.where(rows == 1, counts, 1), rows)
-        return np.repeat(self.pack.intrinsics[self._first_lens : self.lens], repeats, axis=0)
+        return np.repeat(self.pack.intrinsics[self._first_row : self.row], repeats, axis=0)
 
 
 def _by_files(folder: Path, state: MemoryState, last: str) -> MemoryState:

@@ -19,7 +19,7 @@ from ..errors import damaged
 from ..files import no_link, write_whole
 from ..state.edits import MAX_EDIT_BYTES
 from ..state.state import EMPTY_ID, MemoryState, PackRef
-from .segment_text import lens_rows
+from .segment_text import intrinsics_rows
 from .tensor_file import Buffer, Tensor, encode_tensors, open_tensors
 
 PACK_KIND = "scene-memory pack"
@@ -122,7 +122,7 @@ def _filled(state: MemoryState, done: PackRef, end: PackRef | None) -> tuple[Pac
             edits += 1
         else:
             document = json.loads(data)
-            intrinsics.append(state.camera_rows(frames, frames + document["frames"])[1][: lens_rows(document)])
+            intrinsics.append(state.camera_rows(frames, frames + document["frames"])[1][: intrinsics_rows(document)])
             segments, frames = segments + 1, frames + document["frames"]
         texts.append(data)
         room, last = room - len(data), entry

@@ -21,7 +21,7 @@ from ..state.depth import DEPTH_NOTE, depth_to_keep
 from ..state.records import SegmentRecord
 from ..state.state import MemoryState
 from .codec import DEFAULT_CODING, decode_frame, encode_frame, in_parallel
-from .segment_text import check_cameras, digest, is_version_1, lens_rows, parse_segment, segment_text
+from .segment_text import check_cameras, digest, intrinsics_rows, is_version_1, parse_segment, segment_text
 from .tensor_file import Buffer, Stored, TensorFile, encode_tensors, open_tensors
 
 _TEXT, _CODING = "scene_memory", "coding"
@@ -178,7 +178,7 @@ def read_cameras(path: Path, segment_id: str, start: int, time: float) -> Segmen
     """
     with _opened(path, segment_id) as (file, document):
         frames = document["frames"]
-        intrinsics = file.read("intrinsics", "F64", (lens_rows(document), 4))
+        intrinsics = file.read("intrinsics", "F64", (intrinsics_rows(document), 4))
         poses = file.read("poses", "F64", (frames, 4 if is_version_1(document) else 3, 4))[:, :3]
         check_cameras(document, poses, intrinsics, time, path.name)
         _offsets(file, document)
@@ -291,7 +291,7 @@ def without_pictures(
 def cameras_only(record: SegmentRecord, poses: FloatArray, intrinsics: FloatArray) -> list[Buffer]:
     """The parts of a file for the segment ``record`` of which nothing is left but poses (F, 3, 4) and intrinsics
     (F, 4)."""
-    rows = lens_rows(parse_segment(record.text, record.id, record.id))
+    rows = intrinsics_rows(parse_segment(record.text, record.id, record.id))
     tensors = {"poses": np.ascontiguousarray(poses), "intrinsics": np.ascontiguousarray(intrinsics[:rows])}
     return _parts(record.text, DEFAULT_CODING, tensors, [b""] * record.frames)
 

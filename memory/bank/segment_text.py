@@ -101,7 +101,7 @@ def is_version_1(document: Document) -> bool:
     return "frames" in document["tensors"]
 
 
-def lens_rows(document: Document) -> int:
+def intrinsics_rows(document: Document) -> int:
     """Rows of the tensor "intrinsics": 1 if all frames have the same, else one a frame."""
     return int(document["tensors"]["intrinsics"]["shape"][0])
 
@@ -109,7 +109,7 @@ def lens_rows(document: Document) -> int:
 def check_cameras(document: Document, poses: FloatArray, intrinsics: FloatArray, time: float, what: str) -> None:
     """Raises ``DamageError`` that names ``what`` for cameras whose hashes are not those in the metadata.
 
-    ``poses`` (F, 3, 4), ``intrinsics`` (``lens_rows``, 4), and ``time``, the second at which the segment begins.
+    ``poses`` (F, 3, 4), ``intrinsics`` (``intrinsics_rows``, 4), and ``time``, the second at which the segment begins.
     """
     stated = document["tensors"]
     if is_version_1(document):

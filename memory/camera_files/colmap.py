@@ -60,7 +60,7 @@ def _intrinsics(source: Source, wanted: list[str], options: ReadOptions) -> Floa
     """Normalised intrinsics (F, 4) for each image's CAMERA_ID from the file of cameras."""
     known: dict[str, FloatArray] = {}
     for camera in cameras(source):
-        known[camera.words[0]] = _lens(source, camera.words, camera.place, options)
+        known[camera.words[0]] = _intrinsics_of_line(source, camera.words, camera.location, options)
     missing = next((camera for camera in wanted if camera not in known), None)
     if missing is not None:
         source.refuse(f"it has no camera {missing!r}, which an image uses",
@@ -68,31 +68,31 @@ def _intrinsics(source: Source, wanted: list[str], options: ReadOptions) -> Floa
     return np.stack([known[camera] for camera in wanted])
 
 
-def _lens(source: Source, words: list[str], place: str, options: ReadOptions) -> FloatArray:
+def _intrinsics_of_line(source: Source, words: list[str], location: str, options: ReadOptions) -> FloatArray:
     """Normalised intrinsics (4,) of a line CAMERA_ID MODEL WIDTH HEIGHT PARAMS[]. Distortion is left out."""
     model = words[1] if len(words) > 1 else ""
     if model in WIDE and not options.fov:
         source.refuse(f"the camera model {model} is a fisheye, which no flat picture has",
-                      "Set fov, or undistort the pictures with `colmap image_undistorter`", place)  # fmt: skip
+                      "Set fov, or undistort the pictures with `colmap image_undistorter`", location)  # fmt: skip
     if model not in FOCAL_TWICE | FOCAL_ONCE | WIDE:
         source.refuse(f"the camera model {model!r} is not known",
-                      f"Use one of: {', '.join(sorted(FOCAL_TWICE | FOCAL_ONCE))}", place)  # fmt: skip
+                      f"Use one of: {', '.join(sorted(FOCAL_TWICE | FOCAL_ONCE))}", location)  # fmt: skip
     once = model in FOCAL_ONCE or model.endswith("RADIAL_FISHEYE")
     least = 7 if once else 8
     if len(words) < least or not all(map(is_number, words[2:])):
         source.refuse(f"the camera is {' '.join(words)[:80]!r}, expected CAMERA_ID MODEL WIDTH HEIGHT and numbers",
-                      "Export the cameras again", place)  # fmt: skip
+                      "Export the cameras again", location)  # fmt: skip
     width, height, *numbers = map(float, words[2:])
     focal = [numbers[0], *numbers[:3]] if once else numbers[:4]
     if any(numbers[len(focal) - once :]):
-        source.tell("Its lens distortion is left out.")
-    (intrinsics,) = from_pixels(source, np.array([focal]), lambda index: place, np.array([[width, height]]))
+        source.note("Its lens distortion is left out.")
+    (intrinsics,) = from_pixels(source, np.array([focal]), lambda index: location, np.array([[width, height]]))
     return np.asarray(intrinsics, dtype=np.float64)
 
 
 def write(trajectory: Trajectory, path: Path, size: Size) -> dict[Path, str]:
     width, height = size
-    lenses, which = np.unique(trajectory.intrinsics * (width, height, width, height), axis=0, return_inverse=True)
+    distinct, which = np.unique(trajectory.intrinsics * (width, height, width, height), axis=0, return_inverse=True)
     frames = len(trajectory)
     views = inverse(trajectory.poses)
     turns = Rotation.from_matrix(views[:, :3, :3]).as_quat(canonical=True)[:, (3, 0, 1, 2)]
@@ -105,8 +105,8 @@ def write(trajectory: Trajectory, path: Path, size: Size) -> dict[Path, str]:
         for number, (row, camera) in enumerate(zip(rows, which.reshape(-1).tolist(), strict=True), 1)
     ]
     listed = ["# Camera list with one line of data per camera:", "#   CAMERA_ID, MODEL, WIDTH, HEIGHT, PARAMS[]"]
-    listed += [f"{number} PINHOLE {width} {height} {' '.join(map(repr, lens))}"
-               for number, lens in enumerate(lenses.tolist(), 1)]  # fmt: skip
+    listed += [f"{number} PINHOLE {width} {height} {' '.join(map(repr, intrinsics))}"
+               for number, intrinsics in enumerate(distinct.tolist(), 1)]  # fmt: skip
     return {
         sibling(path, "images", "cameras"): "\n".join([*listed, ""]),
         sibling(path, "images", "points3D"): "# 3D point list: empty\n",

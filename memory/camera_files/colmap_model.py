@@ -33,7 +33,7 @@ class Camera:
     """The words CAMERA_ID MODEL WIDTH HEIGHT PARAMS[] of one camera, and where they stand."""
 
     words: list[str]
-    place: str
+    location: str
 
 
 def begins_with_image(source: Source) -> bool:
@@ -205,21 +205,21 @@ def _binary_cameras(source: Source) -> list[Camera]:
     data, count, at = source.data, _count(source, "cameras"), _COUNT.size
     result = []
     for index in range(count):
-        place = f"camera {index + 1} of {count}"
+        location = f"camera {index + 1} of {count}"
         if at + _CAMERA.size > len(data):
-            _refuse_cut(source, place, at)
+            _refuse_cut(source, location, at)
         number, model, width, height = _CAMERA.unpack_from(data, at)
         if not 0 <= model < len(_MODELS):
             source.refuse(
                 f"the camera model {model} is not known",
                 "Write the model as text: `colmap model_converter --output_type TXT`",
-                place,
+                location,
             )
         name, parameters = _MODELS[model]
         if at + _CAMERA.size + 8 * parameters > len(data):
-            _refuse_cut(source, place, at)
+            _refuse_cut(source, location, at)
         values = struct.unpack_from(f"<{parameters}d", data, at + _CAMERA.size)
-        result.append(Camera([str(number), name, str(width), str(height), *map(repr, values)], place))
+        result.append(Camera([str(number), name, str(width), str(height), *map(repr, values)], location))
         at += _CAMERA.size + 8 * parameters
     if at != len(data):
         source.refuse(f"{len(data) - at} bytes follow after the last of its {count} cameras", "Copy the file again")

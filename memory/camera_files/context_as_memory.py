@@ -23,10 +23,10 @@ def recognises(source: Source) -> bool:
 def read(source: Source, options: ReadOptions) -> Recorded:
     listed = frames_in_order(source, _actor(source, options.camera))
     frames, where = found_frames(source, *listed, names=("position", "rotation"))
-    places = json_array(source, field_of_frames(source, frames, "position", where), (3,), "the position", where)
+    positions = json_array(source, field_of_frames(source, frames, "position", where), (3,), "the position", where)
     angles = json_array(source, field_of_frames(source, frames, "rotation", where), (3,), "the rotation", where)
     refuse_numbers(source, angles, where)
-    matrices = np.concatenate([rotator(angles), places[:, :, None]], axis=2)
+    matrices = np.concatenate([rotator(angles), positions[:, :, None]], axis=2)
     poses = FROM_UNREAL @ rigid_poses(source, matrices, where) @ FROM_UNREAL.T
     poses[:, :3, 3] *= CENTIMETRE
     return Recorded(poses, where=where)

@@ -1,6 +1,6 @@
 """Tables that name their columns: EuRoC's ground truth, and what spreadsheets and scripts export.
 
-Which of the columns are a time, a place, a quaternion and a lens is read off their names.
+Which of the columns are a time, a position, a quaternion and intrinsics is read off their names.
 """
 
 from __future__ import annotations
@@ -25,46 +25,46 @@ _LOOKED_AT = 20
 _LONGEST = 10_000
 """Characters of a line that names columns."""
 _FEWEST = 7
-"""Columns of a place and a quaternion."""
+"""Columns of a position and a quaternion."""
 _SEPARATORS = (",", ";", "\t")
 _UNITS = {"ns": "nanoseconds", "nsec": "nanoseconds", "us": "microseconds", "usec": "microseconds",
           "ms": "milliseconds", "msec": "milliseconds", "s": "seconds", "sec": "seconds", "secs": "seconds",
           **{name: name for name in UNITS}}  # fmt: skip
-_PLACE = re.compile(r"(.*(?:pos|position|trans|translation|loc|location)|p|t|p_?rs_?r|cam|camera|)[_. ]*([xyz])")
+_POSITION = re.compile(r"(.*(?:pos|position|trans|translation|loc|location)|p|t|p_?rs_?r|cam|camera|)[_. ]*([xyz])")
 _TURN = re.compile(r"(.*(?:quat|quaternion|orientation|rotation|rot)|q|q_?rs)[_. ]*([wxyz])")
 _TIME = re.compile(r"(?:.*header[_. ]*)?(?:time[_. ]*stamps?|times?|stamps?|t|ts)")
-_LENS = {name: name for name in ("hfov", "vfov", "fov", "fx", "fy", "cx", "cy", "width", "height")}
-_LENS |= {"fovx": "hfov", "fovh": "hfov", "fovy": "vfov", "fovv": "vfov"}
+_INTRINSICS = {name: name for name in ("hfov", "vfov", "fov", "fx", "fy", "cx", "cy", "width", "height")}
+_INTRINSICS |= {"fovx": "hfov", "fovh": "hfov", "fovy": "vfov", "fovv": "vfov"}
 
 
 @dataclass(frozen=True)
 class Columns:
     """Where a table has what: indices of columns from 0, and what separates them.
 
-    ``separator`` is "" for spaces. ``line`` is the index of the first row. ``place`` x y z, ``turn`` x y z w, ``time``
-    -1 if there is none, ``unit`` its name in `UNITS`, or "". ``lens`` by the names in `_LENS`.
+    ``separator`` is "" for spaces. ``line`` is the index of the first row. ``position`` x y z, ``turn`` x y z w,
+    ``time`` -1 if there is none, ``unit`` its name in `UNITS`, or "". ``intrinsics`` by the names in `_INTRINSICS`.
     """
 
     separator: str
     line: int
-    place: tuple[int, ...]
+    position: tuple[int, ...]
     turn: tuple[int, ...]
     time: int
     unit: str
-    lens: dict[str, int]
+    intrinsics: dict[str, int]
     names: tuple[str, ...]
 
 
 def named_columns(source: Source) -> Columns | None:
-    """The columns of a table whose line before the first row names a place and a quaternion; None for any other."""
+    """The columns of a table whose line before the first row names a position and a quaternion; None for any other."""
     for separator, line, names in headers(source):
         plain = [_plain(name) for name in names]
-        places, turns = _groups(plain, _PLACE, "xyz"), _groups(plain, _TURN, "xyzw")
-        if len(places) == len(turns) == 1 and _row_length(source, separator, line) > max(places[0] + turns[0]):
+        positions, turns = _groups(plain, _POSITION, "xyz"), _groups(plain, _TURN, "xyzw")
+        if len(positions) == len(turns) == 1 and _row_length(source, separator, line) > max(positions[0] + turns[0]):
             time, unit = _time(names, plain)
             short = [re.sub(r"[^a-z]", "", name) for name in plain]
-            lens = {_LENS[name]: index for index, name in enumerate(short) if name in _LENS}
-            return Columns(separator, line, places[0], turns[0], time, unit, lens, tuple(names))
+            intrinsics = {_INTRINSICS[name]: index for index, name in enumerate(short) if name in _INTRINSICS}
+            return Columns(separator, line, positions[0], turns[0], time, unit, intrinsics, tuple(names))
     return None
 
 
@@ -120,9 +120,9 @@ def _time(names: Sequence[str], plain: Sequence[str]) -> tuple[int, str]:
 _LARGEST_NORMALISED = 10.0
 """A cx above it is in pixels, as in `intrinsics.check_normalised`."""
 _EUROC = "p_RS_R"
-"""How EuRoC's ground truth names a place: that of the body and its sensors."""
+"""How EuRoC's ground truth names a position: that of the body and its sensors."""
 _TIME_COLUMN = 7
-"""Where the time is among the columns that are taken: behind the place and the quaternion."""
+"""Where the time is among the columns that are taken: behind the position and the quaternion."""
 _TICK = 1e-4
 """Of its unit: to which times that are no whole numbers are rounded."""
 
@@ -139,11 +139,12 @@ def read(source: Source, options: ReadOptions) -> Recorded:
             "Write them over the columns, between commas, or choose another layout",
         )
     lines, where = number_lines(source, columns.line)
-    wanted = [*columns.place, *columns.turn, *([columns.time] if columns.time >= 0 else []), *columns.lens.values()]
+    time = [columns.time] if columns.time >= 0 else []
+    wanted = [*columns.position, *columns.turn, *time, *columns.intrinsics.values()]
     values = _table(source, columns, lines, wanted, where)
-    euroc = columns.names[columns.place[0]].startswith(_EUROC)
+    euroc = columns.names[columns.position[0]].startswith(_EUROC)
     if euroc:
-        source.tell("Its poses are those of the body that carries the camera, not turned to the camera.")
+        source.note("Its poses are those of the body that carries the camera, not turned to the camera.")
     times, tick = None, 0.0
     if columns.time >= 0 and len(values) > 1:
         whole = bool((values[:, _TIME_COLUMN] == np.round(values[:, _TIME_COLUMN])).all())
@@ -155,9 +156,9 @@ def read(source: Source, options: ReadOptions) -> Recorded:
     values, where = values[chosen], among(where, chosen)
     poses = quaternion_poses(source, values[:, :3], values[:, 3:7], where)
     behind = _TIME_COLUMN + (columns.time >= 0)
-    lens = {name: values[:, behind + index] for index, name in enumerate(columns.lens)}
-    lenses = None if options.fov and options.aspect else _intrinsics(source, lens, options, where)
-    return Recorded(poses, lenses, times, tick, where=where)
+    said = {name: values[:, behind + index] for index, name in enumerate(columns.intrinsics)}
+    intrinsics = None if options.fov and options.aspect else _intrinsics(source, said, options, where)
+    return Recorded(poses, intrinsics, times, tick, where=where)
 
 
 def _table(source: Source, columns: Columns, lines: list[str], wanted: list[int], where: Where) -> FloatArray:
@@ -180,28 +181,28 @@ def _table(source: Source, columns: Columns, lines: list[str], wanted: list[int]
     return numbers_of(source, rows, len(wanted), "CSV", where)
 
 
-def _intrinsics(source: Source, lens: dict[str, FloatArray], options: ReadOptions, where: Where) -> FloatArray | None:
-    """Normalised intrinsics (F, 4) from the columns of a lens; None if there are none."""
-    if options.fov or not lens:
+def _intrinsics(source: Source, said: dict[str, FloatArray], options: ReadOptions, where: Where) -> FloatArray | None:
+    """Normalised intrinsics (F, 4) from the columns that say something of them; None if there are none."""
+    if options.fov or not said:
         return None
-    sized = "width" in lens and "height" in lens
-    size = np.stack([lens["width"], lens["height"]], axis=1) if sized else None
-    if "fx" in lens:
-        middle = [lens.get("cx"), lens.get("cy")]
+    sized = "width" in said and "height" in said
+    size = np.stack([said["width"], said["height"]], axis=1) if sized else None
+    if "fx" in said:
+        middle = [said.get("cx"), said.get("cy")]
         if size is not None:
             middle = [own if own is not None else size[:, axis] / 2.0 for axis, own in enumerate(middle)]
         if middle[0] is None or middle[1] is None:
             source.refuse("it has fx, but neither cx cy nor width height", "Add the picture's width and height")
-        pixels = np.stack([lens["fx"], lens.get("fy", lens["fx"]), middle[0], middle[1]], axis=1)
+        pixels = np.stack([said["fx"], said.get("fy", said["fx"]), middle[0], middle[1]], axis=1)
         if size is None and bool((np.abs(pixels[:, 2:]) <= _LARGEST_NORMALISED).all()):
             return check_normalised(source, pixels, where)
         return from_pixels(source, pixels, where, size)
-    if "hfov" not in lens and "vfov" not in lens:
-        if "fov" not in lens:
+    if "hfov" not in said and "vfov" not in said:
+        if "fov" not in said:
             return None
         source.refuse("its column fov does not say whether it is horizontal or vertical",
                       "Name it hfov or vfov, or set fov")  # fmt: skip
-    angle = lens["hfov"] if "hfov" in lens else lens["vfov"]
+    angle = said["hfov"] if "hfov" in said else said["vfov"]
     wrong = ~((angle > 3.2) & (angle < 180.0))
     if wrong.any():
         index = int(np.argmax(wrong))
@@ -209,7 +210,7 @@ def _intrinsics(source: Source, lens: dict[str, FloatArray], options: ReadOption
                       "Write it in degrees, or set fov", where(index))  # fmt: skip
     shape = size[:, 0] / size[:, 1] if size is not None else np.full(len(angle), options.aspect or DEFAULT_ASPECT)
     focal = 0.5 / np.tan(np.radians(angle) / 2.0)
-    wide, high = (focal, focal * shape) if "hfov" in lens else (focal / shape, focal)
+    wide, high = (focal, focal * shape) if "hfov" in said else (focal / shape, focal)
     half = np.full(len(angle), 0.5)
     return np.stack([wide, high, half, half], axis=1)
 

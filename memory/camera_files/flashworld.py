@@ -1,4 +1,4 @@
-"""FlashWorld's JSON: cameras with quaternions whose w is first, and lenses in pixels of the stated resolution."""
+"""FlashWorld's JSON: cameras with quaternions whose w is first, and intrinsics in pixels of the stated resolution."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ def read(source: Source, options: ReadOptions) -> Recorded:
         source.refuse(f"it has {len(cameras)} cameras, at most {MAX_POSES} are read", "Keep only those of the shot")
     size = json_array(source, [document["resolution"][-2:]], (2,), "the resolution", lambda _: "the whole file")
     if document["resolution"][:-2] not in ([], [len(cameras)]):
-        source.tell(f"Its resolution says {document['resolution'][0]} pictures, and there are {len(cameras)} cameras.")
-    places = json_array(source, field_of_frames(source, cameras, "position", frame), (3,), "the position", frame)
+        source.note(f"Its resolution says {document['resolution'][0]} pictures, and there are {len(cameras)} cameras.")
+    positions = json_array(source, field_of_frames(source, cameras, "position", frame), (3,), "the position", frame)
     turns = json_array(source, field_of_frames(source, cameras, "quaternion", frame), (4,), "the quaternion", frame)
-    poses = turned(source, places, turns[:, (1, 2, 3, 0)], frame)
+    poses = turned(source, positions, turns[:, (1, 2, 3, 0)], frame)
     columns = [json_array(source, field_of_frames(source, cameras, name, frame), (), name, frame) for name in LENS]
     intrinsics = from_pixels(source, np.stack(columns, axis=1), frame, np.repeat(size[:, ::-1], len(cameras), axis=0))
     if poses[:, 1, 1].mean() < 0.0:
-        source.tell("Its cameras stand upside down: its world has y down. Begin where the film stands to put it right.")
+        source.note("Its cameras stand upside down: its world has y down. Begin where the film stands to put it right.")
     return Recorded(poses, intrinsics)
 
 

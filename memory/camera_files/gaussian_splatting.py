@@ -37,8 +37,8 @@ def read(source: Source, options: ReadOptions) -> Recorded:
 
     cameras = [cameras[index] for index in order]
     turns = json_array(source, field_of_frames(source, cameras, "rotation", where), (3, 3), "the rotation", where)
-    places = json_array(source, field_of_frames(source, cameras, "position", where), (3,), "the position", where)
-    poses = rigid_poses(source, np.concatenate([turns, places[:, :, None]], axis=2), where)
+    positions = json_array(source, field_of_frames(source, cameras, "position", where), (3,), "the position", where)
+    poses = rigid_poses(source, np.concatenate([turns, positions[:, :, None]], axis=2), where)
     intrinsics = None if options.fov and options.aspect else _intrinsics(source, cameras, where)
     return Recorded(poses, intrinsics, where=where)
 

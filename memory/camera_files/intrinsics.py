@@ -56,7 +56,7 @@ def check_normalised(source: Source, intrinsics: FloatArray, where: Where) -> Fl
 
 
 def refuse_implausible(source: Source, intrinsics: FloatArray, where: Where) -> None:
-    """Refuses a lens (F, 4) that no picture of a film has: pixels, or another picture's size, were meant."""
+    """Refuses intrinsics (F, 4) that no picture of a film has: pixels, or another picture's size, were meant."""
     wide = np.degrees(
         np.arctan(intrinsics[:, 2] / intrinsics[:, 0]) + np.arctan((1.0 - intrinsics[:, 2]) / intrinsics[:, 0])
     )
@@ -77,8 +77,8 @@ def chosen(intrinsics: FloatArray | None, frames: int, fov: float, aspect: float
     / height) above 0 only makes the pixels square for it.
     """
     if intrinsics is None:
-        lens = intrinsics_from_fov(fov or DEFAULT_FOV, aspect or DEFAULT_ASPECT)
-        return np.repeat(lens[None], frames, axis=0)
+        centred = intrinsics_from_fov(fov or DEFAULT_FOV, aspect or DEFAULT_ASPECT)
+        return np.repeat(centred[None], frames, axis=0)
     result = np.array(np.broadcast_to(intrinsics, (frames, 4)))
     shape = aspect or result[:, 1] / result[:, 0]
     if fov:

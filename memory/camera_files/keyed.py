@@ -58,7 +58,7 @@ def found_frames(
         return frames, where
     if not there:
         source.refuse("none of its pictures has a camera: each is null", "Register the pictures again")
-    source.tell(f"{len(frames) - len(there)} of {len(frames)} pictures have no camera (null) and are left out.")
+    source.note(f"{len(frames) - len(there)} of {len(frames)} pictures have no camera (null) and are left out.")
     return [frames[index] for index in there], lambda index: where(there[index])
 
 

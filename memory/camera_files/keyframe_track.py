@@ -157,15 +157,15 @@ def _keys(source: Source, fps: float) -> _Keys:
     if moment == "time":
         steps = np.diff(stamps)
         if len(steps) and steps.min() >= _MILLISECONDS and (stamps == np.round(stamps)).all():
-            source.tell(f"Its keyframes are {steps.min():g} or more apart: their times are taken as milliseconds.")
+            source.note(f"Its keyframes are {steps.min():g} or more apart: their times are taken as milliseconds.")
             stamps = stamps / 1000.0
         elif len(steps) and steps.min() >= LONGEST:
-            source.tell(f"Its keyframes are taken as {steps.min():g} seconds apart, or more.")
+            source.note(f"Its keyframes are taken as {steps.min():g} seconds apart, or more.")
         stamps = stamps * fps
     return _Keys([views[i] for i in chosen], stamps, [ways[i] for i in chosen], among(name, chosen))
 
 
-def _way(source: Source, camera: object, place: str) -> str:
+def _way(source: Source, camera: object, location: str) -> str:
     word = camera.get("interpolation", camera.get("easing")) if isinstance(camera, dict) else None
     if word is None:
         return CURVE
@@ -173,7 +173,7 @@ def _way(source: Source, camera: object, place: str) -> str:
     found = SAME.get(plain_word, SAME.get(plain_word.replace("_", ""), plain_word))
     if found not in (*SHARES, CURVE, BEZIER):
         source.refuse(
-            f"interpolation is {str(word)[:40]!r}", f"Use one of: {', '.join([*SHARES, BEZIER, CURVE])}", place
+            f"interpolation is {str(word)[:40]!r}", f"Use one of: {', '.join([*SHARES, BEZIER, CURVE])}", location
         )
     return found
 
@@ -188,7 +188,7 @@ def _frames(source: Source, document: dict[str, object], keys: _Keys, fps: float
         source.refuse(f"it lasts {count} frames, at most {MAX_POSES} are read", "Cut it, or choose a lower fps")
     if stated and last > count - 1 + 1e-6:
         if "duration_frames" in document or "durationFrames" in document:
-            source.tell(f"It lasts {count} frames: what its keyframes say from frame {count} on is left out.")
+            source.note(f"It lasts {count} frames: what its keyframes say from frame {count} on is left out.")
         else:
             count = round(last) + 1
     return np.arange(count, dtype=np.float64) + (0.0 if stated else first)
@@ -214,10 +214,10 @@ def _shares(keys: _Keys, at: FloatArray) -> tuple[NDArray[np.int64], FloatArray]
 
 def _aimed(source: Source, keys: _Keys, made: _Between) -> FloatArray:
     """Poses (F, 4, 4) of a camera that looks at its target all the way, turned about its line of sight by its roll."""
-    places = vectors(source, keys.cameras, "position", "xyz", keys.where)
+    positions = vectors(source, keys.cameras, "position", "xyz", keys.where)
     targets = vectors(source, keys.cameras, "target", "xyz", keys.where)
     roll = np.unwrap(numbers(source, keys.cameras, "roll", 0.0, keys.where), period=360.0)
-    values = made.values(np.column_stack([places, targets, roll]))
+    values = made.values(np.column_stack([positions, targets, roll]))
     return looking(source, values[:, :3], values[:, 3:6], lambda index: f"frame {index}", values[:, 6])
 
 

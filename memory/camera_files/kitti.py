@@ -22,7 +22,7 @@ def recognises(source: Source) -> bool:
 
 
 def looks_rigid(row: Sequence[str]) -> bool:
-    """Whether the first numbers of a line can be three rows of a rotation, each with a place after it."""
+    """Whether the first numbers of a line can be three rows of a rotation, each with a coordinate after it."""
     turn = np.array(row[:12], dtype=np.float64).reshape(3, 4)[:, :3]
     return bool(np.abs(np.linalg.norm(turn, axis=1) - 1.0).max() <= _NEAR)
 

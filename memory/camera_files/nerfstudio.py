@@ -70,7 +70,7 @@ def _intrinsics(
         source.refuse(f"its camera_model {model or 'fisheye'} is no flat picture's", "Set fov, or undistort the "
                       "pictures")  # fmt: skip
     if any(document.get(name) not in (None, 0, 0.0) for name in DISTORTION):
-        source.tell("Its lens distortion is left out.")
+        source.note("Its lens distortion is left out.")
     entry = _entries(source, document, frames, where)
     width, height = entry("w"), entry("h")
     size = None if width is None or height is None else np.stack([width, height], axis=1)
@@ -79,7 +79,7 @@ def _intrinsics(
     if focal is None and focal_y is None:
         if angles is None and size is not None and not options.fov:
             intrinsics = np.stack([intrinsics_from_fov(DEFAULT_FOV, float(wide / high)) for wide, high in size])
-            source.tell(f"It says nothing of the lens: {DEFAULT_FOV:g} degrees are taken for the shape of w and h.")
+            source.note(f"It says nothing of the lens: {DEFAULT_FOV:g} degrees are taken for the shape of w and h.")
             return intrinsics
         return angles
     name = "fl_y" if focal is None else "fl_x"
@@ -131,7 +131,7 @@ def _compare(source: Source, intrinsics: FloatArray, angles: FloatArray) -> None
     worst = int(np.argmax(off))
     if off[worst] > _ALIKE:
         said, other = (horizontal_fov(one[worst]) for one in (intrinsics, angles))
-        source.tell(f"Its focal length makes {said:.1f} degrees and its camera_angle or fov {other:.1f}: the focal "
+        source.note(f"Its focal length makes {said:.1f} degrees and its camera_angle or fov {other:.1f}: the focal "
                     "length is taken, set fov for another lens.")  # fmt: skip
 
 

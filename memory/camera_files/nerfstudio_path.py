@@ -71,7 +71,7 @@ def _rate(source: Source, document: dict[str, object], frames: int) -> float:
         return fps if fps < 1e6 else 0.0
     rate = frames / seconds
     if fps:
-        source.tell(f"Its fps of {fps:g} does not fit its {seconds:g} seconds: it runs at {rate:g}, as in nerfstudio.")
+        source.note(f"Its fps of {fps:g} does not fit its {seconds:g} seconds: it runs at {rate:g}, as in nerfstudio.")
     return rate if rate < 1e6 else 0.0
 
 

@@ -1,4 +1,4 @@
-"""Numbers out of text, JSON and names, with the place of each that is wrong."""
+"""Numbers out of text, JSON and names, with the line of each that is wrong."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def words_of(line: str) -> list[str]:
 
 
 def numbers_of(source: Source, rows: Sequence[Sequence[str]], columns: int, layout: str, where: Where) -> FloatArray:
-    """Rows of words (F, columns) as numbers; ``where`` names the place of a row that is not."""
+    """Rows of words (F, columns) as numbers; ``where`` names the line of a row that is not."""
     if any(len(row) != columns for row in rows):
         index = next(i for i, row in enumerate(rows) if len(row) != columns)
         source.refuse(

@@ -36,7 +36,7 @@ def rigid_poses(source: Source, matrices: FloatArray, where: Where = frame) -> F
     """Poses (F, 4, 4) from a file's matrices (F, 3 or 4, 4), in whatever convention they are.
 
     Rotations that are rounded are moved to the nearest rotation; improper, scaled or sheared ones are refused, with
-    ``where(i)`` as the place of the i-th; so are numbers that are not finite and positions beyond 1e9.
+    ``where(i)`` as the name of the i-th; so are numbers that are not finite and positions beyond 1e9.
     """
     matrices = np.asarray(matrices, dtype=np.float64)
     if matrices.ndim != 3 or matrices.shape[1:] not in ((3, 4), (4, 4)):

@@ -36,7 +36,7 @@ def read_trajectory(
     aspect: float = 0.0,
     camera: str = "",
     intrinsics: Path | None = None,
-    tell: Callable[[str], None] = _log.info,
+    on_note: Callable[[str], None] = _log.info,
 ) -> Trajectory:
     """The camera path in a file, in our convention: camera-to-world, OpenCV axes, normalised intrinsics.
 
@@ -53,7 +53,7 @@ def read_trajectory(
     Uneven times are made even along splines that do not swing out; if ``fps`` is 0, with as many frames as before, and
     those that were lost.
 
-    ``tell`` gets a sentence for each thing that was put right, left out or assumed: sorted or lost cameras, times in
+    ``on_note`` gets a sentence for each thing that was put right, left out or assumed: sorted or lost cameras, times in
     another unit, a lens that contradicts itself.
 
     Raises ``CameraFileError``, a ``ValueError``, that names the line or frame, the value and the cure.
@@ -78,24 +78,24 @@ def read_trajectory(
     if recorded.fps and found is not own.LAYOUT and not RATES[0] <= recorded.fps <= RATES[1]:
         source.refuse(f"it says {recorded.fps:g} frames a second, expected {RATES[0]:g} to {RATES[1]:g}",
                       "Repair its fps")  # fmt: skip
-    _tell_jump(source, recorded)
-    lenses = chosen(recorded.intrinsics, len(recorded.poses), fov, aspect)
-    result = _paced(source, recorded, lenses, fps)
+    _note_jump(source, recorded)
+    normalised = chosen(recorded.intrinsics, len(recorded.poses), fov, aspect)
+    result = _paced(source, recorded, normalised, fps)
     for one in (source, options.intrinsics):
-        for sentence in one.told if one is not None else ():
-            tell(sentence)
+        for sentence in one.notes if one is not None else ():
+            on_note(sentence)
     return result
 
 
-def _tell_jump(source: Source, recorded: Recorded) -> None:
-    """Tells the longest step of the camera where it is many times the usual one: tracking may have been lost there."""
+def _note_jump(source: Source, recorded: Recorded) -> None:
+    """Notes the longest step of the camera where it is many times the usual one: tracking may have been lost there."""
     steps = np.linalg.norm(np.diff(recorded.poses[:, :3, 3], axis=0), axis=1)
     moving = steps[steps > 0.0]
     if len(moving) < _FEWEST:
         return
     longest, usual = int(np.argmax(steps)), float(np.median(moving))
     if steps[longest] > _JUMP * usual:
-        source.tell(f"After {recorded.where(longest)} the camera jumps {steps[longest]:.3g} units, "
+        source.note(f"After {recorded.where(longest)} the camera jumps {steps[longest]:.3g} units, "
                     f"{steps[longest] / usual:.0f} times its usual step.")  # fmt: skip
 
 
@@ -106,7 +106,7 @@ def _paced(source: Source, recorded: Recorded, intrinsics: np.ndarray, fps: floa
         even = even_rate(times, recorded.tick, own)
         if not even:
             rate = fps or own or usual_rate(times)
-            source.tell(f"Its times are uneven: the path is made even, at {rate:.4g} frames a second.")
+            source.note(f"Its times are uneven: the path is made even, at {rate:.4g} frames a second.")
             return Trajectory(*evenly(source, times, poses, intrinsics, rate), rate, name)
         own = even
     path = Trajectory(poses, intrinsics, own or fps or DEFAULT_FPS, name)

@@ -55,7 +55,7 @@ def _times(
     steps = np.diff(stamps)
     if len(steps) and float(np.median(steps)) < _FRAMES and (stamps == np.round(stamps)).all():
         rate = fps or options.fps or DEFAULT_FPS
-        source.tell(f"Its first column counts frames, not microseconds: they run at {rate:g} a second, set fps for "
+        source.note(f"Its first column counts frames, not microseconds: they run at {rate:g} a second, set fps for "
                     "another rate.")  # fmt: skip
         return (None, 0.0, fps) if (steps == steps[0]).all() else ((stamps - stamps[0]) / rate, 0.0, rate)
     times, unit = seconds(source, stamps, "microseconds")

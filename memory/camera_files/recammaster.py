@@ -40,13 +40,13 @@ def read(source: Source, options: ReadOptions) -> Recorded:
 
 
 def _poses(source: Source, matrices: FloatArray, where: Where) -> FloatArray:
-    """Poses (F, 4, 4) from matrices whose columns are forward, right, up and the place.
+    """Poses (F, 4, 4) from matrices whose columns are forward, right, up and the position.
 
     In Unreal's left-handed world such axes are a rotation. Where they mirror in every frame, the world is a
     right-handed one of another program: only the camera's axes are changed, and the world stays as it is.
     """
     if (np.linalg.det(matrices[:, :3, :3]) < 0.0).all():
-        source.tell("Its world is right-handed, not Unreal's: it stays as it is.")
+        source.note("Its world is right-handed, not Unreal's: it stays as it is.")
         return rigid_poses(source, matrices[:, :, (1, 2, 0, 3)] * (1.0, -1.0, 1.0, 1.0), where)
     return np.asarray(FROM_UNREAL @ rigid_poses(source, matrices, where) @ FROM_UNREAL.T)
 

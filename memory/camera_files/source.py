@@ -35,7 +35,7 @@ class Source:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.name = path.name
-        self.told: list[str] = []
+        self.notes: list[str] = []
         try:
             if not path.is_file():
                 raise CameraFileError(f"{path.name} is no file. Choose a file with a camera path.")
@@ -58,13 +58,13 @@ class Source:
 
     def refuse(self, problem: str, cure: str, where: str = "") -> NoReturn:
         """Raises the error of this file; ``problem`` and ``cure`` have no full stop, ``where`` is a line or frame."""
-        place = f"{self.name}, {where}" if where else self.name
-        raise CameraFileError(f"{place}: {problem}. {cure}.")
+        location = f"{self.name}, {where}" if where else self.name
+        raise CameraFileError(f"{location}: {problem}. {cure}.")
 
-    def tell(self, what: str) -> None:
+    def note(self, what: str) -> None:
         """Keeps a sentence for the artist, with its full stop: what was put right or left out, and what was assumed."""
-        if what not in self.told:
-            self.told.append(what)
+        if what not in self.notes:
+            self.notes.append(what)
 
     @cached_property
     def _decoded(self) -> str | None:

@@ -66,7 +66,7 @@ def _track(source: Source, document: _Track, name: str) -> _Track:
     if name:
         source.refuse(f"it has no track {name!r}", f"Use one of: {', '.join(str(one.get('name')) for one in known)}")
     if len(known) > 1:
-        source.tell(f"It has {len(known)} animations, of which the first is taken. Name another in camera.")
+        source.note(f"It has {len(known)} animations, of which the first is taken. Name another in camera.")
     return known[0]
 
 

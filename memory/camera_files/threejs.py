@@ -47,7 +47,7 @@ def scene_cameras(source: Source) -> list[object] | None:
             "the scene is moved by animations, which are not read", "Bake the camera's movement to a list of cameras"
         )
     if len(found) > 1:
-        source.tell(f"The scene has {len(found)} cameras: each is a frame, in their order. Name one to have it alone.")
+        source.note(f"The scene has {len(found)} cameras: each is a frame, in their order. Name one to have it alone.")
     return found
 
 
@@ -214,20 +214,20 @@ def poses_of(source: Source, cameras: list[object], where: Where) -> FloatArray:
         columns = json_array(source, field_of_frames(source, cameras, "matrix", where), (16,), "the matrix", where)
         matrices = columns.reshape(-1, 4, 4).transpose(0, 2, 1)
         return np.asarray(FLIP_YZ @ rigid_poses(source, matrices, where) @ FLIP_YZ)
-    places = vectors(source, cameras, "position", "xyz", where)
+    positions = vectors(source, cameras, "position", "xyz", where)
     by_turn = np.array([isinstance(camera, dict) and bool(camera.get("quaternion")) for camera in cameras])
     result = np.empty((len(cameras), 4, 4))
     for chosen in (np.flatnonzero(by_turn), np.flatnonzero(~by_turn)):
         if len(chosen):
             some = [cameras[index] for index in chosen]
-            place = among(where, chosen)
+            where_chosen = among(where, chosen)
             if by_turn[chosen[0]]:
-                turns = vectors(source, some, "quaternion", "xyzw", place)
-                result[chosen] = turned(source, places[chosen], turns, place)
+                turns = vectors(source, some, "quaternion", "xyzw", where_chosen)
+                result[chosen] = turned(source, positions[chosen], turns, where_chosen)
             else:
-                targets = vectors(source, some, "target", "xyz", place)
-                roll = numbers(source, some, "roll", 0.0, place)
-                result[chosen] = looking(source, places[chosen], targets, place, roll)
+                targets = vectors(source, some, "target", "xyz", where_chosen)
+                roll = numbers(source, some, "roll", 0.0, where_chosen)
+                result[chosen] = looking(source, positions[chosen], targets, where_chosen, roll)
     return result
 
 

@@ -38,11 +38,11 @@ def in_order(source: Source, stamps: FloatArray, values: FloatArray, where: Wher
     kept = found(source, np.column_stack([stamps, values]))
     order = kept[np.argsort(stamps[kept], kind="stable")]
     if not np.array_equal(order, kept):
-        source.tell("Its cameras were not in the order of their times: they are sorted.")
+        source.note("Its cameras were not in the order of their times: they are sorted.")
     last = np.append(np.diff(stamps[order]) > 0.0, True)
     double = len(order) - int(last.sum())
     if double:
-        source.tell(f"{_cameras(double)} had the time of another: of equal times the last is kept.")
+        source.note(f"{_cameras(double)} had the time of another: of equal times the last is kept.")
     return np.asarray(order[last], dtype=np.int64)
 
 
@@ -53,7 +53,7 @@ def found(source: Source, values: FloatArray) -> NDArray[np.int64]:
     if not len(whole):
         source.refuse("all its cameras are lost (nan)", "Track the film again")
     if lost:
-        source.tell(f"{_cameras(lost)} of {len(values)} were lost (nan) and are left out.")
+        source.note(f"{_cameras(lost)} of {len(values)} were lost (nan) and are left out.")
     return whole
 
 
@@ -79,7 +79,7 @@ def seconds(source: Source, stamps: FloatArray, unit: str) -> tuple[FloatArray, 
         )
     chosen = unit if unit in likely else min(likely, key=lambda name: abs(math.log(step * UNITS[name] / _USUAL)))
     if chosen != unit:
-        source.tell(
+        source.note(
             f"Its times are {step:g} apart: they are taken as {chosen}, not {unit}, which makes "
             f"{1.0 / (step * UNITS[chosen]):.4g} cameras a second."
         )

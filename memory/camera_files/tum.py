@@ -1,4 +1,4 @@
-"""TUM: a time, a place and a quaternion a line."""
+"""TUM: a time, a position and a quaternion a line."""
 
 from __future__ import annotations
 
@@ -37,17 +37,17 @@ def read(source: Source, options: ReadOptions) -> Recorded:
     turns = values[chosen][:, order]
     poses = quaternion_poses(source, values[chosen, 1:4], turns, where)
     fps = stated_rate(source.beginning[0].split())
-    _tell_doubts(source, times / unit, turns, fps)
+    _note_doubts(source, times / unit, turns, fps)
     return Recorded(poses, None, times, _TICK if unit == 1.0 else unit, fps, where=where)
 
 
-def _tell_doubts(source: Source, stamps: FloatArray, turns: FloatArray, fps: float) -> None:
-    """Tells what the layout allows, yet other programs write where they mean something else."""
+def _note_doubts(source: Source, stamps: FloatArray, turns: FloatArray, fps: float) -> None:
+    """Notes what the layout allows, yet other programs write where they mean something else."""
     if not fps and len(stamps) > 2 and (np.diff(stamps) == 1.0).all():
-        source.tell("Its times are taken as whole seconds, one camera a second. If they count frames, divide them by "
+        source.note("Its times are taken as whole seconds, one camera a second. If they count frames, divide them by "
                     "the frames a second.")  # fmt: skip
     if np.abs(turns[0] - (1.0, 0.0, 0.0, 0.0)).max() < 1e-3:
-        source.tell("Its first quaternion is 1 0 0 0, which is half a turn where w is last. If it means no turn, w is "
+        source.note("Its first quaternion is 1 0 0 0, which is half a turn where w is last. If it means no turn, w is "
                     "first: write qw qx qy qz in a comment above the columns.")  # fmt: skip
 
 
@@ -59,7 +59,7 @@ def _order(source: Source) -> list[int]:
         names = [word for word in _NAMES.split(line.strip().lstrip("#% ").lower()) if word]
         letters = [match[1] for match in map(_LETTER.fullmatch, names[-4:]) if match]
         if sorted(letters) == list("wxyz") and letters != list("xyzw"):
-            source.tell(f"Its quaternions are read in the order that its first lines name: {' '.join(letters)}.")
+            source.note(f"Its quaternions are read in the order that its first lines name: {' '.join(letters)}.")
             return [4 + letters.index(letter) for letter in "xyzw"]
     return [4, 5, 6, 7]
 

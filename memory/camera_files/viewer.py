@@ -31,15 +31,15 @@ def numbers(source: Source, cameras: list[object], name: str, usual: float, wher
 
 
 def looking(
-    source: Source, places: FloatArray, targets: FloatArray, where: Where, roll: FloatArray | None = None
+    source: Source, positions: FloatArray, targets: FloatArray, where: Where, roll: FloatArray | None = None
 ) -> FloatArray:
-    """Our poses (F, 4, 4) of cameras at ``places`` (F, 3) that look at ``targets`` (F, 3), both of the viewer's world.
+    """Our poses (F, 4, 4) of cameras at ``positions`` (F, 3) that look at ``targets`` (F, 3), of the viewer's world.
 
     Upright, or turned about their line of sight by ``roll`` (F,) degrees as three.js turns about a camera's own z:
     above 0 its right side rises.
     """
-    refuse_numbers(source, np.concatenate([places, targets], axis=1), where)
-    offset = (targets - places) * TO_OURS
+    refuse_numbers(source, np.concatenate([positions, targets], axis=1), where)
+    offset = (targets - positions) * TO_OURS
     distance = np.linalg.norm(offset, axis=1)
     if (distance <= 1e-9).any():
         index = int(np.argmax(distance <= 1e-9))
@@ -49,16 +49,17 @@ def looking(
     length = np.linalg.norm(right, axis=1)
     right[length < 1e-12] = (1.0, 0.0, 0.0)
     right /= np.linalg.norm(right, axis=1)[:, None]
-    poses = rigid_poses(source, np.stack([right, np.cross(forward, right), forward, places * TO_OURS], axis=2), where)
+    columns = [right, np.cross(forward, right), forward, positions * TO_OURS]
+    poses = rigid_poses(source, np.stack(columns, axis=2), where)
     if roll is not None and roll.any():
         about = Rotation.from_rotvec(np.outer(-np.radians(roll), (0.0, 0.0, 1.0)))
         poses[:, :3, :3] = poses[:, :3, :3] @ about.as_matrix()
     return poses
 
 
-def turned(source: Source, places: FloatArray, quaternions: FloatArray, where: Where) -> FloatArray:
-    """Our poses (F, 4, 4) of cameras at ``places`` (F, 3) with ``quaternions`` (F, 4), w last, of the viewer."""
-    return np.asarray(FLIP_YZ @ quaternion_poses(source, places, quaternions, where) @ FLIP_YZ, dtype=np.float64)
+def turned(source: Source, positions: FloatArray, quaternions: FloatArray, where: Where) -> FloatArray:
+    """Our poses (F, 4, 4) of cameras at ``positions`` (F, 3) with ``quaternions`` (F, 4), w last, of the viewer."""
+    return np.asarray(FLIP_YZ @ quaternion_poses(source, positions, quaternions, where) @ FLIP_YZ, dtype=np.float64)
 
 
 def upright_lenses(source: Source, fov: FloatArray, zoom: FloatArray, aspect: FloatArray, where: Where) -> FloatArray:
@@ -79,5 +80,5 @@ def is_flat(camera: dict[str, object]) -> bool:
     return any(str(camera.get(name, "")).lower().startswith("ortho") for name in ("cameraType", "camera_type", "type"))
 
 
-def refuse_flat(source: Source, place: str) -> None:
-    source.refuse("the camera is orthographic", "Switch the 3D view to a perspective camera", place)
+def refuse_flat(source: Source, location: str) -> None:
+    source.refuse("the camera is orthographic", "Switch the 3D view to a perspective camera", location)

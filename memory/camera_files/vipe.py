@@ -42,12 +42,12 @@ def read(source: Source, options: ReadOptions) -> Recorded:
     if options.intrinsics is not None and not (options.fov and options.aspect):
         intrinsics = _intrinsics(options.intrinsics, frames, options)
     if frames[-1] - frames[0] != len(frames) - 1:
-        # Frames whose pose was lost: the camera went on between, so they get their place again.
+        # Frames whose pose was lost: the camera went on between, so they get a pose again.
         at = np.arange(frames[0], frames[-1] + 1)
         poses = interpolate_poses(frames.astype(np.float64), poses, at.astype(np.float64))
         if intrinsics is not None:
             intrinsics = interpolate_intrinsics(frames.astype(np.float64), intrinsics, at.astype(np.float64))
-        source.tell(f"{len(at) - len(frames)} frames had no pose: they got one between their neighbours.")
+        source.note(f"{len(at) - len(frames)} frames had no pose: they got one between their neighbours.")
         return Recorded(poses, intrinsics)
     return Recorded(poses, intrinsics, where=where)
 

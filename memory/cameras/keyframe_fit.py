@@ -104,7 +104,7 @@ def pose_values(path: Trajectory) -> FloatArray:
         last = angles[frame - 1]
         near = [option + 360.0 * np.round((last - option) / 360.0) for option in (angles[frame], over[frame])]
         angles[frame] = min(near, key=lambda option: float(np.abs(option - last).sum()))
-    places = poses[:, :3, 3] * np.array([1.0, -1.0, 1.0])
-    lenses, which = np.unique(path.intrinsics, axis=0, return_inverse=True)
-    fov = np.array([horizontal_fov(lens) for lens in lenses])[which.reshape(-1)]
-    return np.concatenate([places, angles, fov[:, None]], axis=1)
+    positions = poses[:, :3, 3] * np.array([1.0, -1.0, 1.0])
+    distinct, which = np.unique(path.intrinsics, axis=0, return_inverse=True)
+    fov = np.array([horizontal_fov(intrinsics) for intrinsics in distinct])[which.reshape(-1)]
+    return np.concatenate([positions, angles, fov[:, None]], axis=1)

@@ -40,7 +40,7 @@ def path_through(
     above 0.
     """
     keys = clean_poses(poses, "The cameras")
-    lenses = clean_intrinsics(intrinsics, len(keys), "The cameras")
+    key_intrinsics = clean_intrinsics(intrinsics, len(keys), "The cameras")
     if frames < 1:
         raise ValueError(f"The path through the cameras has {frames} frames: it needs at least 1. Use 81.")
     if timing not in TIMINGS:
@@ -50,11 +50,11 @@ def path_through(
         raise ValueError(f"The distances of {len(keys)} cameras are {reach.tolist()}: give each one number above 0.")
     closed = closed and len(keys) > 1
     if closed:
-        keys, lenses, reach = (np.concatenate([part, part[:1]]) for part in (keys, lenses, reach))
+        keys, key_intrinsics, reach = (np.concatenate([part, part[:1]]) for part in (keys, key_intrinsics, reach))
     seen = keys[:, :3, 3] + reach[:, None] * keys[:, :3, 2]
     # Ratios of distances and focal lengths are splined, so that both stay above 0.
-    ratios = np.log(np.column_stack([np.where(reach > 0.0, reach, 1.0), lenses[:, :2]]))
-    values = np.concatenate([seen, angles_of(keys[:, :3, :3], unwrapped=True), ratios, lenses[:, 2:]], axis=1)
+    ratios = np.log(np.column_stack([np.where(reach > 0.0, reach, 1.0), key_intrinsics[:, :2]]))
+    values = np.concatenate([seen, angles_of(keys[:, :3, :3], unwrapped=True), ratios, key_intrinsics[:, 2:]], axis=1)
     at = _moments(keys, reach, timing)
     share = progress(frames, easing, speed)
     made = values[np.zeros(frames, dtype=int)] if at[-1] == 0.0 else _splined(at, values, share * at[-1], closed)
@@ -62,15 +62,15 @@ def path_through(
     result[:, :3, :3] = rotations(made[:, 3], made[:, 4], made[:, 5])
     back = np.exp(made[:, 6:7]) if distances is not None else 0.0
     result[:, :3, 3] = made[:, :3] - back * result[:, :3, 2]
-    made_lenses = np.concatenate([np.exp(made[:, 7:9]), made[:, 9:]], axis=1)
+    made_intrinsics = np.concatenate([np.exp(made[:, 7:9]), made[:, 9:]], axis=1)
     if frames > 1:
-        result[-1], made_lenses[-1] = keys[-1], lenses[-1]
-    result[0], made_lenses[0] = keys[0], lenses[0]
-    return Trajectory(result, made_lenses, fps, name)
+        result[-1], made_intrinsics[-1] = keys[-1], key_intrinsics[-1]
+    result[0], made_intrinsics[0] = keys[0], key_intrinsics[0]
+    return Trajectory(result, made_intrinsics, fps, name)
 
 
 def _moments(keys: FloatArray, reach: FloatArray, timing: str) -> FloatArray:
-    """When the path is at each camera (K,), from 0; cameras in one place follow each other as others do."""
+    """When the path is at each camera (K,), from 0; cameras in one position follow each other as others do."""
     if len(keys) == 1:
         return np.zeros(1)
     if timing == EVENLY:

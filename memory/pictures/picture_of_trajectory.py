@@ -85,10 +85,10 @@ def figures(path: Trajectory) -> str:
     turned = math.degrees(float((turns[:-1].inv() * turns[1:]).magnitude().sum())) if len(path) > 1 else 0.0
     widths = [horizontal_fov(one) for one in path.intrinsics[spread(len(path), MOST_FRAMES)]]
     least, most = min(widths), max(widths)
-    lens = f"{least:.1f}" if most - least < 0.05 else f"{widths[0]:.1f} to {widths[-1]:.1f}"
+    fov = f"{least:.1f}" if most - least < 0.05 else f"{widths[0]:.1f} to {widths[-1]:.1f}"
     return (
         f"{len(path)} frames, {path.duration:.2f} s at {path.fps:g} frames a second, {moved:.2f} units of way, "
-        f"{turned:.0f} degrees of turning, field of view {lens} degrees"
+        f"{turned:.0f} degrees of turning, field of view {fov} degrees"
     )
 
 
@@ -100,8 +100,8 @@ class _View:
     ground: Callable[[Pixels], None]
 
     def pixels(self, points: FloatArray) -> list[tuple[int, int]]:
-        places = np.clip(np.nan_to_num(self.project(points)), -1e4, 1e4).round().astype(int)
-        return [(int(x), int(y)) for x, y in places]
+        pixels = np.clip(np.nan_to_num(self.project(points)), -1e4, 1e4).round().astype(int)
+        return [(int(x), int(y)) for x, y in pixels]
 
 
 def _from_the_side(points: FloatArray, path: Trajectory) -> _View:
@@ -117,10 +117,10 @@ def _from_the_side(points: FloatArray, path: Trajectory) -> _View:
     return _flat(flat(points), flat)
 
 
-def _flat(places: FloatArray, flat: Callable[[FloatArray], FloatArray]) -> _View:
-    """A map of ``places`` (n, 2), the second number upwards, with a scale bar."""
-    middle = (places.min(axis=0) + places.max(axis=0)) / 2.0
-    scale = min(0.84 * SIDE / max(float(np.ptp(places, axis=0).max()), 1e-9), 1e9)
+def _flat(positions: FloatArray, flat: Callable[[FloatArray], FloatArray]) -> _View:
+    """A map of ``positions`` (n, 2), the second number upwards, with a scale bar."""
+    middle = (positions.min(axis=0) + positions.max(axis=0)) / 2.0
+    scale = min(0.84 * SIDE / max(float(np.ptp(positions, axis=0).max()), 1e-9), 1e9)
 
     def project(points: FloatArray) -> FloatArray:
         return np.asarray((flat(points) - middle) * (scale, -scale) + SIDE / 2.0, dtype=np.float64)
@@ -165,7 +165,7 @@ def _in_perspective(points: FloatArray, path: Trajectory) -> _View:
 
 
 def _glyph(pose: FloatArray, intrinsics: FloatArray, size: float) -> FloatArray:
-    """A camera as a pyramid (5, 3): its place, and the corners of its picture ``size`` units before it."""
+    """A camera as a pyramid (5, 3): its position, and the corners of its picture ``size`` units before it."""
     fx, fy, cx, cy = intrinsics
     corners = np.array([[0, 0, 0], [-cx / fx, -cy / fy, 1], [(1 - cx) / fx, -cy / fy, 1],
                         [(1 - cx) / fx, (1 - cy) / fy, 1], [-cx / fx, (1 - cy) / fy, 1]])  # fmt: skip
@@ -180,8 +180,8 @@ def _draw(picture: Pixels, view: _View, glyph: FloatArray, colour: Colour) -> No
 
 
 def _glyph_size(path: Trajectory, seen: Cameras | None) -> float:
-    places = path.poses[:, :3, 3] if seen is None else np.concatenate([path.poses[:, :3, 3], seen[0][:, :3, 3]])
-    extent = float(np.ptp(places, axis=0).max())
+    positions = path.poses[:, :3, 3] if seen is None else np.concatenate([path.poses[:, :3, 3], seen[0][:, :3, 3]])
+    extent = float(np.ptp(positions, axis=0).max())
     # A camera that only turns stands in one place: then its view is all there is to see.
     return 0.18 * extent if extent > 1e-6 else 1.0
 
@@ -194,6 +194,6 @@ def _figures(path: Trajectory, seen: Cameras | None, width: int) -> Pixels:
         + (f", grey = {len(seen[0])} remembered frames" if seen is not None and len(seen[0]) else ""),
     ]
     picture = canvas(len(lines) * (LINE + 3) + 2 * MARGIN, width)
-    for place, (line, colour) in enumerate(zip(lines, (WHITE, TEXT, QUIET), strict=True)):
-        write(picture, line, (MARGIN, MARGIN + LINE + place * (LINE + 3)), colour, room=width - 2 * MARGIN)
+    for row, (line, colour) in enumerate(zip(lines, (WHITE, TEXT, QUIET), strict=True)):
+        write(picture, line, (MARGIN, MARGIN + LINE + row * (LINE + 3)), colour, room=width - 2 * MARGIN)
     return picture

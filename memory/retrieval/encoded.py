@@ -1,4 +1,4 @@
-"""Frames that a video model has looked at as latents, in place of others that show the same.
+"""Frames that a video model has looked at as latents, instead of others that show the same.
 
 A video VAE encodes remembered frames one by one, about as slowly as it decodes. Of frames from one place and direction
 any one will do, so where one of them was looked at before, and its latent is known, the others step back. Which frames
@@ -64,9 +64,9 @@ def _alike(
     ours: tuple[FloatArray, FloatArray], theirs: tuple[FloatArray, FloatArray], scale: float
 ) -> NDArray[np.bool_]:
     """(n, m) whether cameras show the same: poses (n, 4, 4) and intrinsics (n, 4) against (m, 4, 4) and (m, 4)."""
-    (poses, lenses), (others, other_lenses) = ours, theirs
+    (poses, intrinsics), (others, other_intrinsics) = ours, theirs
     apart = np.linalg.norm(poses[:, None, :3, 3] - others[None, :, :3, 3], axis=-1)
     trace = np.einsum("nij,mij->nm", poses[:, :3, :3], others[:, :3, :3])
     turned = np.arccos(np.clip((trace - 1.0) / 2.0, -1.0, 1.0))
-    lens = np.abs(lenses[:, None] - other_lenses[None]).max(axis=-1) < 1e-3
-    return np.asarray((apart <= DISTANCE * scale) & (turned <= np.radians(ANGLE_DEGREES)) & lens)
+    same = np.abs(intrinsics[:, None] - other_intrinsics[None]).max(axis=-1) < 1e-3
+    return np.asarray((apart <= DISTANCE * scale) & (turned <= np.radians(ANGLE_DEGREES)) & same)

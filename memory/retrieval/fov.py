@@ -22,31 +22,31 @@ def fov_random(query: RetrievalQuery) -> list[ChosenFrame]:
 def fov_nonadjacent(query: RetrievalQuery) -> list[ChosenFrame]:
     """One frame of each run of consecutive frames that saw part of the segment, spread over its views.
 
-    While places are left, the chosen frames and their neighbours are taken out of the runs and the rest is gone through
-    again, so no two chosen frames are ever adjacent.
+    While fewer are chosen than asked for, the chosen frames and their neighbours are taken out of the runs and the rest
+    is gone through again, so no two chosen frames are ever adjacent.
     """
     return _choices(query, _one_a_run(query, query.count), MEETS)
 
 
 def fov_nonadjacent_far(query: RetrievalQuery) -> list[ChosenFrame]:
-    """As ``fov_nonadjacent``; a share of the places goes to frames far off in space and time from those chosen."""
+    """As ``fov_nonadjacent``; a share of the choice goes to frames far off in space and time from those chosen."""
     distant = round(query.count * query.far_share)
     chosen = _one_a_run(query, query.count - distant)
     far: list[int] = []
-    place, time = _per_spread(query.pool.poses[:, :3, 3]), _per_spread(query.pool.times[:, None])
+    position, time = _per_spread(query.pool.poses[:, :3, 3]), _per_spread(query.pool.times[:, None])
     while len(far) < distant:
         open_frames = np.flatnonzero(_not_adjacent(query, chosen + far, 1))
         if not len(open_frames):
             break
         known = [*chosen, *far, *query.given]
-        distance = np.hypot(_nearest(place, open_frames, known), _nearest(time, open_frames, known))
+        distance = np.hypot(_nearest(position, open_frames, known), _nearest(time, open_frames, known))
         distance *= query.pool.strength[open_frames]
         far.append(int(open_frames[np.argmax(distance + 1e-6 * query.random.random(len(open_frames)))]))
     return _choices(query, chosen, MEETS) + _choices(query, far, FAR_OFF)
 
 
-def _choices(query: RetrievalQuery, places: list[int], rule: str) -> list[ChosenFrame]:
-    return [ChosenFrame(int(query.pool.indices[place]), rule) for place in places]
+def _choices(query: RetrievalQuery, rows: list[int], rule: str) -> list[ChosenFrame]:
+    return [ChosenFrame(int(query.pool.indices[row]), rule) for row in rows]
 
 
 def _open(query: RetrievalQuery) -> BoolArray:
@@ -57,7 +57,7 @@ def _open(query: RetrievalQuery) -> BoolArray:
 
 
 def _one_a_run(query: RetrievalQuery, count: int) -> list[int]:
-    """Up to ``count`` places in the pool, no two adjacent: round by round one of each run, the best first.
+    """Up to ``count`` rows of the pool, no two adjacent: round by round one of each run, the best first.
 
     What a choice adds is the growth of the sum over target views of the square root of the shares that the chosen
     frames have in it: a view seen by few is worth more than one seen by many.
@@ -74,11 +74,11 @@ def _one_a_run(query: RetrievalQuery, count: int) -> list[int]:
             continue
         runs = _runs(query, free)
         while free.any() and len(result) < count:
-            places = np.flatnonzero(free)
-            seen = query.shares[:, places]
+            rows = np.flatnonzero(free)
+            seen = query.shares[:, rows]
             gain = (np.sqrt(covered[:, None] + seen) - np.sqrt(covered)[:, None]).sum(axis=0)
-            liked = gain * query.pool.strength[places]
-            best = int(places[np.argmax(liked + 1e-6 * query.random.random(len(places)))])
+            liked = gain * query.pool.strength[rows]
+            best = int(rows[np.argmax(liked + 1e-6 * query.random.random(len(rows)))])
             result.append(best)
             covered += query.shares[:, best]
             free &= runs != runs[best]
@@ -89,8 +89,8 @@ def _not_adjacent(query: RetrievalQuery, chosen: list[int], gap: int) -> BoolArr
     """(n,) candidates more than ``gap`` frames of the film from each chosen and given one."""
     free = _open(query)
     indices = query.pool.indices
-    for place in [*chosen, *query.given]:
-        free &= np.abs(indices - indices[place]) > gap
+    for row in [*chosen, *query.given]:
+        free &= np.abs(indices - indices[row]) > gap
     return free
 
 
@@ -111,8 +111,8 @@ def _per_spread(values: FloatArray) -> FloatArray:
 
 
 def _nearest(values: FloatArray, of: Integers, to: list[int]) -> FloatArray:
-    """(m,) distance of the places ``of`` to the nearest of ``to``."""
+    """(m,) distance of the values ``of`` to the nearest of ``to``."""
     result = np.full(len(of), np.inf)
-    for place in to:
-        result = np.minimum(result, np.linalg.norm(values[of] - values[place], axis=1))
+    for row in to:
+        result = np.minimum(result, np.linalg.norm(values[of] - values[row], axis=1))
     return result

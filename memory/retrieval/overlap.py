@@ -1,6 +1,6 @@
 """Co-visibility of cameras in the horizontal plane (Context-as-Memory, section 3.3).
 
-A camera is a fan in the plane: a place, a heading, and a left and a right boundary ray from its field of view. Two
+A camera is a fan in the plane: a position, a heading, and a left and a right boundary ray from its field of view. Two
 tests say whether a past camera saw what a target camera will see:
 
 - ``rays_cross``, the paper's rule: the two left rays cross, the two right rays cross, and both crossings are neither
@@ -34,18 +34,18 @@ _BLOCK = 8192
 
 @dataclass(frozen=True)
 class Fans:
-    """Cameras in the plane: ``places`` (N, 2) as x z, unit rays ``left`` and ``right`` (N, 2), ``forward`` (N, 3)."""
+    """Cameras in the plane: ``positions`` (N, 2), x z, unit rays ``left`` and ``right`` (N, 2), ``forward`` (N, 3)."""
 
-    places: FloatArray
+    positions: FloatArray
     left: FloatArray
     right: FloatArray
     forward: FloatArray
 
     def __len__(self) -> int:
-        return len(self.places)
+        return len(self.positions)
 
     def __getitem__(self, part: slice) -> Fans:
-        return Fans(self.places[part], self.left[part], self.right[part], self.forward[part])
+        return Fans(self.positions[part], self.left[part], self.right[part], self.forward[part])
 
 
 def fans(poses: FloatArray, intrinsics: FloatArray) -> Fans:
@@ -58,8 +58,8 @@ def rays_cross(targets: Fans, past: Fans, near: float, far: float) -> BoolArray:
     """(T, N): the paper's rule for every target and past camera, crossings between ``near`` and ``far`` of both."""
     def block(part: Fans) -> BoolArray:
         return np.asarray(
-            _crossing(targets.places, targets.left, part.places, part.left, near, far)
-            & _crossing(targets.places, targets.right, part.places, part.right, near, far)
+            _crossing(targets.positions, targets.left, part.positions, part.left, near, far)
+            & _crossing(targets.positions, targets.right, part.positions, part.right, near, far)
             & _facing(targets, part)
         )
 
@@ -90,18 +90,18 @@ def _seen(
     steps = (np.arange(SAMPLES) + 0.5) / SAMPLES
     sight = _ray(headings(poses)[:, None] - left[:, None] + (left + right)[:, None] * steps)
     # Products of small matrices instead of a vector for each pair; near the origin, so that they lose no digits.
-    origin = targets.places[0] if len(targets) else np.zeros(2)
-    points = (targets.places[:, None] + depth * sight - origin).reshape(-1, 2)
+    origin = targets.positions[0] if len(targets) else np.zeros(2)
+    points = (targets.positions[:, None] + depth * sight - origin).reshape(-1, 2)
     sights = sight.reshape(-1, 2)
-    places = part.places - origin
+    positions = part.positions - origin
     inward_left = np.stack([part.left[:, 1], -part.left[:, 0]], axis=1)
     inward_right = np.stack([-part.right[:, 1], part.right[:, 0]], axis=1)
-    square = (points**2).sum(axis=1)[:, None] - 2.0 * points @ places.T + (places**2).sum(axis=1)
-    seen = (points @ inward_left.T >= (places * inward_left).sum(axis=1)) & (
-        points @ inward_right.T >= (places * inward_right).sum(axis=1)
+    square = (points**2).sum(axis=1)[:, None] - 2.0 * points @ positions.T + (positions**2).sum(axis=1)
+    seen = (points @ inward_left.T >= (positions * inward_left).sum(axis=1)) & (
+        points @ inward_right.T >= (positions * inward_right).sum(axis=1)
     )
     seen &= (square >= near**2) & (square <= far**2)
-    seen &= (points * sights).sum(axis=1)[:, None] > sights @ places.T
+    seen &= (points * sights).sum(axis=1)[:, None] > sights @ positions.T
     return np.asarray(seen.reshape(len(targets), SAMPLES, -1))
 
 

@@ -35,7 +35,7 @@ class Pool:
         return len(self.indices)
 
     def part(self, rows: Integers) -> Pool:
-        """Some of its frames, by their places in it."""
+        """Some of its frames, by their rows."""
         return Pool(
             self.indices[rows], self.poses[rows], self.intrinsics[rows], self.times[rows], self.strength[rows],
             self.depth,

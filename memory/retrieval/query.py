@@ -30,7 +30,7 @@ class ChosenFrame:
 class RetrievalQuery(Comparison):
     """Which ``count`` frames of the pool join the ``given`` ones, for the coming views.
 
-    ``given`` are places in the pool, the most recent frame first. ``gap`` is the number of frames that count as
+    ``given`` are rows of the pool, the most recent frame first. ``gap`` is the number of frames that count as
     neighbours while enough others are left, ``far_share`` the share of the choice that goes to frames far off,
     ``min_overlap`` the least share of a view that makes a candidate. ``frames`` is the length of the film, and
     ``usable`` says of any of its frames whether it may be chosen. ``random`` decides between equals.
@@ -68,7 +68,7 @@ class RetrievalQuery(Comparison):
     @property
     def given_indices(self) -> list[int]:
         """The given frames' indices in the film."""
-        return [int(self.pool.indices[place]) for place in self.given]
+        return [int(self.pool.indices[row]) for row in self.given]
 
     @cached_property
     def _look(self) -> tuple[FloatArray, BoolArray]:

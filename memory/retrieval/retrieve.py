@@ -50,7 +50,7 @@ def retrieve(state: MemoryState, targets: Trajectory, settings: RetrievalSetting
     """Up to ``settings.k`` frames of ``state`` for the segment that will be seen from ``targets``.
 
     The most recent frame that may be used is always among them, then the pinned frames (the newest of them, if there
-    are more than places); the others follow ``settings.strategy``. Frames that are excluded, superseded, dropped or of
+    are more than ``k``); the others follow ``settings.strategy``. Frames that are excluded, superseded, dropped or of
     strength 0 are never given. Where segments before have looked at frames as latents, these stand for others that show
     the same (``encoded``). Fewer are returned when fewer fit the rule, and none from an empty memory. The same
     memory, path and settings give the same choice. Never looks at all frames.
@@ -93,7 +93,7 @@ def query_of(
     return RetrievalQuery(
         count=settings.k - len(given),
         pool=pool,
-        given=tuple(int(place) for place in np.searchsorted(pool.indices, given)),
+        given=tuple(int(row) for row in np.searchsorted(pool.indices, given)),
         targets=poses,
         intrinsics=intrinsics,
         near=size.near,

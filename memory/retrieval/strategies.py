@@ -46,7 +46,7 @@ def pinned(query: RetrievalQuery) -> list[ChosenFrame]:
 def framepack(query: RetrievalQuery) -> list[ChosenFrame]:
     """Ages that grow geometrically, as FramePack compresses the past: each about twice the one before.
 
-    With more places than doublings fit into the film, the steps are smaller and reach the first frame.
+    Where more are asked for than doublings fit into the film, the steps are smaller and reach the first frame.
     """
     newest = query.given_indices[0]
     if query.count < 1 or newest < 1:

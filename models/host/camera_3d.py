@@ -31,7 +31,7 @@ class Camera3D:
     distance: float
     fov: float
 
-    def lens(self, aspect: float) -> FloatArray:
+    def intrinsics(self, aspect: float) -> FloatArray:
         """Intrinsics (4,) for pictures of an ``aspect``, width / height."""
         across = math.degrees(2.0 * math.atan(math.tan(math.radians(self.fov) / 2.0) * aspect))
         return intrinsics_from_fov(across, aspect)
@@ -53,16 +53,16 @@ def camera_from_3d(info: object, name: str) -> Camera3D:
             f"{name} is a camera of the type {info.get('cameraType')!r}: a video model needs a perspective "
             "one. Switch the camera in the 3D node to perspective."
         )
-    place = _numbers(info.get("position"), "xyz", f"{name}: position") @ _FLIP
+    position = _numbers(info.get("position"), "xyz", f"{name}: position") @ _FLIP
     target = _numbers(info.get("target"), "xyz", f"{name}: target") @ _FLIP
     given = info.get("quaternion")
     if given is None:
-        stands = look_at(place, target)
+        stands = look_at(position, target)
     else:
         turn = _numbers(given, "xyzw", f"{name}: quaternion")
         if float(np.linalg.norm(turn)) < 1e-6:
             raise ValueError(f"{name}: the quaternion is 0 and names no rotation. Use 0, 0, 0, 1 to look along -z.")
-        stands = pose(place, _FLIP @ Rotation.from_quat(turn).as_matrix() @ _FLIP)
+        stands = pose(position, _FLIP @ Rotation.from_quat(turn).as_matrix() @ _FLIP)
     fov = _number(info.get("fov") or USUAL_FOV, f"{name}: fov")
     zoom = _number(info.get("zoom", 1.0), f"{name}: zoom")
     if not (LEAST_FOV <= fov <= MOST_FOV and zoom > 0.0):
@@ -71,7 +71,7 @@ def camera_from_3d(info: object, name: str) -> Camera3D:
             f"{MOST_FOV:g}, and a zoom above 0. Use 35 and 1."
         )
     seen = math.degrees(2.0 * math.atan(math.tan(math.radians(fov) / 2.0) / zoom))
-    distance = float(np.linalg.norm(target - place))
+    distance = float(np.linalg.norm(target - position))
     return Camera3D(stands, distance if distance > 1e-6 else 1.0, seen)
 
 

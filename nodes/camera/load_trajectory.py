@@ -142,7 +142,7 @@ class LoadTrajectory(io.ComfyNode):
             aspect=aspect or shape,
             camera=camera,
             intrinsics=None if intrinsics == BESIDE else camera_file(intrinsics, "intrinsics"),
-            tell=notes.append,
+            on_note=notes.append,
         )
         if first_frame >= len(path):
             raise ValueError(

@@ -115,7 +115,7 @@ class TrajectoryFrom3DCameras(io.ComfyNode):
         continues = begins == path_inputs.AT_THE_END and memory is not None and memory.frames > 0
         path = path_through(
             np.stack([camera.pose for camera in given]),
-            np.stack([camera.lens(shape or aspect) for camera in given]),
+            np.stack([camera.intrinsics(shape or aspect) for camera in given]),
             frames=frames + continues,
             fps=rate or fps,
             distances=[camera.distance for camera in given] if motion == AROUND else None,

@@ -75,7 +75,7 @@ def test_the_same_turn_of_either_sign_is_the_same_camera() -> None:
 
 
 def test_the_lens_has_the_vertical_field_of_view_and_the_zoom() -> None:
-    lens = camera_from_3d({**LOAD3D, "fov": 60, "zoom": 2.0}, "camera 1").lens(1.5)
+    lens = camera_from_3d({**LOAD3D, "fov": 60, "zoom": 2.0}, "camera 1").intrinsics(1.5)
     assert 0.5 / lens[1] == pytest.approx(math.tan(math.radians(30.0)) / 2.0)
     assert lens[1] / lens[0] == pytest.approx(1.5)
     assert camera_from_3d({key: LOAD3D[key] for key in ("position", "target")}, "a").fov == pytest.approx(35.0)

@@ -196,7 +196,7 @@ def example_of(walk: Walk, target: np.ndarray, context: np.ndarray, mirrored: bo
 
 def collate(examples: list[Example]) -> Batch:
     """Stack examples and turn pictures into (B, 3, F, H, W) floats."""
-    target, near, poses, lenses, context, context_near, context_poses, context_lenses, tokens = (
+    target, near, poses, intrinsics, context, context_near, context_poses, context_intrinsics, tokens = (
         torch.from_numpy(np.stack(part)) for part in zip(*examples, strict=True)
     )
 
@@ -210,11 +210,11 @@ def collate(examples: list[Example]) -> Batch:
         pictures(target),
         floored(near),
         poses,
-        lenses,
+        intrinsics,
         pictures(context),
         floored(context_near),
         context_poses,
-        context_lenses,
+        context_intrinsics,
         tokens.long(),
     )
 

@@ -1,8 +1,8 @@
-"""A stretch of film sorted by heading and place, with a pyramid of cells over it.
+"""A stretch of film sorted by heading and position, with a pyramid of cells over it.
 
-Cameras are sorted by their bin of heading and lens, then along a Morton curve through the stretch's own box, then by
-time. So the cameras of a bin in a cell of any size lie beside each other; level ``j`` of the pyramid says where each
-cell starts. The pyramid ends where a cell holds few frames, so it costs little beside them.
+Cameras are sorted by their bin of heading and field of view, then along a Morton curve through the stretch's own box,
+then by time. So the cameras of a bin in a cell of any size lie beside each other; level ``j`` of the pyramid says where
+each cell starts. The pyramid ends where a cell holds few frames, so it costs little beside them.
 """
 
 from __future__ import annotations
@@ -50,8 +50,8 @@ class Cells:
 class Block:
     """Frames ``first`` to ``first + len(cameras)`` in sorted order; ``frame`` (n,) counts from ``first``.
 
-    ``look`` (n,) is the bin of heading and lens. ``widest`` (216,) is the largest tangent in each bin, ``narrowest``
-    the smallest of all. The finest cells have ``unit`` scene units a side and count from ``corner``.
+    ``look`` (n,) is the bin of heading and field of view. ``widest`` (216,) is the largest tangent in each bin,
+    ``narrowest`` the smallest of all. The finest cells have ``unit`` scene units a side and count from ``corner``.
     """
 
     first: int
@@ -68,10 +68,10 @@ class Block:
     def of(cls, first: int, cameras: Cones) -> Block:
         """The block of cameras in the order of the film."""
         look = looks(cameras)
-        corner = cameras.place.min(axis=0)
-        extent = float((cameras.place.max(axis=0) - corner).max())
+        corner = cameras.position.min(axis=0)
+        extent = float((cameras.position.max(axis=0) - corner).max())
         unit = extent / 2**BITS if extent > 0 else 1.0
-        keys = _keys(look, cameras.place, corner, unit)
+        keys = _keys(look, cameras.position, corner, unit)
         order = np.argsort(keys, kind="stable").astype(np.int32)
         keys, look, cameras = keys[order], look[order], cameras[order]
         bins = np.flatnonzero(np.concatenate([[True], look[1:] != look[:-1]]))
@@ -120,16 +120,16 @@ class Block:
         look = self.look[at]
         direction = look % DIRECTIONS
         size = np.float32(level.cell)
-        grid = _grid(self.cameras.place[at], self.corner, self.unit) >> level.height
+        grid = _grid(self.cameras.position[at], self.corner, self.unit) >> level.height
         middle = (grid.astype(np.float32) + np.float32(0.5)) * size + self.corner
         angle = np.arctan(self.widest[look]) + SPREAD[direction]
         narrowest = np.full(len(cells), self.narrowest)
         return meets(target, middle, MIDDLE[direction], angle, narrowest, _HALF_DIAGONAL * level.cell)
 
 
-def _keys(look: NDArray[np.uint8], place: Float32, corner: Float32, unit: float) -> NDArray[np.uint64]:
-    """Sort keys: the bin in the highest bits, then the Morton code of the place."""
-    grid = _grid(place, corner, unit)
+def _keys(look: NDArray[np.uint8], position: Float32, corner: Float32, unit: float) -> NDArray[np.uint64]:
+    """Sort keys: the bin in the highest bits, then the Morton code of the position."""
+    grid = _grid(position, corner, unit)
     key: NDArray[np.uint64] = look.astype(np.uint64) << np.uint64(3 * BITS)
     for axis in range(3):
         column = grid[:, axis]
@@ -137,8 +137,8 @@ def _keys(look: NDArray[np.uint8], place: Float32, corner: Float32, unit: float)
     return key
 
 
-def _grid(place: Float32, corner: Float32, unit: float) -> NDArray[np.intp]:
-    return np.asarray(np.minimum((place - corner) / np.float32(unit), 2**BITS - 1).astype(np.intp))
+def _grid(position: Float32, corner: Float32, unit: float) -> NDArray[np.intp]:
+    return np.asarray(np.minimum((position - corner) / np.float32(unit), 2**BITS - 1).astype(np.intp))
 
 
 def _pyramid(keys: NDArray[np.uint64], frame: NDArray[np.int32], unit: float) -> list[Level]:
@@ -147,8 +147,8 @@ def _pyramid(keys: NDArray[np.uint64], frame: NDArray[np.int32], unit: float) ->
     differ = np.frexp((keys[1:] ^ keys[:-1]).astype(np.float64))[1]
     height = np.minimum((differ + 2) // 3, BITS + 1)
     cells = 1 + np.cumsum(np.bincount(height, minlength=BITS + 2)[::-1])[::-1]
-    place = np.empty_like(frame)
-    place[frame] = np.arange(len(frame), dtype=np.int32)
+    row = np.empty_like(frame)
+    row[frame] = np.arange(len(frame), dtype=np.int32)
     levels: list[Level] = []
     starts: Integers | None = None
     for at in range(BITS + 1):
@@ -162,7 +162,7 @@ def _pyramid(keys: NDArray[np.uint64], frame: NDArray[np.int32], unit: float) ->
             starts, oldest = starts[kept], np.minimum.reduceat(oldest, kept)
         if levels and len(levels[-1].oldest) == len(oldest):
             continue
-        levels.append(Level(at, unit * 2.0**at, np.append(starts, len(keys)).astype(np.int32), place[oldest]))
+        levels.append(Level(at, unit * 2.0**at, np.append(starts, len(keys)).astype(np.int32), row[oldest]))
     return levels
 
 

@@ -55,14 +55,14 @@ class CameraIndex:
         there at once. This index stays as it is. Raises ``ValueError`` if ``first`` is not the next frame.
         """
         what = f"Frames from {first} on"
-        cameras, lenses = checked(poses, intrinsics, what)
+        cameras, intrinsics = checked(poses, intrinsics, what)
         if first != self.frames:
             raise ValueError(f"{what} do not follow the {self.frames} frames of this index. Continue with frame "
                              f"{self.frames}.")
         if not len(cameras):
             return self
         anchor = self.anchor if self.frames else np.array(cameras[0])
-        return self._grown(cones(cameras, lenses, anchor), anchor)
+        return self._grown(cones(cameras, intrinsics, anchor), anchor)
 
     def candidates(
         self, poses: ArrayLike, intrinsics: ArrayLike, *, reach: float, limit: int, usable: Usable | None = None
@@ -78,7 +78,7 @@ class CameraIndex:
         Raises ``ValueError`` for cameras that do not fit together or are none, a ``reach`` that is not above 0, and a
         ``limit`` below 1.
         """
-        cameras, lenses = checked(poses, intrinsics, "The coming cameras")
+        cameras, intrinsics = checked(poses, intrinsics, "The coming cameras")
         if not len(cameras):
             raise ValueError("There are no coming cameras. Give the cameras of the segment, at least 1.")
         if not (math.isfinite(reach) and reach > 0.0):
@@ -88,9 +88,9 @@ class CameraIndex:
         if not self.frames:
             return np.empty(0, dtype=np.int64)
         reach = min(max(reach, 1 / FARTHEST), FARTHEST)
-        target = views(cameras, lenses, self.anchor, reach)
+        target = views(cameras, intrinsics, self.anchor, reach)
         frames, found = self._gathered(target, limit, usable)
-        seen = meets(target, found.place, found.axis, np.arctan(found.tangent), found.tangent)
+        seen = meets(target, found.position, found.axis, np.arctan(found.tangent), found.tangent)
         frames, found = frames[seen], found[np.flatnonzero(seen)]
         return thinned(frames, found, target.origin, reach, limit)
 
@@ -118,9 +118,9 @@ class CameraIndex:
         for block, cells in zip(self.blocks, near, strict=True):
             share = shares[done : done + len(cells.counts)]
             done += len(share)
-            places = sampled(cells.starts, cells.counts, cells.oldest, share, _of_places(block, usable))
-            frames.append(block.first + block.frame[places].astype(np.int64))
-            parts.append(block.cameras[places])
+            rows = sampled(cells.starts, cells.counts, cells.oldest, share, _of_rows(block, usable))
+            frames.append(block.first + block.frame[rows].astype(np.int64))
+            parts.append(block.cameras[rows])
         tail = self._sealed + np.arange(len(self.tail))
         frames.append(tail if usable is None else tail[usable(tail)])
         parts.append(self.tail[frames[-1] - self._sealed])
@@ -129,8 +129,8 @@ class CameraIndex:
         return found[order], joined(parts)[order]
 
 
-def _of_places(block: Block, usable: Usable | None) -> Usable | None:
-    return None if usable is None else lambda places: usable(block.first + block.frame[places].astype(np.int64))
+def _of_rows(block: Block, usable: Usable | None) -> Usable | None:
+    return None if usable is None else lambda rows: usable(block.first + block.frame[rows].astype(np.int64))
 
 
 def _stretches(sealed: int) -> list[tuple[int, int]]:

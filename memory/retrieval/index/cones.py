@@ -1,8 +1,8 @@
-"""Cameras as the index keeps them: a place, an axis and a cone, 28 bytes a frame, and the bin of what they look at.
+"""Cameras as the index keeps them: a position, an axis and a cone, 28 bytes a frame, and the bin of what they look at.
 
-Bins are 54 directions on a cube map times four kinds of lens. Each face of the cube has three by three bins of equal
-angle, 30 degrees wide at its middle. A level camera of a film that starts level stays in the middle row, so a little
-nodding does not change its bin.
+Bins are 54 directions on a cube map times four widths of the field of view. Each face of the cube has three by three
+bins of equal angle, 30 degrees wide at its middle. A level camera of a film that starts level stays in the middle row,
+so a little nodding does not change its bin.
 """
 
 from __future__ import annotations
@@ -18,18 +18,19 @@ from ...cameras.camera import FloatArray
 Float32 = NDArray[np.float32]
 
 FARTHEST, _THIN = 1e12, 1e-6
-"""Places beyond and lenses thinner than anything real are taken to be at these limits, so that no number overflows."""
+"""Positions beyond and fields of view narrower than anything real are taken to be at these limits, so that no number
+overflows."""
 
 
 @dataclass(frozen=True, eq=False)
 class Cones:
-    """Cameras in a frame of reference: ``place`` (n, 3), ``axis`` (n, 3) the unit line of sight, ``tangent`` (n,).
+    """Cameras in a frame of reference: ``position`` (n, 3), ``axis`` (n, 3) the unit line of sight, ``tangent`` (n,).
 
     The cone about the axis holds the whole picture: ``tangent`` is that of the angle to the farthest corner. So the
-    roll does not matter, and an off-centre lens only gets a wider cone.
+    roll does not matter, and an off-centre principal point only gives a wider cone.
     """
 
-    place: Float32
+    position: Float32
     axis: Float32
     tangent: Float32
 
@@ -37,11 +38,11 @@ class Cones:
         return len(self.tangent)
 
     def __getitem__(self, part: slice | NDArray[np.integer]) -> Cones:
-        return Cones(self.place[part], self.axis[part], self.tangent[part])
+        return Cones(self.position[part], self.axis[part], self.tangent[part])
 
     @property
     def nbytes(self) -> int:
-        return self.place.nbytes + self.axis.nbytes + self.tangent.nbytes
+        return self.position.nbytes + self.axis.nbytes + self.tangent.nbytes
 
 
 def cones(poses: FloatArray, intrinsics: FloatArray, anchor: FloatArray) -> Cones:
@@ -51,9 +52,9 @@ def cones(poses: FloatArray, intrinsics: FloatArray, anchor: FloatArray) -> Cone
     the world changes nothing.
     """
     turn = anchor[:3, :3]
-    places = np.clip(poses[:, :3, 3], -FARTHEST, FARTHEST) - np.clip(anchor[:3, 3], -FARTHEST, FARTHEST)
+    positions = np.clip(poses[:, :3, 3], -FARTHEST, FARTHEST) - np.clip(anchor[:3, 3], -FARTHEST, FARTHEST)
     return Cones(
-        (places @ turn).astype(np.float32),
+        (positions @ turn).astype(np.float32),
         (poses[:, :3, 2] @ turn).astype(np.float32),
         tangents(intrinsics).astype(np.float32),
     )
@@ -69,7 +70,7 @@ def tangents(intrinsics: FloatArray) -> FloatArray:
 def joined(parts: Sequence[Cones]) -> Cones:
     """The cameras of all parts, in order."""
     return Cones(
-        np.concatenate([part.place for part in parts]),
+        np.concatenate([part.position for part in parts]),
         np.concatenate([part.axis for part in parts]),
         np.concatenate([part.tangent for part in parts]),
     )
@@ -77,25 +78,25 @@ def joined(parts: Sequence[Cones]) -> Cones:
 
 def checked(poses: ArrayLike, intrinsics: ArrayLike, what: str) -> tuple[FloatArray, FloatArray]:
     """Poses (n, 4, 4) and intrinsics (n, 4) as float64, refused if they do not fit or are not finite."""
-    cameras, lenses = np.asarray(poses, dtype=np.float64), np.asarray(intrinsics, dtype=np.float64)
-    if cameras.ndim != 3 or cameras.shape[1:] != (4, 4) or lenses.shape != (len(cameras), 4):
-        raise ValueError(f"{what}: poses {cameras.shape} and intrinsics {lenses.shape} do not fit together, expected "
-                         "(frames, 4, 4) and (frames, 4). Give one pose and one lens for each frame.")
-    if not (np.isfinite(cameras).all() and np.isfinite(lenses).all()):
+    cameras, intrinsics = np.asarray(poses, dtype=np.float64), np.asarray(intrinsics, dtype=np.float64)
+    if cameras.ndim != 3 or cameras.shape[1:] != (4, 4) or intrinsics.shape != (len(cameras), 4):
+        raise ValueError(f"{what}: poses {cameras.shape} and intrinsics {intrinsics.shape} do not fit together, "
+                         "expected (frames, 4, 4) and (frames, 4). Give one pose and one lens for each frame.")
+    if not (np.isfinite(cameras).all() and np.isfinite(intrinsics).all()):
         raise ValueError(f"{what} hold a value that is not a finite number. Repair or leave out those cameras.")
-    return cameras, lenses
+    return cameras, intrinsics
 
 
-SIDE, LENSES = 3, 4
+SIDE, WIDTHS = 3, 4
 DIRECTIONS = 6 * SIDE * SIDE
-LOOKS = LENSES * DIRECTIONS
+LOOKS = WIDTHS * DIRECTIONS
 _WIDEST = 1.5
-"""Tangent above which a lens is of the first kind; each kind is half as wide as the one before."""
+"""Tangent above which a field of view is of the first width; each is half as wide as the one before."""
 
 
 def looks(cameras: Cones) -> NDArray[np.uint8]:
-    """(n,) bin 0..215 of direction and lens of each camera."""
-    return (directions(cameras.axis) + DIRECTIONS * _lens_kinds(cameras.tangent)).astype(np.uint8)
+    """(n,) bin 0..215 of direction and field of view of each camera."""
+    return (directions(cameras.axis) + DIRECTIONS * _fov_widths(cameras.tangent)).astype(np.uint8)
 
 
 def directions(axis: Float32) -> NDArray[np.intp]:
@@ -114,9 +115,9 @@ def _third(slope: Float32) -> NDArray[np.intp]:
     return np.asarray((slope > -edge).astype(np.intp) + (slope > edge))
 
 
-def _lens_kinds(tangent: Float32) -> NDArray[np.intp]:
+def _fov_widths(tangent: Float32) -> NDArray[np.intp]:
     halvings = np.log2(_WIDEST / np.maximum(tangent, 1e-6))
-    return np.asarray(np.clip(np.ceil(halvings), 0, LENSES - 1).astype(np.intp))
+    return np.asarray(np.clip(np.ceil(halvings), 0, WIDTHS - 1).astype(np.intp))
 
 
 def _bin_middles() -> tuple[Float32, Float32]:
@@ -132,9 +133,9 @@ def _bin_middles() -> tuple[Float32, Float32]:
                     corners[:, (face + 1) % 3] = edges[[i, i, i + 1, i + 1]]
                     corners[:, (face + 2) % 3] = edges[[j, j + 1, j, j + 1]]
                     corners /= np.linalg.norm(corners, axis=1, keepdims=True)
-                    place = ((2 * face + back) * SIDE + i) * SIDE + j
-                    middle[place] = corners.sum(axis=0) / np.linalg.norm(corners.sum(axis=0))
-                    spread[place] = np.arccos((corners @ middle[place]).min())
+                    number = ((2 * face + back) * SIDE + i) * SIDE + j
+                    middle[number] = corners.sum(axis=0) / np.linalg.norm(corners.sum(axis=0))
+                    spread[number] = np.arccos((corners @ middle[number]).min())
     return middle.astype(np.float32), spread.astype(np.float32)
 
 

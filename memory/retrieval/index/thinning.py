@@ -1,4 +1,4 @@
-"""Sharing a few places among many groups: every group gets one before any gets two."""
+"""Sharing a small number of frames among many groups: every group gets one before any gets two."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def fair_shares(counts: Integers, total: int) -> Integers:
 
 
 def spread(starts: Integers, counts: Integers, shares: Integers) -> tuple[Integers, Integers]:
-    """Group and place of ``shares`` (G,) members of each group, evenly spread and always with the first one.
+    """Group and row of ``shares`` (G,) members of each group, evenly spread and always with the first one.
 
     A group lies at ``starts`` (G,) and has ``counts`` (G,) members.
     """
@@ -52,16 +52,16 @@ def sampled(
 ) -> Integers:
     """Places of ``shares`` (G,) members of each group, the ``oldest`` (G,) among them, ascending.
 
-    Groups lie at ``starts`` (G,) and have ``counts`` (G,) members; ``usable`` says of places (n,) which may be taken. A
+    Groups lie at ``starts`` (G,) and have ``counts`` (G,) members; ``usable`` says of rows (n,) which may be taken. A
     group of whose sample none is usable is asked for eight times as many, and again, up to ``MOST_ASKED`` in all.
     """
-    group, places = spread(starts, counts, shares)
+    group, rows = spread(starts, counts, shares)
     some = np.flatnonzero((shares > 0) & (shares < counts))
-    places[(np.cumsum(shares) - shares)[some]] = oldest[some]
+    rows[(np.cumsum(shares) - shares)[some]] = oldest[some]
     if usable is None:
-        return np.unique(places)
-    good = usable(places)
-    found, asked, left = [places[good]], shares, MOST_ASKED
+        return np.unique(rows)
+    good = usable(rows)
+    found, asked, left = [rows[good]], shares, MOST_ASKED
     while True:
         barren = np.bincount(group[good], minlength=len(shares)) == 0
         asked = np.where(barren & (asked > 0) & (asked < counts), np.minimum(counts, WIDEN * asked), 0)
@@ -69,11 +69,11 @@ def sampled(
         left -= int(asked.sum())
         if not asked.any():
             return np.unique(np.concatenate(found))
-        group, places = spread(starts, counts, asked)
-        good = usable(places)
+        group, rows = spread(starts, counts, asked)
+        good = usable(rows)
         there = np.bincount(group[good], minlength=len(shares))
         _, kept = spread(np.cumsum(there) - there, there, np.minimum(there, shares))
-        found.append(places[good][kept])
+        found.append(rows[good][kept])
 
 
 def thinned(frames: Integers, cameras: Cones, origin: Float32, reach: float, limit: int) -> Integers:
@@ -81,11 +81,11 @@ def thinned(frames: Integers, cameras: Cones, origin: Float32, reach: float, lim
 
     Of each cell and heading the oldest frame is kept first, then others spread over time: where a place was shown
     first it was made up, and each later frame of it is a copy of a copy. Cells are doubled in size
-    until there are no more of them than places.
+    until there are no more of them than the limit.
     """
     if len(frames) <= limit:
         return frames
-    grid = np.floor((cameras.place - origin) / np.float32(CELL * reach) + np.float32(0.37))
+    grid = np.floor((cameras.position - origin) / np.float32(CELL * reach) + np.float32(0.37))
     cell = np.clip(grid, -_MOST_CELLS, _MOST_CELLS).astype(np.int64)
     cell -= cell.min(axis=0)
     look = directions(cameras.axis)
@@ -99,5 +99,5 @@ def thinned(frames: Integers, cameras: Cones, origin: Float32, reach: float, lim
             break
         cell >>= 1
     counts = np.diff(np.append(starts, len(frames)))
-    _, places = spread(starts, counts, fair_shares(counts, limit))
-    return np.sort(frames[order[places]])
+    _, rows = spread(starts, counts, fair_shares(counts, limit))
+    return np.sort(frames[order[rows]])

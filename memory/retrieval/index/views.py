@@ -4,7 +4,7 @@ A past camera is *relevant* if, for a ball of a target's view,
 
 - the ball reaches into the camera's cone,
 - it is no farther from the camera than ``reach``, nor so far that it is seen with less than a tenth of the target's
-  pixels (a camera ten times as far off with the same lens), and
+  pixels (a camera ten times as far off with the same intrinsics), and
 - the camera does not look from the other side: the two lines of sight to it are no more than 120 degrees apart.
 
 The same test on a cell of cameras, its radius added to that of the ball and the spread of its headings to the cone,
@@ -81,8 +81,8 @@ def views(poses: FloatArray, intrinsics: FloatArray, anchor: FloatArray, reach: 
     rays = _rays(intrinsics)
     depth = reach * np.array(DEPTHS)
     turned = rays @ np.swapaxes(poses[:, :3, :3], 1, 2) @ anchor[:3, :3]
-    places = cones(poses, intrinsics, anchor).place.astype(np.float64)
-    points = places[:, None, None] + turned[:, :, None] * depth[:, None]
+    positions = cones(poses, intrinsics, anchor).position.astype(np.float64)
+    points = positions[:, None, None] + turned[:, :, None] * depth[:, None]
     shape = points.shape[:3]
     size = _half_sizes(intrinsics)
     radius = np.broadcast_to(size[:, None, None] * depth, shape).ravel()
@@ -101,10 +101,10 @@ def views(poses: FloatArray, intrinsics: FloatArray, anchor: FloatArray, reach: 
 def different_views(poses: FloatArray, reach: float) -> NDArray[np.intp]:
     """Up to six target cameras that differ most; those within 12 degrees or a quarter of the reach count as one. Of
     poses (T, 4, 4) their numbers (n,), ascending; ``reach`` in scene units."""
-    place, axis = np.clip(poses[:, :3, 3], -FARTHEST, FARTHEST), poses[:, :3, 2]
+    position, axis = np.clip(poses[:, :3, 3], -FARTHEST, FARTHEST), poses[:, :3, 2]
     chosen, distance = [0], np.full(len(poses), np.inf)
     while len(chosen) < min(VIEWS, len(poses)):
-        moved = np.linalg.norm(place - place[chosen[-1]], axis=1) / (0.4 * reach)
+        moved = np.linalg.norm(position - position[chosen[-1]], axis=1) / (0.4 * reach)
         turned = np.arccos(np.clip(axis @ axis[chosen[-1]], -1.0, 1.0)) / np.radians(20.0)
         distance = np.minimum(distance, moved + turned)
         farthest = int(np.argmax(distance))
@@ -115,20 +115,20 @@ def different_views(poses: FloatArray, reach: float) -> NDArray[np.intp]:
 
 
 def meets(
-    target: Views, place: Float32, axis: Float32, angle: Float32, tangent: Float32, slack: float = 0.0
+    target: Views, position: Float32, axis: Float32, angle: Float32, tangent: Float32, slack: float = 0.0
 ) -> NDArray[np.bool_]:
-    """(n,) whether cameras at ``place`` (n, 3) along ``axis`` (n, 3) have a ball of the views in view.
+    """(n,) whether cameras at ``position`` (n, 3) along ``axis`` (n, 3) have a ball of the views in view.
 
-    ``angle`` (n,) is the half angle of their cones in radians, ``tangent`` (n,) that of their lenses, ``slack`` how
-    far each may be from its place.
+    ``angle`` (n,) is the half angle of their cones in radians, ``tangent`` (n,) that of their fields of view, ``slack``
+    how far each may be from its position.
     """
-    result = np.zeros(len(place), dtype=np.bool_)
-    place = place - target.origin
-    square = np.einsum("ij,ij->i", place, place)
+    result = np.zeros(len(position), dtype=np.bool_)
+    position = position - target.origin
+    square = np.einsum("ij,ij->i", position, position)
     rows = np.flatnonzero(square <= (target.extent + slack) ** 2)
     if not len(rows):
         return result
-    numbers = _numbers(place[rows], square[rows], axis[rows], angle[rows], slack)
+    numbers = _numbers(position[rows], square[rows], axis[rows], angle[rows], slack)
     opening = tangent[rows, None]
     # Most cameras that share anything share one ball in five: the others need not be looked at for them.
     open_rows = np.arange(len(rows))
@@ -141,15 +141,15 @@ def meets(
     return result
 
 
-def _numbers(place: Float32, square: Float32, axis: Float32, angle: Float32, slack: float) -> Float32:
+def _numbers(position: Float32, square: Float32, axis: Float32, angle: Float32, slack: float) -> Float32:
     """(n, 15) what each camera brings to the products with ``Views.factors``, and the squared sine of its angle."""
-    # A cone that opens to a half space or more, as of a cell of wide lenses, is taken to hold everything.
+    # A cone that opens to a half space or more, as of a cell of wide fields of view, is taken to hold everything.
     flat = angle >= _FLAT
     steep = np.tan(np.where(flat, np.float32(0), angle))
     side = np.where(flat, _EVERYWHERE, np.sqrt(1 + steep * steep))
-    back = np.einsum("ij,ij->i", axis, place)
-    result = np.empty((len(place), 15), dtype=np.float32)
-    result[:, 0:3], result[:, 3], result[:, 4] = place, square, 1.0
+    back = np.einsum("ij,ij->i", axis, position)
+    result = np.empty((len(position), 15), dtype=np.float32)
+    result[:, 0:3], result[:, 3], result[:, 4] = position, square, 1.0
     result[:, 5:8], result[:, 8] = axis, -back
     result[:, 9:12], result[:, 12], result[:, 13] = steep[:, None] * axis, slack * side - steep * back, side
     result[:, 14] = np.where(flat, 1, 1 - 1 / (side * side))
@@ -171,7 +171,7 @@ def _share(target: Views, numbers: Float32, opening: Float32, slack: float) -> N
     ahead *= np.abs(ahead)
     ahead += sine * squared
     found &= (ahead >= 0) | (squared <= room * room)
-    # Near enough; with one lens for all, as in most films, a row of limits.
+    # Near enough; with one field of view for all, as in most films, a row of limits.
     opening = opening[:1] if opening.min() == opening.max() else opening
     limit = np.minimum(target.farthest / opening, np.float32(target.reach)) + room
     limit *= limit
