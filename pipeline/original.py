@@ -98,7 +98,7 @@ def config_of(weights: Mapping[str, Tensor], options: Mapping[str, Any] | None =
         )
     patch = tuple(weights["patch_embedding.weight"].shape[2:])
     seen = weights.get("img_emb.proj.0.weight")
-    places = weights.get("img_emb.emb_pos")
+    positions = weights.get("img_emb.emb_pos")
     layers = {int(found[1]) for found in map(_BLOCK.match, weights) if found}
     return {
         "patch_size": patch,
@@ -113,7 +113,7 @@ def config_of(weights: Mapping[str, Tensor], options: Mapping[str, Any] | None =
         "cross_attn_norm": "blocks.0.norm3.weight" in weights,
         "image_dim": None if seen is None else seen.shape[0],
         "added_kv_proj_dim": size if "blocks.0.cross_attn.k_img.weight" in weights else None,
-        "pos_embed_seq_len": None if places is None else places.shape[1],
+        "pos_embed_seq_len": None if positions is None else positions.shape[1],
     }
 
 

@@ -35,12 +35,12 @@ def transformer_with(config: Mapping[str, Any], weights: Mapping[str, Tensor], d
         raise ValueError(f"The weights lack {missing[0]!r} and {len(missing) - 1} more. Copy the whole file again.")
     found: dict[str, Tensor] = {}
     exact = tuple(WanTransformer3DModel._keep_in_fp32_modules)
-    for name, place in expected.items():
+    for name, parameter in expected.items():
         value = weights[name]
-        if value.shape != place.shape:
+        if value.shape != parameter.shape:
             raise ValueError(
-                f"{name!r} has the shape {tuple(value.shape)}, but the configuration makes it {tuple(place.shape)}. "
-                "Use the configuration that belongs to the weights."
+                f"{name!r} has the shape {tuple(value.shape)}, but the configuration makes it "
+                f"{tuple(parameter.shape)}. Use the configuration that belongs to the weights."
             )
         found[name] = value.to(torch.float32 if any(part in name for part in exact) else dtype)
     network.load_state_dict(found, assign=True)

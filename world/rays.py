@@ -1,7 +1,7 @@
 """What the network knows of where it looks: rays per pixel, and rotary phases per token.
 
 All cameras of a segment are first moved so that the segment's first frame stands at the origin with yaw 0. The
-vertical stays vertical, so gravity keeps its meaning, while the place and heading of the world drop out.
+vertical stays vertical, so gravity keeps its meaning, while the position and heading in the world drop out.
 """
 
 from __future__ import annotations

@@ -37,19 +37,19 @@ class Source:
         self.range = _stacked(F.pad(torch.cat([least - slack, most + slack]), (MARGIN,) * 4, mode="replicate"))
 
     def sampled(self, grid: Tensor, order: Tensor) -> Tensor:
-        """Colours (F, n, 3, H, W) at places `grid` (F, K, H, W, 2) of the pictures that `order` (F, n, H, W) names.
+        """Colours (F, n, 3, H, W) at points `grid` (F, K, H, W, 2) of the pictures that `order` (F, n, H, W) names.
 
         Places are in [-1, 1] as torch.nn.functional.grid_sample has them, corners not aligned.
         """
         tall = self.height + 2 * MARGIN
-        place = grid.gather(1, order[..., None].expand(*order.shape, 2)).clamp(-1, 1)
-        x = ((place[..., 0] + 1) * self.width / 2 + MARGIN) / (self.width + 2 * MARGIN) * 2 - 1
-        y = ((place[..., 1] + 1) * self.height / 2 + MARGIN + order * tall) / (self.count * tall) * 2 - 1
-        places = torch.stack([x, y], dim=-1).flatten(1, 2)
+        point = grid.gather(1, order[..., None].expand(*order.shape, 2)).clamp(-1, 1)
+        x = ((point[..., 0] + 1) * self.width / 2 + MARGIN) / (self.width + 2 * MARGIN) * 2 - 1
+        y = ((point[..., 1] + 1) * self.height / 2 + MARGIN + order * tall) / (self.count * tall) * 2 - 1
+        points = torch.stack([x, y], dim=-1).flatten(1, 2)
         # The same tall picture for every frame: a processor's threads share the work by the first dimension alone.
-        large, extremes = (part.expand(len(places), -1, -1, -1) for part in (self.large, self.range))
-        colours = F.grid_sample(large, places, "bicubic", "border", align_corners=False)
-        least, most = F.grid_sample(extremes, places, "nearest", "border", align_corners=False).chunk(2, dim=1)
+        large, extremes = (part.expand(len(points), -1, -1, -1) for part in (self.large, self.range))
+        colours = F.grid_sample(large, points, "bicubic", "border", align_corners=False)
+        least, most = F.grid_sample(extremes, points, "nearest", "border", align_corners=False).chunk(2, dim=1)
         kept = torch.minimum(torch.maximum(colours, least), most).clamp(-1, 1)
         return kept.unflatten(2, order.shape[1:3]).transpose(1, 2)
 
@@ -73,9 +73,9 @@ def enlarging(size: int, larger: int, margin: int = 0) -> Tensor:
     Its shape is (larger * (size + 2 * margin), size): the first and last pixel of the large row are repeated over its
     margins.
     """
-    places = (torch.arange(larger * size, dtype=torch.float64) + 0.5) / larger - 0.5
+    samples = (torch.arange(larger * size, dtype=torch.float64) + 0.5) / larger - 0.5
     pixels = torch.arange(-REACH, size + REACH, dtype=torch.float64)
-    away = places[:, None] - pixels
+    away = samples[:, None] - pixels
     weight = torch.sinc(away) * torch.sinc(away / REACH) * (away.abs() < REACH)
     weight /= weight.sum(1, keepdim=True)
     matrix = torch.zeros(larger * size, size, dtype=torch.float64)

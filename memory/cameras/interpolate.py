@@ -55,7 +55,7 @@ def interpolate_poses(times: FloatArray, poses: FloatArray, at: FloatArray) -> F
 
 
 def straight_poses(poses: FloatArray, at: FloatArray) -> FloatArray:
-    """Poses (n, 4, 4) on the straight ways between poses (F, 4, 4), at places ``at`` (n,) from 0 to F - 1: at 2.25 a
+    """Poses (n, 4, 4) on the straight ways between poses (F, 4, 4), at indices ``at`` (n,) from 0 to F - 1: at 2.25 a
     quarter of the way from the third to the fourth. Rotations are slerped the short way."""
     if len(poses) == 1:
         return np.repeat(poses, len(at), axis=0)

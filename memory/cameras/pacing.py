@@ -69,10 +69,10 @@ def checked_speeds(speed: Sequence[float]) -> tuple[float, ...]:
     given = tuple(float(value) for value in speed)
     if len(given) > MOST_SPEEDS:
         raise ValueError(f"The speed curve has {len(given)} numbers: it may have at most {MOST_SPEEDS}. Use 2 to 8.")
-    for place, value in enumerate(given):
+    for index, value in enumerate(given):
         if not (math.isfinite(value) and value >= 0.0):
             raise ValueError(
-                f"Number {place + 1} of the speed curve is {value:g}: a speed is 0 or above. To go "
+                f"Number {index + 1} of the speed curve is {value:g}: a speed is 0 or above. To go "
                 "backwards, give the move the opposite amount."
             )
     if given and max(given) == 0.0:

@@ -74,10 +74,10 @@ def random_walk(progress: FloatArray, turn: float, length: float, seed: int) -> 
         [np.zeros((1, 2)), np.cumsum(sizes[:, None] * np.stack([np.sin(heading), np.cos(heading)], axis=1), axis=0)]
     )
     curve = BSpline(np.arange(-3.0, len(corners) + 1), corners, 3)
-    place, way = curve(at), curve.derivative()(at)
+    position, way = curve(at), curve.derivative()(at)
     way /= np.linalg.norm(way, axis=1, keepdims=True)
     result = np.zeros((len(at), 4, 4))
-    result[:, 0, 3], result[:, 2, 3] = place.T
+    result[:, 0, 3], result[:, 2, 3] = position.T
     result[:, 0, 0] = result[:, 2, 2] = way[:, 1]
     result[:, 0, 2], result[:, 2, 0] = way[:, 0], -way[:, 0]
     result[:, 1, 1] = result[:, 3, 3] = 1.0

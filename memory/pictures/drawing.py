@@ -67,17 +67,17 @@ def grown(picture: Pixels, height: int) -> Pixels:
     return result
 
 
-def series_colour(place: int, count: int) -> Colour:
+def series_colour(index: int, count: int) -> Colour:
     """The colour of one of ``count`` things in order."""
-    red, green, blue = colorsys.hsv_to_rgb(0.02 + 0.8 * place / max(1, count), 0.65, 1.0)
+    red, green, blue = colorsys.hsv_to_rgb(0.02 + 0.8 * index / max(1, count), 0.65, 1.0)
     return round(255 * red), round(255 * green), round(255 * blue)
 
 
 def note_picture(*lines: str) -> Pixels:
     """A picture (H, W, 3) that only says something."""
     picture = canvas(260, 520)
-    for place, line in enumerate(lines):
-        write(picture, line, (2 * MARGIN, 130 + place * 2 * LINE))
+    for row, line in enumerate(lines):
+        write(picture, line, (2 * MARGIN, 130 + row * 2 * LINE))
     return picture
 
 
@@ -95,17 +95,17 @@ class Plan:
     @classmethod
     def around(cls, poses: FloatArray, side: int) -> Plan:
         """A square map with the cameras (n, 4, 4) in the middle, so that wedges of a quarter of the map fit too."""
-        places = poses[:, [0, 2], 3]
-        extent = max(float(np.ptp(places, axis=0).max()), 1e-9)
-        centre, middle = (places.min(axis=0) + places.max(axis=0)) / 2, np.full(2, side / 2)
+        positions = poses[:, [0, 2], 3]
+        extent = max(float(np.ptp(positions, axis=0).max()), 1e-9)
+        centre, middle = (positions.min(axis=0) + positions.max(axis=0)) / 2, np.full(2, side / 2)
         return cls(side, side, centre, middle, min(0.38 * side / extent, MOST_SCALE))
 
     @classmethod
-    def with_marks(cls, places: FloatArray, marks: FloatArray, width: int, height: int) -> Plan:
-        """The largest map on which all ``places`` (n, 2), as x and z, stand with their ``marks``: pixels (n, 2) beside
-        them that are to be on the map too, however large it is."""
-        centre = (places.min(axis=0) + places.max(axis=0)) / 2
-        flat = (places - centre) * (1.0, -1.0)
+    def with_marks(cls, positions: FloatArray, marks: FloatArray, width: int, height: int) -> Plan:
+        """The largest map on which all ``positions`` (n, 2), x and z, stand with their ``marks``: pixels (n, 2) beside
+        each that are to be on the map too, however large it is."""
+        centre = (positions.min(axis=0) + positions.max(axis=0)) / 2
+        flat = (positions - centre) * (1.0, -1.0)
 
         def bounds(scale: float) -> tuple[FloatArray, FloatArray]:
             reached = np.concatenate([flat * scale, flat * scale + marks])
@@ -115,7 +115,7 @@ class Plan:
             least, most = bounds(scale)
             return bool((most - least <= (width, height)).all())
 
-        extent = max(float(np.ptp(places, axis=0).max()), 1e-9)
+        extent = max(float(np.ptp(positions, axis=0).max()), 1e-9)
         low, high = 0.0, min(max(width, height) / extent, MOST_SCALE)
         for _ in range(40):
             half = (low + high) / 2
@@ -130,7 +130,7 @@ class Plan:
 
 
 def fan(pose: FloatArray, intrinsics: FloatArray, reach: float) -> FloatArray:
-    """Pixels (10, 2) of the horizontal field of view of a camera on a map, from its place, which is the first."""
+    """Pixels (10, 2) of the horizontal field of view of a camera on a map, from its position, which is the first."""
     heading, half = _heading(pose), math.radians(float(horizontal_fov(intrinsics))) / 2
     angles = heading + np.linspace(-half, half, 9)
     return np.concatenate([np.zeros((1, 2)), reach * np.stack([np.sin(angles), -np.cos(angles)], axis=1)])

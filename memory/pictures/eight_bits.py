@@ -25,7 +25,7 @@ def fault_of(values: Tensor, most: float) -> str:
     if not (np.isfinite(lowest) and np.isfinite(highest)):
         broken = float((~torch.isfinite(values)).float().mean())
         kind = "no numbers (NaN)" if bool(torch.isnan(values).any()) else "infinite numbers"
-        return f"{kind} in {max(broken, 0.001):.1%} of its places"
+        return f"{kind} in {max(broken, 0.001):.1%} of its numbers"
     largest = max(abs(lowest), abs(highest))
     return f"numbers as large as {largest:.3g}" if largest > most else ""
 

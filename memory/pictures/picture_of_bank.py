@@ -60,7 +60,7 @@ def bank_picture(state: MemoryState, disk_bytes: int | None = None, thumbnails: 
     if state.frames == 0:
         return note_picture("Nothing is remembered yet.", "Connect the memory of a Shot Generator.")
     summary = summarise(state)
-    colours = {row.shot: series_colour(place, len(summary.shots)) for place, row in enumerate(summary.shots)}
+    colours = {row.shot: series_colour(index, len(summary.shots)) for index, row in enumerate(summary.shots)}
     parts = [_map(state, colours), _table(summary, colours, disk_bytes)]
     height = max(len(part) for part in parts)
     rows = [np.concatenate([grown(part, height) for part in parts], axis=1), _time_line(summary, colours)]
@@ -133,9 +133,9 @@ def _time_line(summary: MemorySummary, colours: dict[int, Colour]) -> Pixels:
         picture[top : top + row, left : WIDTH - MARGIN] = BACKGROUND
         strip(runs, top, row, MARKS[name])
         top += row + 2
-    for place in spread(summary.frames, 9).tolist():
-        label = str(place)
-        x = left + int(place * across)
+    for frame in spread(summary.frames, 9).tolist():
+        label = str(frame)
+        x = left + int(frame * across)
         write(picture, label, (min(x, WIDTH - MARGIN - text_width(label)), top + LINE - 2), QUIET)
     return picture
 
@@ -163,9 +163,9 @@ def frame_sheet(
     height = max(1, round(width * frames.shape[1] / frames.shape[2]))
     cell = height + LINE + MARGIN
     sheet = canvas(-(-len(indices) // columns) * cell + MARGIN, WIDTH, PANEL)
-    for place, index in enumerate(indices.tolist()):
-        top, left = place // columns * cell + MARGIN, place % columns * (width + MARGIN) + MARGIN
-        sheet[top : top + height, left : left + width] = thumbnail(frames[place], width, height)
+    for number, index in enumerate(indices.tolist()):
+        top, left = number // columns * cell + MARGIN, number % columns * (width + MARGIN) + MARGIN
+        sheet[top : top + height, left : left + width] = thumbnail(frames[number], width, height)
         if index in colours:
             cv2.rectangle(sheet, (left, top), (left + width - 1, top + height - 1), colours[index], 2, cv2.LINE_AA)
         write(sheet, captions.get(index, f"frame {index}"), (left, top + height + LINE - 2), TEXT, room=width)
@@ -222,10 +222,11 @@ def recall_picture(state: MemoryState, colours: dict[int, Colour], width: int, l
     picture = canvas(chart + MARGIN + (LINE + 3) * (1 + min(len(rows), IN_WORDS)), width, PANEL)
     across = (width - left - MARGIN) / state.frames
     picture[:chart, left : width - MARGIN] = BACKGROUND
-    for place, row in enumerate(rows):
-        _row(picture[place * ROW : (place + 1) * ROW - 1], row, colours[row.shot], left, across)
-    for place in {0, len(rows) - 1}:
-        write(picture, f"segment {rows[place].number}", (MARGIN, (place + 1) * ROW - 2), QUIET, 0.9, left - 2 * MARGIN)
+    for number, row in enumerate(rows):
+        _row(picture[number * ROW : (number + 1) * ROW - 1], row, colours[row.shot], left, across)
+    for number in {0, len(rows) - 1}:
+        at = (MARGIN, (number + 1) * ROW - 2)
+        write(picture, f"segment {rows[number].number}", at, QUIET, 0.9, left - 2 * MARGIN)
     y = chart + LINE + 2
     write(picture, "the frames that each segment looked at, brighter where they saw more of it", (left, y), QUIET)
     for row in rows[-IN_WORDS:]:

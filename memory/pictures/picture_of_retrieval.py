@@ -70,7 +70,7 @@ def retrieval_picture(state: MemoryState, targets: Trajectory, retrieval: Retrie
         return note_picture("Nothing is remembered yet.", "The first segment starts without context.")
     count = len(retrieval)
     used = min(looked_at or count, count)
-    colours = [series_colour(place, used) if place < used else QUIET for place in range(count)]
+    colours = [series_colour(number, used) if number < used else QUIET for number in range(count)]
     shown = min(used, MOST_SHOWN)
     plan = _map(state, targets, retrieval, colours, used)
     sheet = np.concatenate(_sections(state, retrieval.reasons[:shown], colours))
@@ -97,16 +97,16 @@ def _map(state: MemoryState, targets: Trajectory, retrieval: Retrieval, colours:
     plan, reach = _plan(past, [*chosen, *ahead])
     for pose in past:
         camera_mark(picture, plan, pose, QUIET, tick=0)
-    for place in reversed(range(len(retrieval))):
-        strong = place < min(used, MOST_STRONG)
-        colour = colours[place] if strong else _faded(colours[place])
-        wedge(picture, plan, *chosen[place], reach, colour, 0.22 if strong else 0.0, 2 if strong else 1)
+    for number in reversed(range(len(retrieval))):
+        strong = number < min(used, MOST_STRONG)
+        colour = colours[number] if strong else _faded(colours[number])
+        wedge(picture, plan, *chosen[number], reach, colour, 0.22 if strong else 0.0, 2 if strong else 1)
     taken: list[Mark] = []
     for label, camera in zip(["first view", "last view"] if len(views) == 2 else ["the view"], ahead, strict=True):
         wedge(picture, plan, *camera, AHEAD * reach, WHITE, line=2)
         _label(picture, plan, camera, AHEAD * reach, label, taken)
-    for place in range(used):
-        _badge(picture, plan, chosen[place], reach, place, colours[place], taken)
+    for number in range(used):
+        _badge(picture, plan, chosen[number], reach, number, colours[number], taken)
     write(picture, "from above; white is what is coming", (MARGIN, MAP_HEIGHT - MARGIN), CALM, SIZE)
     return picture
 
@@ -116,12 +116,12 @@ def _plan(past: FloatArray, cameras: Sequence[Camera]) -> tuple[Plan, float]:
     the fans are: shorter where the way of the camera would be tiny beside them."""
     edge, foot = 2 * BADGE, STEP + MARGIN
     for reach in REACHES:
-        places, marks = [past[:, [0, 2], 3]], [np.zeros((len(past), 2))]
+        positions, marks = [past[:, [0, 2], 3]], [np.zeros((len(past), 2))]
         for pose, intrinsics in cameras:
             corners = fan(pose, intrinsics, AHEAD * reach + edge)
-            places.append(np.tile(pose[[0, 2], 3], (len(corners), 1)))
+            positions.append(np.tile(pose[[0, 2], 3], (len(corners), 1)))
             marks.append(corners)
-        where, size = np.concatenate(places), (MAP_WIDTH - 2 * edge, MAP_HEIGHT - edge - foot)
+        where, size = np.concatenate(positions), (MAP_WIDTH - 2 * edge, MAP_HEIGHT - edge - foot)
         plan = Plan.with_marks(where, np.concatenate(marks), *size)
         way = float(np.ptp(where, axis=0).max()) * plan.scale
         if way < 1.0 or way > 0.4 * MAP_HEIGHT:
@@ -142,12 +142,12 @@ def _label(picture: Pixels, plan: Plan, camera: Camera, reach: float, label: str
 
 
 def _badge(
-    picture: Pixels, plan: Plan, camera: Camera, reach: float, place: int, colour: Colour, taken: list[Mark]
+    picture: Pixels, plan: Plan, camera: Camera, reach: float, number: int, colour: Colour, taken: list[Mark]
 ) -> None:
     """A chosen frame's number within its view, where it covers no other."""
     inside = np.concatenate([fan(*camera, reach * share)[[5, 3, 7, 2, 8]] for share in (0.9, 0.7, 0.5, 1.1)])
     x, y = min(np.array(plan.at(camera[0])) + inside, key=lambda spot: _crowd(spot, taken, BADGE))
-    _number(picture, (round(x), round(y)), place, colour)
+    _number(picture, (round(x), round(y)), number, colour)
     taken.append((x, y, BADGE))
 
 
@@ -161,7 +161,7 @@ class _Group:
     """Neighbours in a row of thumbnails that one rule chose: ``span`` columns wide, so that the rule can be read."""
 
     rule: str
-    places: list[int]
+    numbers: list[int]
     span: int
 
 
@@ -174,41 +174,41 @@ def _sections(state: MemoryState, reasons: Sequence[Reason], colours: list[Colou
 def _rows(reasons: Sequence[Reason]) -> list[list[_Group]]:
     """The chosen frames in rows of COLUMNS, as many rules beside each other as there is room for."""
     rows: list[list[_Group]] = [[]]
-    for rule, group in groupby(range(len(reasons)), key=lambda place: reasons[place].rule):
-        places, says = list(group), rule
-        while places:
+    for rule, group in groupby(range(len(reasons)), key=lambda number: reasons[number].rule):
+        numbers, says = list(group), rule
+        while numbers:
             least = min(COLUMNS, -(-text_width(says, SIZE) // CELL)) if says else 1
             free = COLUMNS - sum(group.span for group in rows[-1])
             if free < least:
                 rows.append([])
                 free = COLUMNS
-            rows[-1].append(_Group(says, places[:free], max(least, len(places[:free]))))
-            places, says = places[free:], ""
+            rows[-1].append(_Group(says, numbers[:free], max(least, len(numbers[:free]))))
+            numbers, says = numbers[free:], ""
     return rows
 
 
 def _row(groups: list[_Group], frames: Pixels, reasons: Sequence[Reason], colours: list[Colour]) -> Pixels:
     width = CELL - MARGIN
     height = max(1, round(width * frames.shape[1] / frames.shape[2]))
-    lines = max(len(_why(reasons[place])) for group in groups for place in group.places)
+    lines = max(len(_why(reasons[number])) for group in groups for number in group.numbers)
     top = STEP + MARGIN if any(group.rule for group in groups) else 0
     row, left = canvas(top + height + lines * STEP + MARGIN, SHEET_WIDTH), MARGIN
     for group in groups:
         write(row, group.rule, (left, STEP - 3), TEXT, SIZE, group.span * CELL - MARGIN)
-        for column, place in enumerate(group.places):
+        for column, number in enumerate(group.numbers):
             at = left + column * CELL
-            row[top : top + height, at : at + width] = thumbnail(frames[place], width, height)
-            cv2.rectangle(row, (at, top), (at + width - 1, top + height - 1), colours[place], 3, cv2.LINE_AA)
-            _number(row, (at + BADGE + 5, top + BADGE + 5), place, colours[place])
-            for line, (words, shade) in enumerate(_why(reasons[place]), start=1):
+            row[top : top + height, at : at + width] = thumbnail(frames[number], width, height)
+            cv2.rectangle(row, (at, top), (at + width - 1, top + height - 1), colours[number], 3, cv2.LINE_AA)
+            _number(row, (at + BADGE + 5, top + BADGE + 5), number, colours[number])
+            for line, (words, shade) in enumerate(_why(reasons[number]), start=1):
                 write(row, words, (at, top + height + line * STEP - 5), shade, SIZE, width)
         left += group.span * CELL
     return row
 
 
-def _number(picture: Pixels, at: tuple[int, int], place: int, colour: Colour) -> None:
+def _number(picture: Pixels, at: tuple[int, int], rank: int, colour: Colour) -> None:
     """The number of a chosen frame, the same on the map and on its thumbnail."""
-    number, size = str(place + 1), SIZE * 0.9
+    number, size = str(rank + 1), SIZE * 0.9
     cv2.circle(picture, at, BADGE, colour, -1, cv2.LINE_AA)
     cv2.circle(picture, at, BADGE, BACKGROUND, 1, cv2.LINE_AA)
     write(picture, number, (at[0] - text_width(number, size) // 2, at[1] + round(LETTER * 0.32)), BACKGROUND, size)
@@ -217,7 +217,7 @@ def _number(picture: Pixels, at: tuple[int, int], place: int, colour: Colour) ->
 def _why(reason: Reason) -> list[tuple[str, Colour]]:
     """The lines below a chosen frame: which, how old, and what it saw and adds."""
     lines = [f"frame {reason.index}", f"{reason.age_s:.1f} s ago", *reason.brings.replace("less than", "<").split(", ")]
-    return [(line, TEXT if not place else CALM) for place, line in enumerate(lines)]
+    return [(line, TEXT if not row else CALM) for row, line in enumerate(lines)]
 
 
 def _rest(says: str, reasons: Sequence[Reason], colour: Colour) -> list[Pixels]:

@@ -88,7 +88,7 @@ def _hidden(
 
 
 def _points(state: MemoryState, frames: NDArray[np.int64], scale: float) -> FloatArray:
-    """(n, points, 3): places that the frames see, in the scene."""
+    """(n, points, 3): points that the frames see, in the scene."""
     poses, intrinsics = state.cameras(frames)
     sides = (pixel_middles(np.arange(count, dtype=np.float64)) for count in (GRID_ROWS, GRID_COLUMNS))
     row, column = np.meshgrid(*sides, indexing="ij")

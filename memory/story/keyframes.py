@@ -47,7 +47,7 @@ def evenly(frames: int, count: int) -> list[int]:
         return list(range(frames))
     if count < 2:
         return [0][:count]
-    return [round(place * (frames - 1) / (count - 1)) for place in range(count)]
+    return [round(index * (frames - 1) / (count - 1)) for index in range(count)]
 
 
 def unlike(features: NDArray[np.floating], kept: NDArray[np.floating], threshold: float = THRESHOLD) -> list[int]:

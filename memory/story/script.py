@@ -144,8 +144,8 @@ def parse_story(text: str, what: str = "The story") -> Story:
     if not isinstance(script, dict) or not isinstance(script.get("scenes"), list) or not script["scenes"]:
         raise ValueError(f"{what} has no 'scenes'. Use a script like those in StoryMem's folder 'story'.")
     shots: list[StoryShot] = []
-    for place, scene in enumerate(script["scenes"]):
-        shots += _shots(scene, place, f"{what}, scene {place + 1}")
+    for index, scene in enumerate(script["scenes"]):
+        shots += _shots(scene, index, f"{what}, scene {index + 1}")
         if len(shots) > MOST_SHOTS:
             raise ValueError(f"{what} has more than {MOST_SHOTS} shots. Split it into several stories.")
     shots[0] = StoryShot(shots[0].scene, shots[0].number, shots[0].prompt, True, shots[0].first_frame)
@@ -155,11 +155,11 @@ def parse_story(text: str, what: str = "The story") -> Story:
     return Story(name, overview, tuple(shots), subject)
 
 
-def _shots(scene: Any, place: int, what: str) -> list[StoryShot]:
+def _shots(scene: Any, index: int, what: str) -> list[StoryShot]:
     if not isinstance(scene, dict) or not isinstance(scene.get("video_prompts"), list) or not scene["video_prompts"]:
         raise ValueError(f"{what} has no 'video_prompts'. Give it a list with one prompt for each shot.")
     prompts = scene["video_prompts"]
-    cuts = scene.get("cut", [place_in == 0 for place_in in range(len(prompts))])
+    cuts = scene.get("cut", [first == 0 for first in range(len(prompts))])
     firsts = scene.get("first_frame_prompt", [""] * len(prompts))
     for key, values in (("cut", cuts), ("first_frame_prompt", firsts)):
         if not isinstance(values, list) or len(values) != len(prompts):
@@ -167,7 +167,7 @@ def _shots(scene: Any, place: int, what: str) -> list[StoryShot]:
             raise ValueError(f"{what}: {key} is {counted}, but there are {len(prompts)} prompts. Give one for each.")
     if not all(isinstance(cut, bool) for cut in cuts):
         raise ValueError(f"{what}: cut is {cuts}. Use true where a cut comes before the shot, false where it goes on.")
-    number = scene.get("scene_num", place + 1)
+    number = scene.get("scene_num", index + 1)
     if isinstance(number, bool) or not isinstance(number, int):
         raise ValueError(f"{what}: scene_num is {number!r:.40}. Use whole numbers from 1.")
     return [

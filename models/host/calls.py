@@ -21,26 +21,26 @@ _CALL = re.compile(r"([\w.]+):((?:\w+\.)*)(\w+)\((?:(.*?), /(?:, )?)?(.*)\)")
 @dataclass(frozen=True)
 class HostNode:
     """A function of a node, a class or (with ``node`` "") a module of the host: ``arguments`` are the names that it is
-    called with here, after ``places`` that are given by their order alone (ANY: whatever the host calls it)."""
+    called with here, after ``positional`` that are given by their order alone (ANY: whatever the host calls it)."""
 
     module: str
     node: str
     arguments: tuple[str, ...]
     function: str = "execute"
-    places: tuple[str, ...] = ()
+    positional: tuple[str, ...] = ()
     of_object: bool = False
     """Whether a plain function of the class is called on an object of it."""
 
     @classmethod
     def read(cls, text: str) -> HostNode:
-        """A call as Python writes signatures: "module:Class.function(place, /, name)".
+        """A call as Python writes signatures: "module:Class.function(argument, /, name)".
 
         Raises ValueError where a text is none.
         """
         if (found := _CALL.fullmatch(text)) is None:
-            raise ValueError(f"{text!r} is no call: expected module:Class.function(place, /, name).")
-        module, node, function, places, names = found.groups()
-        listed = [tuple(filter(None, (part or "").split(", "))) for part in (names, places)]
+            raise ValueError(f"{text!r} is no call: expected module:Class.function(argument, /, name).")
+        module, node, function, positional, names = found.groups()
+        listed = [tuple(filter(None, (part or "").split(", "))) for part in (names, positional)]
         return cls(module, node.rstrip("."), listed[0], function, listed[1], of_object=True)
 
     def __call__(self, **given: Any) -> Any:
@@ -100,9 +100,9 @@ def _problem(called: HostNode) -> str:
     takes = list(signature.parameters)[first:]
     said = f"{called.function} takes {', '.join(takes)}"
     try:
-        signature.bind(*[None] * (first + len(called.places)), **dict.fromkeys(called.arguments))
+        signature.bind(*[None] * (first + len(called.positional)), **dict.fromkeys(called.arguments))
     except TypeError as error:
         return f"{said} ({error})"
-    if any(place not in (ANY, name) for place, name in zip(called.places, takes, strict=False)):
-        return f"{said} (expected {', '.join(called.places)} first)"
+    if any(argument not in (ANY, name) for argument, name in zip(called.positional, takes, strict=False)):
+        return f"{said} (expected {', '.join(called.positional)} first)"
     return ""

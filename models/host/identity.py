@@ -57,7 +57,7 @@ def identity() -> Identity:
             VAE: _hash_vae,
             CLIP: _hash_clip,
             LatentFormat: _hash_latents,
-            # A mark by which patches find their hook: which one it is, its place in the whole says.
+            # A mark by which patches find their hook: which one it is, its path in the whole says.
             comfy.hooks._HookRef: lambda into, mark: into.add("hook", None),
         },
         _HOST,
@@ -176,10 +176,10 @@ def _unpatched_parts(patcher: ModelPatcher, name: str) -> dict[str, nn.Module]:
     """All modules of a network by name, those that the host has exchanged for a patch as they were before."""
     parts = {part: _uncompiled(module) for part, module in patcher.model.named_modules() if _below(part, name)}
     replaced = {one: held for one, held in patcher.object_patches_backup.items() if isinstance(held, nn.Module)}
-    for place, module in replaced.items():
-        if _below(place, name):
-            parts = {part: held for part, held in parts.items() if not _below(part, place)}
-            parts |= {".".join(filter(None, (place, part))): held for part, held in module.named_modules()}
+    for path, module in replaced.items():
+        if _below(path, name):
+            parts = {part: held for part, held in parts.items() if not _below(part, path)}
+            parts |= {".".join(filter(None, (path, part))): held for part, held in module.named_modules()}
     skipped = len(name) + 1 if name else 0
     return {part[skipped:]: module for part, module in sorted(parts.items()) if "_orig_mod" not in part}
 

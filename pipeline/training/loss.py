@@ -34,14 +34,14 @@ class ClipLatents:
 
     def of(self, clip: int, first: int, frames: int = 1) -> Tensor:
         """Normalised latents (1, C, T, h, w) on the CPU of frames in a row, as one video."""
-        place = (clip, first, frames)
-        if place not in self._kept:
+        key = (clip, first, frames)
+        if key not in self._kept:
             pictures = self.clips[clip].frames(range(first, first + frames))
             with torch.no_grad():
-                made = self._kept[place] = self.codec.encode(as_video(pictures)).cpu()
+                made = self._kept[key] = self.codec.encode(as_video(pictures)).cpu()
             self._bytes += made.nbytes
-        self._kept.move_to_end(place)
-        found = self._kept[place]
+        self._kept.move_to_end(key)
+        found = self._kept[key]
         while self._bytes > CACHE_BYTES and len(self._kept) > 1:
             _, dropped = self._kept.popitem(last=False)
             self._bytes -= dropped.nbytes

@@ -248,7 +248,7 @@ def test_every_call_fits_this_comfyui(comfy: Path) -> None:
 def test_all_goes_by_keyword_but_what_may_be_of_another_pack(comfy: Path) -> None:
     from scene_memory.models.host.call_table import every_call
 
-    found = {f"{call.node}.{call.function}".lstrip(".") for call in every_call() if call.places}
+    found = {f"{call.node}.{call.function}".lstrip(".") for call in every_call() if call.positional}
     assert found == BY_ORDER
 
 
