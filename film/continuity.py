@@ -1,4 +1,4 @@
-"""How one segment goes on from another: the camera path over the seam, and a seed for each place in the film."""
+"""How one segment goes on from another: the camera path over the seam, and the seed of each segment."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A hash of any value by the data that it holds, equal in every process; or the plain statement that there is none.
+"""A hash of any value by the data that it holds, equal in every process; or a refusal where there is none.
 
 Numbers, texts, arrays, tensors and containers count by content; an object by the name of its class and its state; our
 own dataclasses by their name and the fields that do not stand at their default, so that a new field whose default means

@@ -1,4 +1,4 @@
-"""Latents beside frames: what the model made is kept, so that looking back at it needs no way through the VAE."""
+"""Latents of context frames: read from the bank where the model made them, else encoded by the VAE and cached."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the segment loop is handed: a video model, its rules, and what samples, decodes and tells it apart."""
+"""The protocol of a video model for the segment loop: its lengths and sizes, sampling, decoding and identity."""
 
 from __future__ import annotations
 

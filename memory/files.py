@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all, never outside their folder, and never in the place of another.
+"""Files that appear whole or not at all, never outside their folder, and never over another.
 
 What is read is a file and nothing else. What is written is made under a hidden name of its own (``part_files``) first.
 A file with the next free number in its name, in a folder that other programs write into as well, takes its number only

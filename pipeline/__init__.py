@@ -1,4 +1,4 @@
-"""A headless pipeline in diffusers' manner for local Wan models: a film that remembers its place, without ComfyUI.
+"""A headless diffusers pipeline for local Wan models that film with a memory, without ComfyUI.
 
 For scripts, for training, and as the independent check of the nodes' way through the network. It shares the film loop,
 memory and kernels with them; what it does with a transformer is its own.

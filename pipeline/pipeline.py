@@ -1,4 +1,4 @@
-"""The pipeline: local Wan models of diffusers that make film after film of one place, from a memory and into it."""
+"""The diffusers pipeline: local Wan models that film shot after shot from a memory, and into it."""
 
 from __future__ import annotations
 

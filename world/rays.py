@@ -1,4 +1,4 @@
-"""What the network knows of where it looks: rays per pixel, and rotary phases per token.
+"""Camera conditioning of the network: rays per pixel, and rotary phases (RoPE) per token.
 
 All cameras of a segment are first moved so that the segment's first frame stands at the origin with yaw 0. The
 vertical stays vertical, so gravity keeps its meaning, while the position and heading in the world drop out.

@@ -1,4 +1,4 @@
-"""Procedural scenes: what a little world holds, drawn from a seed, and the caption that tells of it.
+"""Procedural scenes: rooms, props and light drawn from a seed, and the caption that describes them.
 
 Units are about a metre. Axes are OpenCV's (x right, y down, z forward); the eye starts at the origin and the floor
 is `EYE_HEIGHT` below it.

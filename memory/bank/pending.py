@@ -1,4 +1,4 @@
-"""A segment between the model and the disk: what may be given to a bank, and how it is written."""
+"""A pending segment: what may be given to a bank, checked, and how it is written to disk."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What chance adds to a camera: the tremble of a hand, and a walk through a place. Equal seeds give equal paths."""
+"""Random camera motion: the sway of a hand-held camera, and a random walk. Equal seeds give equal paths."""
 
 from __future__ import annotations
 

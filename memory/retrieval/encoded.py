@@ -1,8 +1,8 @@
-"""Frames that a video model has looked at as latents, instead of others that show the same.
+"""Context frames whose latents are known already, chosen instead of others with nearly the same view.
 
 A video VAE encodes remembered frames one by one, about as slowly as it decodes. Of frames from one place and direction
-any one will do, so where one of them was looked at before, and its latent is known, the others step back. Which frames
-were looked at stands in the notes of the segments, so the choice depends on the memory alone.
+any one will do, so where the latent of one is known, because an earlier segment was given it, it stands for the others.
+Which frames were given stands in the notes of the segments, so the choice depends on the memory alone.
 """
 
 from __future__ import annotations

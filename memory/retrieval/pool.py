@@ -1,4 +1,4 @@
-"""What is compared: a pool of past frames, and the coming views that they may have seen."""
+"""The retrieval pool: candidate past frames, and the target views that they are compared with."""
 
 from __future__ import annotations
 

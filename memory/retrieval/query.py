@@ -1,4 +1,4 @@
-"""What a strategy decides on, and what it answers with."""
+"""The retrieval query that a strategy is given, and the chosen frames that it returns."""
 
 from __future__ import annotations
 

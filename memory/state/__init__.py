@@ -1,1 +1,1 @@
-"""What is remembered, as an immutable value, and what an artist says of it."""
+"""The immutable state of a memory: segments, cameras and depth of its frames, and the edits made to them."""

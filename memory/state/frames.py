@@ -1,4 +1,4 @@
-"""The cameras and times of a memory's frames, in columns that states share."""
+"""Poses, intrinsics and times of a memory's frames, in append-only columns that states share."""
 
 from __future__ import annotations
 

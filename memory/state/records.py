@@ -1,4 +1,4 @@
-"""The segments of a memory: small numbers in a table, their texts packed away until somebody asks."""
+"""Records of a memory's segments: small numbers in a table, and their metadata as compressed text, read on demand."""
 
 from __future__ import annotations
 

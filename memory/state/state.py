@@ -1,7 +1,7 @@
-"""What is remembered, as an immutable value.
+"""The state of a memory as an immutable value: segments, cameras, times, flags and edits of its frames.
 
-A ``MemoryState`` is a head: a length and an id over columns that it shares with the states it came from (``Table``).
-Appending costs O(segment), and two branches from one state never see each other. Pixels, latents and depth stay on the
+A ``MemoryState`` is a length and an id over append-only columns (``Table``) that it shares with the states it came
+from. Appending costs O(segment); branches of one state do not affect each other. Pixels, latents and depth stay on the
 disk, in the bank.
 """
 

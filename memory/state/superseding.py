@@ -1,4 +1,4 @@
-"""Which earlier frames are outdated once newer ones show how a place looks now: the table that fell over stays fallen.
+"""Superseded frames: which earlier frames are outdated, since newer ones show the same place as it is now.
 
 Two frames saw the same place if a good share of what one of them sees lies in the view of the other. What a frame sees
 are points on a grid over the picture, at the depth that is kept with it, else at several depths about the scene's

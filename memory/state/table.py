@@ -1,9 +1,9 @@
-"""Columns that only grow and that many immutable values share: sealed blocks and one tail that still has room.
+"""Append-only columns that many immutable values share: sealed blocks, and a tail with free capacity.
 
 A ``Table`` is a handle: some sealed blocks, a tail, and a number of rows. Appending writes behind the end of the tail
 and returns a new handle. If another handle has written there already, the tail is copied first, never the sealed
-blocks; so appending costs O(rows appended), appending to an old handle at most one block more, and handles that went
-different ways never see each other.
+blocks; so appending costs O(rows appended), appending to an old handle at most one block more, and handles that have
+diverged do not affect each other.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Learning to remember (Context-as-Memory, algorithm 1; Memento, equation 8): a LoRA for Wan from posed video."""
+"""Training of LoRAs that make Wan use context frames (Context-as-Memory, algorithm 1; Memento, equation 8)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Training data without end: scenes rendered while training, kept in a rolling store on disk.
+"""Training data: scenes rendered while training, kept in a rolling store on disk.
 
 A store is a folder of memory-mapped arrays that one process fills and another reads, so that rendering and training
 never wait for each other.

@@ -1,4 +1,4 @@
-"""A stretch of film sorted by heading and position, with a pyramid of cells over it.
+"""A block of the camera index: a stretch of film sorted by heading and position, with a pyramid of grid cells.
 
 Cameras are sorted by their bin of heading and field of view, then along a Morton curve through the stretch's own box,
 then by time. So the cameras of a bin in a cell of any size lie beside each other; level ``j`` of the pyramid says where

@@ -1,7 +1,7 @@
-"""The index of a film's cameras: an immutable value that grows by appending and shares what it has with the old one.
+"""The spatial index of a film's cameras: an immutable value, append-only, that shares its blocks with older ones.
 
-Frames are sealed in blocks of ``SEALED``; the blocks are joined as the digits of their number to the base 4 are, so
-that there are a few, each much larger than the next. How a film was cut into segments leaves no trace in the index.
+Frames are sealed in blocks of ``SEALED``; blocks are merged by fours, as in a log-structured merge tree, so that there
+are few of them, each much larger than the next. The index does not depend on how a film was cut into segments.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Cameras as the index keeps them: a position, an axis and a cone, 28 bytes a frame, and the bin of what they look at.
+"""Cameras as bounding cones of their view: position, axis and tangent, 28 bytes a frame, and a bin of the heading.
 
 Bins are 54 directions on a cube map times four widths of the field of view. Each face of the cube has three by three
 bins of equal angle, 30 degrees wide at its middle. A level camera of a film that starts level stays in the middle row,

@@ -1,4 +1,4 @@
-"""Sharing a small number of frames among many groups: every group gets one before any gets two."""
+"""Fair thinning of candidates: a limit shared among groups (grid cells), each of which gets one before any gets two."""
 
 from __future__ import annotations
 
