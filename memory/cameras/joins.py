@@ -35,8 +35,8 @@ def following(before: Trajectory, path: Trajectory, blend: int = 0) -> Trajector
 
     Over ``blend`` frames the camera goes over from the speed at which ``before`` ends, in its own axes, to that of
     ``path``, so that it neither stops nor jerks; then it follows ``path`` exactly, from where that has led it. Where
-    the speeds are equal nothing is changed. The lens goes over in the same frames. With 0 the camera keeps to ``path``
-    and changes its speed, and the lens, at once.
+    the speeds are equal nothing is changed. Intrinsics go over in the same frames. With 0 the camera keeps to ``path``
+    and changes its speed and intrinsics at once.
 
     Raises ``ValueError`` for a ``blend`` below 0, two frame rates, and a ``path`` of 1 frame.
     """
