@@ -117,7 +117,7 @@ def viewed(
     if retrieval is None or not len(retrieval):
         return None
     indices = np.sort(np.asarray(retrieval.indices, dtype=np.int64))
-    frames = reader.told(state, indices, numbered=False)
+    frames = reader.identities(state, indices, numbered=False)
     return Viewed(frames, remembered_depth(state, indices), distance, plan.hold_known, VERSION)
 
 

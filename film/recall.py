@@ -133,7 +133,7 @@ class Search:
         shot, plan = self.shot, self.shot.plan
         settings: tuple[Any, ...] = (shot.number, plan.prompt, self.depth, self.overlap, plan.seed, plan.colour_anchor)
         if shot.depth_told:
-            # Depth that is kept is part of the memory, not of the pictures: it is hashed here, and not with what is made.
+            # Depth that is kept is part of the memory, not of the pictures: hashed here, and not with what is made.
             settings = (*settings, shot.depth_told)
         if plan.has_known_pixels:
             settings = (*settings, plan.memory_enters_as, plan.hold_known, VERSION)
