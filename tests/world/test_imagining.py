@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from safetensors import safe_open
 
 from scene_memory.world.scenes import FIRST_TRAINING_SEED
 from scene_memory.world.training import train
-from scene_memory.world.training.dataset import Store, rendered_walk
+from scene_memory.world.training.dataset import Batch, Store, rendered_walk
 from scene_memory.world.training.imagining import (
     CONDITION,
     LARGEST_GAP,
@@ -25,7 +26,7 @@ from scene_memory.world.training.imagining import (
     draw_film_batch,
     weighted,
 )
-from scene_memory.world.training.learning import Trained
+from scene_memory.world.training.learning import Lessons, Trained, loss_of
 
 
 @pytest.fixture(scope="module")
@@ -89,6 +90,20 @@ def test_the_discriminator_learns_to_tell_and_the_network_is_drawn(store: Store)
     assert all(value.requires_grad for value in imaginer.discriminator.parameters())
     logits, features = Discriminator()(batch.target[:, :, 0], condition_of(batch, None)[0])
     assert [part.shape[-2:] for part in logits] == [(15, 24), (7, 12)] and len(features) == 3
+
+
+def test_errors_of_the_never_seen_need_not_count(store: Store) -> None:
+    torch.manual_seed(0)
+    model, batch = Trained(), draw_film_batch(store, 2, np.random.default_rng(3), 3, 1, 1)
+    plain = Lessons(texture=0.0, depth=0.0, routed=0.0, true_depth=0.0)
+
+    def loss(told: Batch, lessons: Lessons) -> float:
+        return float(loss_of(model, told, torch.Generator().manual_seed(1), lessons).detach())
+
+    with torch.no_grad():
+        unseen = condition_of(batch, model.remember(batch, batch.context))[1][:, None, :]
+    assert 0 < unseen.mean() < 1
+    assert loss(batch, replace(plain, unseen=0.0)) < loss(batch, plain)
 
 
 def test_a_run_that_imagines_goes_on_where_it_was(store: Store, tmp_path: Path) -> None:

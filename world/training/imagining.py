@@ -41,6 +41,7 @@ class Imagining:
     Attributes:
         share: of the steps that learn to imagine; the others learn as before, so that nothing is forgotten.
         adversarial: how strong the discriminator's gradient is, over that of the blurred error of unseen pixels.
+        coarse: weight of the blurred error of unseen pixels, which asks for a mean.
         features: weight of the error in the discriminator's features.
         second: share of these steps that begin from the network's own first guess, as the second of two steps does.
         targets, target_shares: frames to be painted, and how often.
@@ -54,6 +55,7 @@ class Imagining:
 
     share: float = 0.8
     adversarial: float = 1.0
+    coarse: float = 1.0
     features: float = 1.0
     second: float = 0.5
     targets: tuple[int, ...] = (1, 4)
@@ -196,7 +198,7 @@ class Imaginer:
         kept = 4 * wrong.square().mean() + 0.3 * (wrong.abs().mean() + edges_of(wrong).mean())
         blurred = F.avg_pool2d(shown - truth, BLUR)
         coarse = blurred.abs().mean() + 2 * blurred.square().mean()
-        gradient = torch.autograd.grad(kept + coarse, painted, retain_graph=True)[0]
+        gradient = torch.autograd.grad(kept + own.coarse * coarse, painted, retain_graph=True)[0]
         if own.adversarial and unseen.any() and self.step > own.lead:
             gradient = gradient + self._pull(truth, shown, painted, coarse, condition, unseen)
         clean.backward(gradient)

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ...kernels import MocLayout, MocSettings, routing_mask
+from ..mirror import NEVER_SEEN
 from ..network import Remembered, TextEncoder, WorldNet
 from ..paint import PATCH
 from ..vocabulary import MAX_TOKENS
@@ -139,11 +140,14 @@ class Lessons:
     `texture` weighs how strong the gradients of a neighbourhood are, wherever exactly: a mean of two pictures that do
     not quite agree has small errors but weak edges.
     `routed`: share of the steps with context in which attention is routed.
+    `unseen`: weight of errors where no context frame has seen, if there are context frames: 1 asks for the mean of all
+    that could be there.
     `true_depth`: share of the examples that copy by the true depth of their context instead of the network's own.
     """
 
     edges: float = 0.3
     texture: float = 0.4
+    unseen: float = 1.0
     true_depth: float = 0.2
     depth: float = 1.0
     routed: float = 0.25
@@ -168,6 +172,8 @@ def loss_of(model: Trained, batch: Batch, generator: torch.Generator, lessons: L
     clean = model.predict(batch, noisy, sigma, remembered, tokens, routing).float()
     weight = 1 / sigma.clamp_min(0.15)
     wrong = clean - batch.target
+    if lessons.unseen != 1 and remembered is not None and remembered.certain is not None:
+        wrong = wrong * torch.where(remembered.certain.transpose(1, 2) < NEVER_SEEN, lessons.unseen, 1.0)
     total = weight.square() * wrong.square().mean(dim=(1, 2, 3, 4))
     if lessons.edges:
         total = total + lessons.edges * weight * (wrong.abs().mean(dim=(1, 2, 3, 4)) + edges_of(wrong))

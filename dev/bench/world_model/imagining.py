@@ -23,7 +23,7 @@ from safetensors.torch import load_file
 from ....world.scenes import VALIDATION_SEEDS
 from ....world.training import train
 from ....world.training.imagining import Imagining
-from ....world.training.learning import Trained
+from ....world.training.learning import Lessons, Trained
 from . import unseen
 from .network_painter import NetworkPainter
 from .surface_reader import SurfaceReader
@@ -42,13 +42,17 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Way:
-    """One way to imagine. `learns` says how; None is how the weights learned before, and `still` not at all."""
+    """One way to imagine. `learns` says how; None is how the weights learned before, and `still` not at all.
+
+    `unseen` is how much errors count where nothing was seen, in the steps that learn as before.
+    """
 
     name: str
     learns: Imagining | None = None
     still: bool = False
     mirrors: bool = False
     keyframe: bool = False
+    unseen: float = 1.0
 
     @property
     def folder(self) -> str:
@@ -71,6 +75,12 @@ WAYS = (
         mirrors=True,
     ),
     Way("bundled weights, mirror images, keyframe", still=True, mirrors=True, keyframe=True),
+    Way(
+        "the same discriminator and mirror images, errors only where seen",
+        Imagining(coarse=0.25, features=0.25, again=2),
+        mirrors=True,
+        unseen=0.0,
+    ),
 )
 
 
@@ -113,6 +123,7 @@ def settings_of(way: Way, minutes: float, out: Path, store: Path, clock: Callabl
         unseen=8,
         clock=clock,
         imagining=way.learns,
+        lessons=Lessons(unseen=way.unseen),
     )
 
 
