@@ -30,6 +30,8 @@ Set COMFYUI_PATH to the folder of your own ComfyUI to use that instead; nothing 
 TWO = ("-n", "2", "--dist", "loadfile")
 """All tests go in two processes, each with servers of its own and one thread: most of them keep one core busy. With any
 argument, as in `python dev.py test -n 0`, it is pytest's own way."""
+LINT = ("-q", "-m", "lint", "tests/test_lint.py")
+"""Style and types, in a step of their own before all others."""
 
 
 def main(argv: Sequence[str]) -> int:
@@ -84,7 +86,10 @@ def test(arguments: argparse.Namespace, rest: list[str]) -> int:
             except SetupError as error:
                 # The browser tests fail with the same words; the others still have something to say.
                 say(str(error))
-    return run_module(environment, "pytest", rest) if rest else run_module(environment, "pytest", TWO, threads="1")
+    if rest:
+        return run_module(environment, "pytest", rest)
+    lint = run_module(environment, "pytest", LINT)
+    return run_module(environment, "pytest", TWO, threads="1") or lint
 
 
 def wants_browser(arguments: Sequence[str]) -> bool:
