@@ -248,19 +248,21 @@ def test_a_browser_is_looked_for_when_browser_tests_may_run(arguments: list[str]
     assert wants_browser(arguments) is wanted
 
 
-def test_all_tests_go_in_two_processes_and_some_as_pytest_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("style", [0, 1])
+def test_all_tests_go_in_two_processes_and_some_as_pytest_is_asked(monkeypatch: pytest.MonkeyPatch, style: int) -> None:
     asked: list[tuple[list[str], str]] = []
 
     def run(environment: object, module: str, arguments: Sequence[str], threads: str = "") -> int:
         assert module == "pytest"
         asked.append((list(arguments), threads))
-        return 0
+        return style if "lint" in arguments else 0
 
     monkeypatch.setattr(cli, "prepare", lambda **_: None)
     monkeypatch.setattr(cli, "run_module", run)
     monkeypatch.setattr(cli, "wants_browser", lambda arguments: False)
-    assert [cli.main(["test", *rest]) for rest in ([], ["tests/nodes"], ["-m", "slow"])] == [0, 0, 0]
-    assert asked == [(["-n", "2", "--dist", "loadfile"], "1"), (["tests/nodes"], ""), (["-m", "slow"], "")]
+    assert [cli.main(["test", *rest]) for rest in ([], ["tests/nodes"], ["-m", "slow"])] == [style, 0, 0]
+    whole = [(["-q", "-m", "lint", "tests/test_lint.py"], ""), (["-n", "2", "--dist", "loadfile"], "1")]
+    assert asked == [*whole, (["tests/nodes"], ""), (["-m", "slow"], "")]
 
 
 def test_progress_is_told_at_its_end(capsys: pytest.CaptureFixture[str]) -> None:
