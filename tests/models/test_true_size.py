@@ -141,6 +141,7 @@ def test_vace_with_three_references_and_a_known_picture(comfy: Path, sizes: dict
     # Before tensors are without numbers: what the host makes as it is imported has some.
     import comfy_extras.nodes_wan  # noqa: F401
 
+    from scene_memory.models.wan.known import KnownVideo
     from scene_memory.models.wan.vace import vace_values
 
     grid, kept, pictures = (60, 104), 3, 4 * FRAMES - 3
@@ -153,7 +154,8 @@ def test_vace_with_three_references_and_a_known_picture(comfy: Path, sizes: dict
             assert video.shape == (pictures, 8 * grid[0], 8 * grid[1], 3)
             return torch.empty(1, 16, FRAMES, *grid, device="cpu")
 
-    known = torch.zeros(1, 8 * grid[0], 8 * grid[1], 3)
+    shape = (pictures, 8 * grid[0], 8 * grid[1])
+    known = KnownVideo(torch.zeros(*shape, 3), torch.arange(pictures)[:, None, None].expand(shape) < 1)
     with fake():
         net = network("VaceWanModel", 16, 16, sizes, vace_layers=LAYERS, vace_in_dim=96)
         references = torch.empty(1, 16, kept, *grid, device="cpu")

@@ -81,7 +81,7 @@ def test_two_ways_of_giving_depth_are_refused(server: HostServer, kit: Any) -> N
         depth_kind="white is far (linear)",
     )  # fmt: skip
     prompt["shot"]["inputs"].update(depth_source=["depth", 0], depth=["scene", 2])
-    assert "Both 'depth' and 'depth_source' are connected" in server.client.queue(prompt).error
+    assert "Both 'depth' and 'depth_source' are connected" in server.client.queue(prompt).error["exception_message"]
     del prompt["shot"]["inputs"]["depth"]
-    error = server.client.queue(prompt).error
+    error = server.client.queue(prompt).error["exception_message"]
     assert "The depth source has 1 depth pictures for a camera path of 8 frames" in error

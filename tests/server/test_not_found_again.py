@@ -17,10 +17,10 @@ FRAMES = 8
 
 
 def before_the_first_step(run: Run, node: str) -> str:
-    """What a node said before any node had sampled a step."""
+    """What a node said before any node had sampled a step; World Scene, which only draws, has its bar earlier."""
     told = []
     for _, kind, data in run.events:
-        if kind == "progress":
+        if kind == "progress" and data["node"] != "scene":
             return "\n".join(told)
         if kind == "text" and data["node"] == node:
             told.append(data["text"])

@@ -317,7 +317,10 @@ def test_killed_often_the_film_is_the_same_to_the_byte_as_if_never_killed(tmp_pa
     reached = len(_grow(killed, pictures, move, 4).segments)
     once, random = (time.perf_counter() - begin) / reached, np.random.default_rng(0)
     hear, tell = os.pipe()
-    for _ in range(kills):
+    while kills > 0 or reached <= 4:
+        # On a busy machine a child may be killed each time before it has written anything.
+        kills -= 1
+        assert kills > -200, "nothing is ever written"
         child = fork()
         if child == 0:
             _grow(killed, pictures, move, 10**6, tell)
