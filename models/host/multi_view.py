@@ -9,14 +9,8 @@ import torch
 from numpy.typing import NDArray
 
 from ...memory.cameras.camera import FloatArray, rigid_inverse
-from .calls import HostNode
+from .depth import DA3, RESOLUTION
 
-MULTI_VIEW = HostNode(
-    "comfy_extras.nodes_depth_anything_3", "DA3Inference",
-    ("da3_model", "image", "resolution", "resize_method", "mode"),
-)  # fmt: skip
-RESOLUTION = 504
-"""Pixels along the longer side: what Depth Anything 3 learned with, and its node's default."""
 MODE = {"mode": "multiview", "ref_view_strategy": "saddle_balanced", "pose_method": "cam_dec"}
 
 
@@ -26,10 +20,10 @@ def cameras_by_da3(model: Any, pictures: NDArray[np.uint8]) -> FloatArray:
     Raises ValueError if this ComfyUI's node is another, if the model sees no cameras (only Small and Base do), and if
     what it gives is not finite.
     """
-    MULTI_VIEW.check()
+    DA3.check()
     image = torch.from_numpy(np.ascontiguousarray(pictures)).float() / 255
     try:
-        (made,) = MULTI_VIEW(
+        (made,) = DA3(
             da3_model=model, image=image, resolution=RESOLUTION, resize_method="upper_bound_resize", mode=dict(MODE)
         )
     except ValueError as fault:

@@ -109,6 +109,20 @@ def test_a_keyframe_is_turned_round_and_round_by_its_handle(frontend: Frontend) 
     assert frontend.errors == []
 
 
+def test_a_path_that_is_drawn_at_once_asks_for_no_ready_made_move(frontend: Frontend) -> None:
+    """The map of the move that stood there is asked for a moment after it opens: by then there may be a path."""
+    hand = added(frontend)
+    asked: list[str] = []
+    frontend.page.on(
+        "request", lambda request: asked.append(request.post_data or "") if "/editor/move" in request.url else None
+    )
+    for element in ("toggle", "clear"):
+        frontend.page.evaluate(f"root => root.cameraEditor.parts.{element}.click()", hand.root)
+    frontend.settle()
+    assert hand.value("move") == "drawn" and not any("drawn" in settings for settings in asked)
+    assert frontend.errors == []
+
+
 def test_a_drawn_path_survives_saving_and_loading_a_copy_and_a_resize(frontend: Frontend) -> None:
     hand = added(frontend)
     hand.button("▸ Path")

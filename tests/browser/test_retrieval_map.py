@@ -19,6 +19,8 @@ WORKFLOW = ROOT / "workflows" / "A minute in one take.json"
 MAP = """() => app.rootGraph.nodes.find(n => n.title === 'FOV Retriever')
   .widgets.find(w => w.name === 'retrieval_map').element"""
 
+VIEW = f"({MAP})().querySelector('.smrm-view')"
+
 
 def filmed(frontend: Frontend, bank: str) -> None:
     """Queues the template with short shots and waits until it is done."""
@@ -61,6 +63,9 @@ def test_the_map_answers_what_other_settings_would_recall(
         kept = noted(state.segments[number + 1].info) or ()
         assert said["remembered"] == remembered and said["chosen"]["frame"] == [one.index for one in kept]
 
+    # The camera turns where it stands: that is known without depth.
+    page.wait_for_function(f"() => !{VIEW}.hidden && {VIEW}.firstChild.naturalWidth === 192")
+
     before = set_value(page, "k", 4)
     fewer = asked(frontend, "answer.chosen.frame.length === 4")
     assert before == 20 and fewer["answer"]["shown"] <= said["shown"]
@@ -80,10 +85,7 @@ def test_the_map_answers_what_other_settings_would_recall(
     asked(frontend, "answer.chosen.rule[1] === 'recent'")
     page.keyboard.press("Home")
     asked(frontend, "frame === 0 && answer.number === 0")
-    page.wait_for_function(f"""() => {{
-      const view = ({MAP})().querySelector('.smrm-view')
-      return !view.hidden && view.firstChild.naturalWidth === 192
-    }}""")
+    page.wait_for_function(f"() => {VIEW}.hidden")  # It has walked a step from there, and no depth is kept.
     page.keyboard.press("PageUp")
     asked(frontend, "frame === 8 && answer.number === 1")
     frontend.screenshot(f"retrieval map {mode}")

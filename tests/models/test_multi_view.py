@@ -46,10 +46,10 @@ def test_the_node_gives_a_camera_for_each_picture(comfy: Path, tmp_path: Path, p
 def test_they_lead_back_to_what_the_node_says(comfy: Path, tmp_path: Path, pictures: np.ndarray) -> None:
     import torch
 
-    from scene_memory.models.host.multi_view import MODE, MULTI_VIEW, RESOLUTION, cameras_by_da3
+    from scene_memory.models.host.multi_view import DA3, MODE, RESOLUTION, cameras_by_da3
 
     model = loaded(tmp_path)
-    (made,) = MULTI_VIEW(
+    (made,) = DA3(
         da3_model=model, image=torch.from_numpy(pictures).float() / 255, resolution=RESOLUTION,
         resize_method="upper_bound_resize", mode=dict(MODE),
     )  # fmt: skip

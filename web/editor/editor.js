@@ -435,6 +435,7 @@ export class CameraEditor {
   async #showReadyMade() {
     const { told } = this
     const now = () => this.running && !this.editable && told === this.told
+    if (!now()) return // it was asked for a moment ago, and a path has been drawn since
     try {
       const found = await this.#readyMade()
       if (!now()) return

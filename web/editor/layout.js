@@ -1,5 +1,6 @@
 // The editor's elements: made once, found by name, each with a label for screen readers and a tooltip.
 
+import { add, button, make } from "./elements.js"
 import { KINDS, LIMITS } from "./keyframes.js"
 import { STYLE } from "./style.js"
 
@@ -86,24 +87,4 @@ export function layout() {
   }
   parts.hint = add(body, "div", "smce-hint", { role: "status", "aria-live": "polite" })
   return { root, ...parts }
-}
-
-function make(tag, name, attributes = {}) {
-  const element = document.createElement(tag)
-  if (name) element.className = name
-  for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, value)
-  return element
-}
-
-function add(parent, tag, name, attributes) {
-  const element = make(tag, name, attributes)
-  parent.append(element)
-  return element
-}
-
-function button(parent, label, tip) {
-  const element = add(parent, "button", "", { type: "button", title: tip })
-  element.textContent = label
-  if (label.length < 3) element.setAttribute("aria-label", tip)
-  return element
 }

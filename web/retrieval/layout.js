@@ -1,5 +1,6 @@
 // The retrieval map's elements, each with a label for screen readers and a tooltip.
 
+import { add, button, make } from "../editor/elements.js"
 import { STYLE } from "../editor/style.js"
 
 const MORE = `
@@ -63,23 +64,4 @@ export function card() {
   const picture = add(root, "img", "", { alt: "" })
   const number = add(root, "b", "")
   return { root, picture, number, name: add(root, "span", ""), why: add(root, "span", "") }
-}
-
-function make(tag, name, attributes = {}) {
-  const element = document.createElement(tag)
-  if (name) element.className = name
-  for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, value)
-  return element
-}
-
-function add(parent, tag, name, attributes) {
-  const element = make(tag, name, attributes)
-  parent.append(element)
-  return element
-}
-
-function button(parent, label, tip) {
-  const element = add(parent, "button", "", { type: "button", title: tip })
-  element.textContent = label
-  return element
 }
