@@ -219,10 +219,10 @@ def two_writers(root: str, segments: int, most: int | None = None, whole_bank: b
     gate_reader, gate_writer = os.pipe()
 
     def work(seed: int) -> None:
-        os.close(gate_writer)
         mine = Bank.open(Path(root), "film", most, whole_bank)
         state = mine.load()
-        os.read(gate_reader, 1)
+        os.close(gate_writer)
+        os.read(gate_reader, 1)  # ends when nobody holds the other end any more: both have loaded the same memory
         for number in range(1, segments + 1):
             state = append(number, seed)(mine, state)
             time.sleep(random.Random(number * seed).random() * 0.004)
