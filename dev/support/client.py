@@ -103,8 +103,16 @@ class Client:
         self.request("/interrupt", {})
 
     def free(self) -> None:
-        """Unloads models and empties the cache: every node runs anew in the next prompt."""
+        """Unloads models and empties the cache: every node runs anew in the next prompt.
+
+        ComfyUI does so when its worker wakes, or behind the next prompt if that comes first: a small one is run here,
+        so that it is done when this returns.
+        """
         self.request("/free", {"unload_models": True, "free_memory": True})
+        self.queue({
+            "number": {"class_type": "PrimitiveInt", "inputs": {"value": 1}},
+            "shown": {"class_type": "PreviewAny", "inputs": {"source": ["number", 0]}},
+        })
 
     def settings(self, values: Mapping[str, Any]) -> None:
         """Sets the frontend's settings, such as `Comfy.VueNodes.Enabled`."""
