@@ -37,6 +37,7 @@ from .story.story_keyframes import StoryKeyframes
 from .story.story_load import LoadStory
 from .story.story_lora import LoadStoryLora
 from .story.story_options import StoryMemoryOptions
+from .story.story_text import StoryText
 from .world.empty_world_latent import EmptyWorldLatent
 from .world.load_world_model import LoadWorldModel
 from .world.world_scene import WorldScene
@@ -63,6 +64,7 @@ NODES: list[type[io.ComfyNode]] = [
     LoadStoryLora,
     StoryMemoryOptions,
     ShotGenerator,
+    StoryText,
     LoadStory,
     StoryCamera,
     StoryKeyframes,

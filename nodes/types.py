@@ -8,7 +8,7 @@ from ..film.depth import DepthSource
 from ..memory.cameras.trajectory import Trajectory
 from ..memory.retrieval.settings import RetrievalSettings
 from ..memory.state.state import MemoryState
-from ..memory.story.script import Story
+from ..memory.story.story import Story
 
 CATEGORY = "SceneMemory"
 

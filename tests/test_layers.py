@@ -38,7 +38,7 @@ INSIDE: dict[str, dict[str, set[str]]] = {
         "retrieval": {"cameras", "retrieval/index", "state"},
         "bank": {"cameras", "document", "errors", "files", "part_files", "state"},
         "pictures": {"cameras", "retrieval", "state"},
-        "story": {"files", "text"},
+        "story": {"cameras", "files", "text"},
     },
     "models": {
         "host": set(),

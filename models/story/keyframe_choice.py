@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ...memory.state.state import MemoryState
 from ...memory.story.keyframes import choose_keyframes, evenly, picture_features, unlike
-from ...memory.story.script import story_caption
+from ...memory.story.story import story_caption
 from ..host.identity import model_kind
 from ..inputs import as_image
 from ..wan.options import STRIDE

@@ -6,12 +6,14 @@ import numpy as np
 from comfy_api.latest import io
 
 from ...memory.cameras.camera import intrinsics_from_fov
+from ...memory.cameras.presets import PRESETS, make_preset
 from ...memory.cameras.trajectory import Trajectory
 from ...memory.state.state import MemoryState
 from ..camera.path_inputs import rate_and_aspect
 from ..inputs import field_of_view, frame_rate
 from ..types import CATEGORY, SceneMemory, SceneTrajectory
 
+STILL = "static"
 APART = 1000.0
 """Scene units from one place to the next: far enough that no view of one holds anything of another."""
 
@@ -23,8 +25,9 @@ class StoryCamera(io.ComfyNode):
             node_id="SceneMemoryStoryCamera",
             display_name="Story Camera",
             category=CATEGORY,
-            description="The camera of a shot whose prompt moves it, as in stories: as far as the memory knows it "
-            "stands still. After a cut it stands elsewhere, so that the shot does not begin with the newest picture.",
+            description="The camera of a shot in a story. It stands still, as far as the memory knows, where the "
+            "prompt moves it; or it makes a move. After a cut it stands elsewhere, so that the shot does not begin "
+            "with the newest picture.",
             search_aliases=["cut", "still camera", "StoryMem"],
             inputs=[
                 SceneMemory.Input("memory", tooltip="The memory before the shot. Recommended: as for Shot Generator."),
@@ -50,20 +53,51 @@ class StoryCamera(io.ComfyNode):
                     tooltip="Width divided by height, while nothing is remembered; after that the memory's own. "
                     "Recommended: 1.733 for 832 x 480.",
                 ),
+                io.Combo.Input(
+                    "move",
+                    options=list(PRESETS),
+                    default=STILL,
+                    optional=True,
+                    tooltip="What the camera does, as in Camera Trajectory. Recommended: static where the prompt moves "
+                    "the camera; a move for models that obey one.",
+                ),
+                io.Float.Input(
+                    "amount",
+                    default=0.0,
+                    min=-3600.0,
+                    max=3600.0,
+                    step=0.5,
+                    optional=True,
+                    tooltip="How far the move goes, in degrees or scene units. Recommended: 30 degrees, or 1 unit.",
+                ),
             ],
             outputs=[SceneTrajectory.Output(display_name="trajectory", tooltip="The camera, for Shot Generator.")],
         )
 
     @classmethod
     def execute(
-        cls, memory: MemoryState, cut: bool, frames: int, fov: float, fps: float, aspect: float
+        cls,
+        memory: MemoryState,
+        cut: bool,
+        frames: int,
+        fov: float,
+        fps: float,
+        aspect: float,
+        move: str = STILL,
+        amount: float = 0.0,
     ) -> io.NodeOutput:
+        """Raises ValueError for a move that cannot be made of so few frames or goes so far."""
         rate, shape = rate_and_aspect(memory)
         fps, aspect = rate or fps, shape or aspect
         pose = memory.last_pose.copy()
         if cut and memory.frames:
             pose = np.eye(4)
             pose[0, 3] = APART * memory.shots
-        poses = np.repeat(pose[None], frames, axis=0)
-        lenses = np.repeat(intrinsics_from_fov(fov, aspect)[None], frames, axis=0)
-        return io.NodeOutput(Trajectory(poses, lenses, fps, "story"))
+        if move == STILL:
+            poses = np.repeat(pose[None], frames, axis=0)
+            intrinsics = np.repeat(intrinsics_from_fov(fov, aspect)[None], frames, axis=0)
+            return io.NodeOutput(Trajectory(poses, intrinsics, fps, "story"))
+        # A move that goes on leaves out its first camera: that picture is there already.
+        before = int(memory.frames > 0 and not cut)
+        path = make_preset(move, frames=frames + before, fps=fps, amount=amount, fov=fov, aspect=aspect)
+        return io.NodeOutput(path.after(pose)[before:])

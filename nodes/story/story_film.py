@@ -11,7 +11,7 @@ from comfy_execution.graph_utils import GraphBuilder
 from ...memory.retrieval.settings import RetrievalSettings
 from ...memory.state.state import MemoryState
 from ...memory.story.keyframes import THRESHOLD, bank_of
-from ...memory.story.script import Story
+from ...memory.story.story import Story, StoryShot
 from ...models.registry import adapter_for
 from ...models.story.keyframe_choice import LIKENESS, QUERY, RULES, rule_for
 from ..inputs import fixed_seed, guidance, side
@@ -42,7 +42,7 @@ class StoryFilm(io.ComfyNode):
             search_aliases=["storyboard", "multi shot", "StoryMem", "Memento"],
             enable_expand=True,
             inputs=[
-                SceneStory.Input("story", tooltip="What to film. Recommended: Load Story."),
+                SceneStory.Input("story", tooltip="What to film. Recommended: Story, or Load Story."),
                 io.Model.Input("model", tooltip="The video model. Recommended: MODEL of Story Memory Options."),
                 io.Clip.Input("clip", tooltip="The text encoder of the model. Recommended: CLIP of Load CLIP."),
                 io.Vae.Input("vae", tooltip="The VAE of the model. Recommended: wan_2.1_vae."),
@@ -62,7 +62,8 @@ class StoryFilm(io.ComfyNode):
                     tooltip="Tells Story Keyframes which pictures are alike. Recommended: clip_vision_h.",
                 ),
                 fixed_seed(
-                    "The first shot's seed; each later one takes the next number. Recommended: fixed.",
+                    "The first shot's seed; each later one takes the next number, where the story says none. "
+                    "Recommended: fixed.",
                     most=0xFFFFFFFFFFFF,
                 ),
                 io.String.Input(
@@ -80,7 +81,8 @@ class StoryFilm(io.ComfyNode):
                     default=81,
                     min=5,
                     max=1001,
-                    tooltip="Frames of a shot, those included with which it begins. Recommended: 81.",
+                    tooltip="Frames of a shot, those included with which it begins; a shot whose length the story says "
+                    "has that many new ones. Recommended: 81.",
                 ),
                 io.Int.Input(
                     "last_shot", default=0, min=0, max=500, tooltip="Film up to this shot; 0 is all. Recommended: 0."
@@ -190,8 +192,9 @@ class StoryFilm(io.ComfyNode):
                 id=f"camera {number}",
                 memory=last,
                 cut=shot.cut,
-                frames=frames if shot.cut else frames - overlap,
+                frames=_length(shot, memory.fps or FPS) or (frames if shot.cut else frames - overlap),
                 **_picture(model, width, height),
+                **({"move": shot.move, "amount": shot.amount} if shot.move else {}),
             )
             first = number == 1 and not memory.frames
             made = graph.node(
@@ -202,7 +205,7 @@ class StoryFilm(io.ComfyNode):
                 memory=last,
                 trajectory=camera.out(index=0),
                 retriever=retriever,
-                seed=seed + number - 1 + AGAIN * again.get(number, 0),
+                seed=(seed + number - 1 if shot.seed is None else shot.seed) + AGAIN * again.get(number, shot.take),
                 cfg=cfg_on_cuts if cfg_on_cuts and shot.cut and not first else cfg,
                 segment_frames=frames,
                 width=width if number == 1 else 0,
@@ -215,6 +218,11 @@ class StoryFilm(io.ComfyNode):
                 )
                 last = keys.out(index=0)
         return io.NodeOutput(last, expand=graph.finalize())
+
+
+def _length(shot: StoryShot, fps: float) -> int:
+    """New frames of a shot as the story says it, 0 if it does not."""
+    return shot.frames or (max(1, round(shot.seconds * fps)) if shot.seconds else 0)
 
 
 def _first_shot(wires: dict[str, Any]) -> dict[str, Any]:

@@ -6,7 +6,8 @@ import hashlib
 
 from comfy_api.latest import io
 
-from ...memory.story.script import Story, read_story, story_bytes
+from ...memory.story.script import read_story, story_bytes
+from ...memory.story.story import Story
 from .. import folders
 from ..messages import say
 from ..types import CATEGORY, SceneStory

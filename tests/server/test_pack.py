@@ -43,6 +43,7 @@ NODES = (
     "SceneMemoryMeasureCamera",
     "SceneMemoryLoadStoryLora",
     "SceneMemoryStoryOptions",
+    "SceneMemoryStory",
     "SceneMemoryLoadStory",
     "SceneMemoryStoryCamera",
     "SceneMemoryStoryKeyframes",

@@ -109,6 +109,55 @@ def test_a_story_is_filmed_shot_by_shot(
     assert pinned[0] == 0 and 1 < len(pinned) <= 4 and max(pinned) < 1 + 2 * FRAMES - known
 
 
+WRITTEN = """# Sea
+## Subjects
+- Mara: a girl with a red coat
+## A harbour
+Rain
+### Shot
+camera: pan left 30
+length: 13 frames
+Mara waits. She looks at the sea.
+### Shot
+cut: no
+length: 0.5 s
+seed: 99
+A boat leaves.
+"""
+
+
+def test_a_story_that_was_written_in_the_node_is_filmed_as_it_says(
+    server: HostServer, graph: Any, kit: Any, open_bank: OpenBank
+) -> None:
+    prompt = graph("story written", start=False)
+    prompt["story"] = kit.node("SceneMemoryStory", text=WRITTEN, prompts="subjects described")
+    prompt["list"] = kit.node("PreviewAny", source=["story", 3])
+    prompt["json"] = kit.node("PreviewAny", source=["story", 4])
+    run = server.client.queue(prompt)
+    assert run.ok, run.error
+    assert "Sea: 2 shots" in run.texts("story")[-1] and "Shot 1: 'she': a model does not know" in run.texts("story")[-1]
+    assert run.outputs["list"]["text"][0] == (
+        "1. scene 1, cut: Mara (a girl with a red coat) waits. She looks at the sea. Rain\n"
+        "2. scene 1, goes on: A boat leaves. Rain"
+    )
+    assert json.loads(run.outputs["json"]["text"][0])["scenes"][0]["length"] == ["13 frames", "0.5 s"]
+    state = open_bank("story written").load()
+    shots = shots_of(open_bank("story written"))
+    assert [len(shot) for shot in shots.values()] == [13, 8]
+    turned = state.poses[0, :3, :3].T @ state.poses[12, :3, :3]
+    assert np.degrees(np.arctan2(turned[0, 2], turned[2, 2])) == pytest.approx(-30.0, abs=1e-6)
+    assert np.array_equal(state.poses[12:], np.repeat(state.poses[12:13], 9, axis=0)), "the prompt moves the camera"
+    assert [segment.info["seed"] for segment in state.segments][-1] == 99
+
+
+def test_a_story_that_makes_no_sense_is_refused_before_anything_runs(server: HostServer, graph: Any, kit: Any) -> None:
+    prompt = graph("story wrong", start=False)
+    prompt["story"] = kit.node("SceneMemoryStory", text="# T\n## S\n### Shot\ncamera: fly\nx", prompts="as written")
+    with pytest.raises(PromptRejected) as refused:
+        server.client.queue(prompt)
+    assert "line 4: camera: 'fly' is no camera move" in json.dumps(refused.value.node_errors)
+
+
 def test_another_take_of_a_shot_leaves_the_shots_before_and_comes_back_from_the_bank(
     server: HostServer, graph: Any, open_bank: OpenBank
 ) -> None:
