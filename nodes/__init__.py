@@ -31,6 +31,7 @@ from .shot.moc_routing import MocRouting
 from .shot.moc_sampler import MocSampler
 from .shot.shot_generator import ShotGenerator
 from .shot.wan_options import WanMemoryOptions
+from .story import story_routes
 from .story.story_camera import StoryCamera
 from .story.story_film import StoryFilm
 from .story.story_keyframes import StoryKeyframes
@@ -87,6 +88,7 @@ class SceneMemoryExtension(ComfyExtension):
         folders.register()
         editor_routes.register()
         retrieval_routes.register()
+        story_routes.register()
         host_check.refuse_unfit(NODES)
 
     async def get_node_list(self) -> list[type[io.ComfyNode]]:

@@ -26,10 +26,11 @@ export function chain(node, event, action) {
   }
 }
 
-/** Shows an element in the node. `height()` is the least that it needs; nothing of it is saved. */
-export function addElement(node, name, element, height) {
+/** Shows an element in the node. `height()` is the least that it needs, `most()` the most; nothing of it is saved. */
+export function addElement(node, name, element, height, most) {
   const widget = node.addDOMWidget(name, "SCENE_MEMORY_EDITOR", element, {
     getMinHeight: height,
+    ...(most && { getMaxHeight: most }),
     serialize: false,
     hideOnZoom: false,
     // Not in the properties panel, which has one place for a widget's element too: newer pages ask for `surfaces`.

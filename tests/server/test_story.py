@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import urllib.error
+import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,7 @@ from safetensors.torch import save_file
 
 from dev.support import tiny_wan
 from dev.support.client import PromptRejected
-from dev.support.server import HostServer
+from dev.support.server import LOCAL, HostServer
 from scene_memory.memory.bank.bank import Bank
 
 Prompt = dict[str, dict[str, Any]]
@@ -156,6 +158,31 @@ def test_a_story_that_makes_no_sense_is_refused_before_anything_runs(server: Hos
     with pytest.raises(PromptRejected) as refused:
         server.client.queue(prompt)
     assert "line 4: camera: 'fly' is no camera move" in json.dumps(refused.value.node_errors)
+
+
+def check(server: HostServer, body: bytes) -> tuple[int, dict[str, Any]]:
+    request = urllib.request.Request(f"{server.url}/scene_memory/story/check", data=body)
+    try:
+        with LOCAL.open(request, timeout=60) as reply:
+            return reply.status, json.loads(reply.read())
+    except urllib.error.HTTPError as refused:
+        return refused.code, json.loads(refused.read())
+
+
+def test_a_text_is_checked_while_it_is_written(server: HostServer) -> None:
+    status, said = check(server, json.dumps({"text": WRITTEN}).encode())
+    assert status == 200 and said["shots"] == 2 and not said["problem"]
+    assert [(one["shot"], one["line"]) for one in said["remarks"]] == [(1, 6)]
+    status, said = check(server, json.dumps({"text": "# T\n## S\n### Shot\nseed: x\ny"}).encode())
+    assert status == 200 and said["shots"] == 0 and "line 4: seed" in said["problem"]
+    deep = json.dumps({"text": "[" * 60_000}).encode()
+    assert check(server, deep)[1]["problem"]
+    for body, wrong, words in [
+        (b"{", 400, "no JSON"), (b"[]", 400, "Send the story"), (b'{"text": 3}', 400, "Send the story"),
+        (b'{"text": "' + b"x" * 70_000 + b'"}', 413, "The story takes more than 65536 bytes"),
+    ]:  # fmt: skip
+        status, said = check(server, body)
+        assert status == wrong and words in said["error"]
 
 
 def test_another_take_of_a_shot_leaves_the_shots_before_and_comes_back_from_the_bank(
