@@ -15,6 +15,7 @@ from .camera.save_trajectory import SaveTrajectory
 from .camera.trajectory_from_3d_cameras import TrajectoryFrom3DCameras
 from .camera.trajectory_to_wan_camera import TrajectoryToWanCamera
 from .remember import retrieval_routes
+from .remember.consistency_report import ConsistencyReportNode
 from .remember.depth_source import DepthSourceNode
 from .remember.fov_retriever import FovRetriever
 from .remember.load_memory import LoadMemory
@@ -76,6 +77,7 @@ NODES: list[type[io.ComfyNode]] = [
     MemoryEditor,
     MemoryFrames,
     MemoryView,
+    ConsistencyReportNode,
     SaveMemory,
     LoadMemory,
 ]

@@ -37,7 +37,8 @@ INSIDE: dict[str, dict[str, set[str]]] = {
         "state": {"cameras", "document", "errors", "retrieval/index"},
         "retrieval": {"cameras", "retrieval/index", "state"},
         "bank": {"cameras", "document", "errors", "files", "part_files", "state"},
-        "pictures": {"cameras", "retrieval", "state"},
+        "pictures": {"cameras", "consistency", "retrieval", "state"},
+        "consistency": {"cameras", "geometry", "geometry/memory_view", "retrieval", "state"},
         "story": {"cameras", "files", "text"},
     },
     "models": {

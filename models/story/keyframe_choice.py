@@ -48,16 +48,16 @@ def chosen_by_likeness(memory: MemoryState, per_shot: int, likeness: float, clip
     shot = newest_shot(memory)
     if not len(shot):
         return []
-    seen = _features(memory, shot, clip_vision)
+    seen = features_of(memory, shot, clip_vision)
     chosen = choose_keyframes(seen, per_shot, likeness)
     pinned = memory.pinned_frames()
     old = pinned[~np.isin(pinned, shot)]
-    kept = _features(memory, old, clip_vision) if len(old) else np.empty((0, seen.shape[1]))
+    kept = features_of(memory, old, clip_vision) if len(old) else np.empty((0, seen.shape[1]))
     return [int(shot[chosen[index]]) for index in unlike(seen[chosen], kept, likeness)]
 
 
-def _features(memory: MemoryState, frames: NDArray[np.int64], clip_vision: Any) -> NDArray[np.float64]:
-    """(n, C) for frames (n,), read a few at a time."""
+def features_of(memory: MemoryState, frames: NDArray[np.int64], clip_vision: Any) -> NDArray[np.float64]:
+    """Features (n, C) of frames (n,), read a few at a time: what CLIP sees in them or, without it, their colours."""
     rows = []
     for start in range(0, len(frames), READ_AT_ONCE):
         pictures = memory.read_frames(frames[start : start + READ_AT_ONCE], nearest=True)

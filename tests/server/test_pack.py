@@ -32,6 +32,7 @@ NODES = (
     "SceneMemoryInfo",
     "SceneMemoryFrames",
     "SceneMemoryView",
+    "SceneMemoryConsistencyReport",
     "SceneMemorySave",
     "SceneMemoryLoad",
     "SceneMemoryLoadTrajectory",
