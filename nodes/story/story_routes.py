@@ -31,7 +31,7 @@ async def check(request: web.Request) -> web.Response:
     try:
         given = await json_body(request, "The story takes")
         if not isinstance(given, Mapping) or not isinstance(given.get("text"), str):
-            raise Refused(400, 'Send the story as {"text": "..."}.')
+            return refused(400, 'Send the story as {"text": "..."}.')
         client = f"{request.remote} {str(given.get('client', ''))[:200]}"
         return web.json_response(await CHECKS.run(request, client, lambda _: checked(given["text"])))
     except Refused as problem:
