@@ -60,7 +60,7 @@ class DepthMaps(Protocol):
         """For how many frames of a shot it has depth; 0 for any."""
 
     @property
-    def told(self) -> Any:
+    def identity(self) -> Any:
         """What determines its maps, as data for a segment's key."""
 
     def maps(self, pictures: Pixels, cameras: Trajectory, frames: NDArray[np.int64]) -> NDArray[np.float32]:
@@ -71,7 +71,7 @@ class DepthMaps(Protocol):
 @dataclass(frozen=True, eq=False)
 class DepthVideo:
     """Depth that somebody has made already: ``depth`` (F, h, w) z-depth of the frames of a shot, in any unit, NaN where
-    unknown. ``told`` is a hash of it."""
+    unknown. ``identity`` is a hash of it."""
 
     depth: NDArray[np.float32]
     name: str = "depth video"
@@ -83,7 +83,7 @@ class DepthVideo:
         return len(self.depth)
 
     @cached_property
-    def told(self) -> str:
+    def identity(self) -> str:
         """64 hex digits."""
         shape = str(self.depth.shape).encode()
         return hashlib.sha256(shape + np.ascontiguousarray(self.depth, dtype=np.float32).tobytes()).hexdigest()
@@ -125,9 +125,9 @@ class DepthSource:
             raise ValueError(f"scale is {self.scale}: it must be 0 or above. Use 0, and it is found out.")
 
     @property
-    def told(self) -> tuple[Any, ...]:
+    def identity(self) -> tuple[Any, ...]:
         """What determines the depth that is kept, as data for a segment's key."""
-        return (self.source.name, self.source.told, self.keyframes, self.fit, self.scale)
+        return (self.source.name, self.source.identity, self.keyframes, self.fit, self.scale)
 
 
 @dataclass(frozen=True, eq=False)

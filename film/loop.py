@@ -187,9 +187,9 @@ def _begin(
     latents, queue = model.latents(plan.vae), WriteQueue()
     reader = ContextReader(latents, queue)
     looks_back = plan.retriever is not None or newest > 0 or plan.has_known_pixels
-    told: tuple[Any, ...] = ()
+    depth_identity: tuple[Any, ...] = ()
     try:
-        told = plan.depth_source.told if plan.depth_source is not None else ()
+        depth_identity = plan.depth_source.identity if plan.depth_source is not None else ()
         key = model.shot_key(plan, size)
     except NoIdentity as nothing:
         words = NOT_FOUND_AGAIN.format(what=nothing)
@@ -197,7 +197,7 @@ def _begin(
         key = None
         if on_warning is not None:
             on_warning(words)
-    return Shot(plan, model, settings, size, state.shots, latents, reader, queue, key, looks_back, told)
+    return Shot(plan, model, settings, size, state.shots, latents, reader, queue, key, looks_back, depth_identity)
 
 
 def _older(shot: Shot, bank: Bank, key: str) -> set[str]:

@@ -43,8 +43,8 @@ class Shot:
     queue: WriteQueue
     key: ShotKey | None
     looks_back: bool
-    depth_told: tuple[Any, ...] = ()
-    """What is told of the depth source, where there is one."""
+    depth_identity: tuple[Any, ...] = ()
+    """What determines the depth that is kept (``DepthSource.identity``); empty without a depth source."""
 
 
 @dataclass
@@ -94,7 +94,7 @@ class Search:
         asked, made = self.keys
         bank = _bank(state)
         depth = SegmentDepth(self.depth)
-        if self.depth_of is not None and self.shot.depth_told:
+        if self.depth_of is not None and self.shot.depth_identity:
             depth = self.depth_of(state, bank.pictures_of(made))
         return bank.take_over(
             state,
@@ -132,9 +132,9 @@ class Search:
     def _asked(self, key: ShotKey) -> str:
         shot, plan = self.shot, self.shot.plan
         settings: tuple[Any, ...] = (shot.number, plan.prompt, self.depth, self.overlap, plan.seed, plan.colour_anchor)
-        if shot.depth_told:
+        if shot.depth_identity:
             # Depth that is kept is part of the memory, not of the pictures: hashed here, and not with what is made.
-            settings = (*settings, shot.depth_told)
+            settings = (*settings, shot.depth_identity)
         if plan.has_known_pixels:
             settings = (*settings, plan.memory_enters_as, plan.hold_known, VERSION)
         return key.asked(self.state.id, self.path, shot.settings if shot.looks_back else None, *settings)

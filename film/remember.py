@@ -121,7 +121,7 @@ def remember(
             found, known = SegmentDepth(), None
             if isinstance(depth, DepthSource):
                 # What is read joins what this memory knows: it is looked for after no other, and before it is read.
-                key = _key(kept, path, Identity().add("depth", (depth.told, state.id)).hexdigest().encode())
+                key = _key(kept, path, Identity().add("depth", (depth.identity, state.id)).hexdigest().encode())
                 known = state.bank.recall(state, key) if state.bank.knows(key) else None
                 if known is None:
                     found = segment_depth(state, depth, path, kept, part.start)
@@ -132,7 +132,7 @@ def remember(
                 "depth": found.depth,
             }  # fmt: skip
             if not isinstance(depth, DepthSource):
-                key = _key(kept, path, _told(found.depth))
+                key = _key(kept, path, _depth_bytes(found.depth))
                 known = state.bank.take_over(state, key, **described) if state.bank.knows(key) else None
             if known is not None:
                 state = state.bank.within(known)
@@ -175,7 +175,7 @@ def _taken(
 
 
 def _key(pictures: NDArray[np.uint8], path: Trajectory, depth: bytes) -> str:
-    """What the segment is told by: all that is kept of it; of ``depth`` what it is told by."""
+    """The key of a segment: of all that is kept of it; ``depth`` is what determines that."""
     whole = hashlib.sha256(f"remembered {RECIPE} {pictures.shape} {path.fps!r} ".encode())
     for part in (pictures, path.poses, path.intrinsics):
         whole.update(np.ascontiguousarray(part).data)
@@ -183,5 +183,5 @@ def _key(pictures: NDArray[np.uint8], path: Trajectory, depth: bytes) -> str:
     return whole.hexdigest()
 
 
-def _told(depth: NDArray[np.float16] | None) -> bytes:
+def _depth_bytes(depth: NDArray[np.float16] | None) -> bytes:
     return b"" if depth is None else f"depth {depth.shape}".encode() + np.ascontiguousarray(depth).tobytes()

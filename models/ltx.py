@@ -44,6 +44,7 @@ _LATENT_GUIDE = HostNode(
 class LtxAdapter(Adapter):
     """The newest frame is the shot's known first one, as in *LTXV Img To Video*; the oldest guide is furthest back."""
 
+    turn = 50
     name = "LTX video"
     version = 1
     default_segment = 97

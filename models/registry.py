@@ -1,7 +1,11 @@
-"""The families of models that a film can be made with. To add one, write its ``Adapter`` and put it into ADAPTERS."""
+"""The families of models that a film can be made with: each ``Adapter`` that is imported here.
+
+To add one, write it and import it, in one line; nothing else names it.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from ..film.plan import CONTEXT_FRAMES
@@ -20,17 +24,14 @@ if TYPE_CHECKING:
     # Not at run time: what all adapters call of the host would count for every node that asks for one.
     from .host.adapter import Adapter
 
-ADAPTERS: tuple[type[Adapter], ...] = (
-    WorldAdapter,
-    StoryMemAdapter,
-    MementoAdapter,
-    WanAdapter,
-    WanCameraAdapter,
-    WanInpaintAdapter,
-    WanVaceAdapter,
-    MinimaxH3Adapter,
-    LtxAdapter,
-)
+
+def _by_turn(imported: Mapping[str, Any]) -> tuple[type[Adapter], ...]:
+    """The adapters among what a module has imported, in the order in which they are asked (``Adapter.turn``)."""
+    found = [one for name, one in imported.items() if name.endswith("Adapter") and isinstance(one, type)]
+    return tuple(sorted(found, key=lambda adapter: (adapter.turn, adapter.__name__)))
+
+
+ADAPTERS: tuple[type[Adapter], ...] = _by_turn(globals())
 """Each is the one record of a family: what it serves and its files, its lengths and sizes, how it is given a memory.
 The first that serves a MODEL is taken."""
 

@@ -235,15 +235,15 @@ class _Equations:
         step = (inverse @ pulled[:, :, None])[:, :, 0]
         return (cameras, step) if np.isfinite(cameras).all() and np.isfinite(step).all() else None
 
-    def covariance(self, places: FloatArray) -> FloatArray:
-        """(F, 6, 6), of cameras at ``places`` (F, 3)."""
-        result = np.zeros((len(places), 6, 6))
+    def covariance(self, positions: FloatArray) -> FloatArray:
+        """(F, 6, 6), of cameras at ``positions`` (F, 3)."""
+        result = np.zeros((len(positions), 6, 6))
         reduced = self._reduced(1e-9)
         if reduced is None or not self.free.any():
             return result
         left = reduced[0]
-        along = np.zeros((len(places), 6))
-        along[:, 3:] = places - places[~self.free.reshape(-1, 6)[:, 0]].mean(axis=0)
+        along = np.zeros((len(positions), 6))
+        along[:, 3:] = positions - positions[~self.free.reshape(-1, 6)[:, 0]].mean(axis=0)
         scale = along.reshape(-1)[self.free]
         length = float(np.linalg.norm(scale))
         if length > 1e-12:
@@ -253,7 +253,7 @@ class _Equations:
         values = np.maximum(values, 1e-9 * float(values[-1]))
         whole = np.zeros((len(self.free), len(self.free)))
         whole[np.ix_(self.free, self.free)] = (vectors / values) @ vectors.T
-        for frame in range(len(places)):
+        for frame in range(len(positions)):
             result[frame] = whole[6 * frame : 6 * frame + 6, 6 * frame : 6 * frame + 6]
         return result
 

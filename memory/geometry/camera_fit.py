@@ -16,9 +16,9 @@ WIDTH = 2.0
 def similarity_of(estimated: FloatArray, known: FloatArray, scale: float = 1.0) -> Similarity:
     """How cameras estimated at poses (n, 4, 4) lie in the world, where they stand at ``known`` (n, 4, 4).
 
-    Umeyama's fit, with the turns of the cameras in it as well as their places, so that places in a row or in one point
-    are enough for the rotation; robust: cameras that do not agree with most count little. ``scale`` is taken where the
-    estimated cameras stand in one place. Raises ``ValueError`` where none are given.
+    Umeyama's fit, with the turns of the cameras in it as well as their positions, so that those in a row or in one
+    point are enough for the rotation; robust: cameras that do not agree with most count little. ``scale`` is taken
+    where the estimated cameras stand in one place. Raises ``ValueError`` where none are given.
     """
     if not len(estimated) or len(estimated) != len(known):
         raise ValueError(f"{len(estimated)} cameras are to be fitted to {len(known)}: give as many, at least one.")
@@ -31,9 +31,9 @@ def similarity_of(estimated: FloatArray, known: FloatArray, scale: float = 1.0) 
         away, wanted = mine - middle, theirs - there
         extent = float((share * away * away).sum())
         turns = np.einsum("n,nij,nkj->ik", share[:, 0], known[:, :3, :3], estimated[:, :3, :3])
-        places = (share * wanted).T @ away
+        positions = (share * wanted).T @ away
         size = np.sqrt(max(extent * float((share * wanted * wanted).sum()), 1e-24))
-        u, _, vt = np.linalg.svd(turns + (places / size if extent > 1e-12 else 0.0))
+        u, _, vt = np.linalg.svd(turns + (positions / size if extent > 1e-12 else 0.0))
         turn = u @ np.diag([1.0, 1.0, np.linalg.det(u @ vt)]) @ vt
         found = float((share * wanted * (away @ turn.T)).sum()) / extent if extent > 1e-12 else 0.0
         scale = found if found > 1e-9 else scale

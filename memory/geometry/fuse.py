@@ -28,9 +28,9 @@ EPSILON = 1e-6
 class Cameras:
     """For T targets and F frames, float32.
 
-    ``to_source`` (T, F, 3, 4) takes (u, v, 1, nearness) of a target to homogeneous places in the tall picture of the
+    ``to_source`` (T, F, 3, 4) takes (u, v, 1, nearness) of a target to homogeneous positions in the tall picture of the
     frames, whose third part is the frame's depth over the target's. ``to_target`` (T, F, 3, 4) takes (slopes, 1,
-    nearness) of a frame to homogeneous picture positions of the target. ``back`` (T, F, 4) takes (places in the tall
+    nearness) of a frame to homogeneous picture positions of the target. ``back`` (T, F, 4) takes (positions in the tall
     picture, 1, nearness in the frame) to the target's depth over the frame's. ``top`` (F,) is where a frame begins in
     the tall picture, ``finer`` (T, F) how many pixels of the frame a pixel of the target has at the same depth,
     ``allowed`` (T, F) which frames may be used.
@@ -45,16 +45,16 @@ class Cameras:
 
 
 def cameras_of(
-    sources: Sources, poses: Tensor, lenses: Tensor, aims: Tensor, aim_lenses: Tensor, size: tuple[int, int],
+    sources: Sources, poses: Tensor, intrinsics: Tensor, aims: Tensor, aim_intrinsics: Tensor, size: tuple[int, int],
     turning: bool, allowed: Tensor,
 ) -> Cameras:
-    """From float64 poses (F, 4, 4), (T, 4, 4) and intrinsics (F, 4), (T, 4); ``turning`` leaves out all places."""
+    """From float64 poses (F, 4, 4), (T, 4, 4) and intrinsics (F, 4), (T, 4); ``turning`` leaves out all positions."""
     count, height, width = sources.count, sources.height, sources.width
     turn = torch.einsum("fji,tjk->tfik", poses[:, :3, :3], aims[:, :3, :3])
     move = torch.einsum("fji,tfj->tfi", poses[:, :3, :3], aims[:, None, :3, 3] - poses[None, :, :3, 3])
     move = move * (0.0 if turning else 1.0)
-    lens, aim_lens = _matrix(lenses), _matrix(aim_lenses)
-    # Picture positions to grid_sample's places in the tall picture.
+    matrix, aim_matrix = _matrix(intrinsics), _matrix(aim_intrinsics)
+    # Picture positions to grid_sample's positions in the tall picture.
     tall = torch.zeros(count, 3, 3, dtype=poses.dtype, device=poses.device)
     tall[:, 0, 0] = 2 * width / sources.wide
     tall[:, 0, 2] = 2 * MARGIN / sources.wide - 1
@@ -63,22 +63,22 @@ def cameras_of(
     top = 2 * (number * (height + 2 * MARGIN) + MARGIN) / sources.tall - 1
     tall[:, 1, 2] = top
     tall[:, 2, 2] = 1
-    frame = tall @ lens
+    frame = tall @ matrix
     to_source = torch.cat(
-        [frame @ turn @ torch.linalg.inv(aim_lens)[:, None], (frame @ move[..., None])], dim=-1
+        [frame @ turn @ torch.linalg.inv(aim_matrix)[:, None], (frame @ move[..., None])], dim=-1
     )
     home = turn.transpose(-1, -2)
     away = -(home @ move[..., None])
-    to_target = aim_lens[:, None] @ torch.cat([home, away], dim=-1)
+    to_target = aim_matrix[:, None] @ torch.cat([home, away], dim=-1)
     back = torch.cat([home[..., 2:, :] @ torch.linalg.inv(frame), away[..., 2:, :]], dim=-1)[..., 0, :]
-    finer = (lenses[:, 0] * width)[None] / (aim_lenses[:, 0] * size[1])[:, None]
+    finer = (intrinsics[:, 0] * width)[None] / (aim_intrinsics[:, 0] * size[1])[:, None]
     return Cameras(to_source.float(), to_target.float(), back.float(), top.float(), finer.float(), allowed)
 
 
-def _matrix(lenses: Tensor) -> Tensor:
+def _matrix(intrinsics: Tensor) -> Tensor:
     """(n, 3, 3) of intrinsics (n, 4): slopes to picture positions."""
-    matrix = torch.zeros(len(lenses), 3, 3, dtype=lenses.dtype, device=lenses.device)
-    matrix[:, 0, 0], matrix[:, 1, 1], matrix[:, 0, 2], matrix[:, 1, 2] = lenses.unbind(1)
+    matrix = torch.zeros(len(intrinsics), 3, 3, dtype=intrinsics.dtype, device=intrinsics.device)
+    matrix[:, 0, 0], matrix[:, 1, 1], matrix[:, 0, 2], matrix[:, 1, 2] = intrinsics.unbind(1)
     matrix[:, 2, 2] = 1
     return matrix
 
@@ -174,9 +174,9 @@ def worth(sources: Sources, cameras: Cameras, target: Tensor, middle: Tensor, ne
     rim = torch.minimum(torch.minimum(left, sources.width - left), torch.minimum(top, sources.height - top))
     # A cell that reaches over the border is followed too: its pixels are looked at one by one.
     inside = ahead & (rim > -3.0) & (near >= 0) & allowed
-    places = torch.stack([x, y], dim=-1).clamp(-2, 2)[:, None]
+    positions = torch.stack([x, y], dim=-1).clamp(-2, 2)[:, None]
     least, most, frontal = F.grid_sample(
-        sources.rough.expand(len(places), -1, -1, -1), places, "nearest", "border", align_corners=False
+        sources.rough.expand(len(positions), -1, -1, -1), positions, "nearest", "border", align_corners=False
     )[:, :, 0].unbind(1)
     wanted = near * inverse
     # Pixels of the frame for a unit of the target's nearness; a surface may be off by what moves it a pixel.
@@ -230,7 +230,7 @@ def unseen(
 
 
 def _free(sources: Sources, matrix: Tensor, top: Tensor, middle: Tensor, near: Tensor) -> Tensor:
-    """(m, n) whether frames (n,), as ``matrix`` (3, 4, n) and ``top`` (n,), saw through places of nearness (m, n)."""
+    """(m, n) whether frames (n,), as ``matrix`` (3, 4, n) and ``top`` (n,), saw through what has nearness (m, n)."""
     base, e = _based(matrix, middle)
     z = torch.addcmul(base[2], near, e[2])
     inverse = 1 / z.clamp_min(EPSILON)
@@ -238,9 +238,9 @@ def _free(sources: Sources, matrix: Tensor, top: Tensor, middle: Tensor, near: T
     # What is just beside the picture is taken to be as free as its border.
     half, high = 1 - 2 * MARGIN / sources.wide, 2 * sources.height / sources.tall
     inside = (z > EPSILON) & (x.abs() < half * (1 + BESIDE)) & ((y - top - high / 2).abs() < high / 2 * (1 + BESIDE))
-    places = torch.stack([x.clamp(-half, half), torch.minimum(torch.maximum(y, top), top + high)], dim=-1)[:, None]
+    positions = torch.stack([x.clamp(-half, half), torch.minimum(torch.maximum(y, top), top + high)], dim=-1)[:, None]
     most = F.grid_sample(
-        sources.surface.expand(len(places), -1, -1, -1)[:, :1], places, "nearest", "border", align_corners=False
+        sources.surface.expand(len(positions), -1, -1, -1)[:, :1], positions, "nearest", "border", align_corners=False
     )[:, 0, 0]
     return inside & (near * inverse >= most * (1 - LAYER))
 
@@ -271,9 +271,9 @@ def follow(
         return torch.addcmul(x, n, e[0]).mul_(inverse), torch.addcmul(y, n, e[1]).mul_(inverse), inverse
 
     def read(x: Tensor, y: Tensor, picture: Tensor, mode: str = "bilinear") -> Tensor:
-        places = torch.stack([x, y], dim=-1)[:, None]
+        positions = torch.stack([x, y], dim=-1)[:, None]
         return F.grid_sample(
-            picture.expand(len(places), -1, -1, -1), places, mode, "border", align_corners=False
+            picture.expand(len(positions), -1, -1, -1), positions, mode, "border", align_corners=False
         )[:, :, 0]
 
     def corrected(x: Tensor, y: Tensor, there: Tensor) -> Tensor:

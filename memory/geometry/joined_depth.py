@@ -35,9 +35,9 @@ CELLS = 32
 
 @dataclass(frozen=True, eq=False)
 class Samples:
-    """Known points: ``places`` (n, 3) in the world."""
+    """Known points: ``positions`` (n, 3) in the world."""
 
-    places: FloatArray
+    positions: FloatArray
 
     @classmethod
     def none(cls) -> Samples:
@@ -56,8 +56,8 @@ class Samples:
         picked = np.where(sound, maps, np.nan)[:, rows[:, None], columns]
         u, v = pixel_middles(np.arange(float(width)))[columns], pixel_middles(np.arange(float(height)))[rows]
         local = np.stack(unproject(u, v[:, None], picked, split(cameras.intrinsics, 2)), axis=-1)
-        places = to_world(local.reshape(len(maps), -1, 3), cameras.poses).reshape(-1, 3)
-        return cls(places[np.isfinite(places[:, 2])])
+        positions = to_world(local.reshape(len(maps), -1, 3), cameras.poses).reshape(-1, 3)
+        return cls(positions[np.isfinite(positions[:, 2])])
 
 
 def join_depth(
@@ -127,7 +127,7 @@ class _Map:
     def of_known(self, known: Samples) -> _Seen:
         """What of the known the map shows; what other known samples hide is left out."""
         height, width = self.near.shape
-        x, y, z = to_camera(known.places, self.pose).T
+        x, y, z = to_camera(known.positions, self.pose).T
         ahead = z > 1e-6
         x, y, z = x[ahead], y[ahead], z[ahead]
         u, v = project(x, y, z, split(self.intrinsics))
@@ -154,13 +154,13 @@ def coarser(depth: NDArray[np.floating[Any]], size: tuple[int, int]) -> NDArray[
     maps = np.asarray(depth, dtype=np.float64)
     height, width = maps.shape[1:]
     v, u = (pixel_middles(np.arange(float(side))) for side in size)
-    places = np.stack(np.meshgrid(v * height - 0.5, u * width - 0.5, indexing="ij"))
+    positions = np.stack(np.meshgrid(v * height - 0.5, u * width - 0.5, indexing="ij"))
     nearest = tuple(np.clip(np.floor(axis + 0.5).astype(np.intp), 0, side - 1)
-                    for axis, side in zip(places, (height, width), strict=True))
+                    for axis, side in zip(positions, (height, width), strict=True))
     near = _near(maps)
     result = np.empty((len(maps), *size), dtype=np.float32)
     for one, picked in enumerate(maps):
-        between = map_coordinates(near[one], places, order=1, mode="nearest")
+        between = map_coordinates(near[one], positions, order=1, mode="nearest")
         result[one] = np.where(np.isfinite(between), 1 / between, picked[nearest])
     return result
 

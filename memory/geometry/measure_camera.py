@@ -91,7 +91,7 @@ def measure_camera(
     found = recognised(pictures, lens, remembered, _spread(frames, LOOKED_FOR)) if remembered is not None else []
     tell(0.1 if remembered is not None else 0.0)
     tracks, numbers = follow(
-        pictures, lambda done: tell(0.1 + 0.4 * done / frames), tuple((one.frame, one.places) for one in found)
+        pictures, lambda done: tell(0.1 + 0.4 * done / frames), tuple((one.frame, one.positions) for one in found)
     )
     known = list(zip(found, numbers, strict=True))
     start = Trajectory(np.eye(4)[None].repeat(frames, axis=0), lens, fps) if planned is None else planned
@@ -172,8 +172,8 @@ def _placed(
     return Similarity(scale, first[:3, :3], first[:3, 3]), taken
 
 
-def _way(places: FloatArray) -> float:
-    return float(np.linalg.norm(np.diff(places, axis=0), axis=1).sum())
+def _way(positions: FloatArray) -> float:
+    return float(np.linalg.norm(np.diff(positions, axis=0), axis=1).sum())
 
 
 def _whole(lies: Similarity, made: Reconstruction, planned: FloatArray) -> FloatArray:

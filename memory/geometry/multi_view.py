@@ -50,8 +50,8 @@ def measure_by_views(
     frames = len(pictures)
     if planned is not None and len(planned) != frames:
         raise ValueError(f"The clip has {frames} frames and the planned path {len(planned)}. Give the clip's own path.")
-    lens = clean_intrinsics(intrinsics, frames, "The clip")
-    start = Trajectory(np.eye(4)[None].repeat(frames, axis=0), lens, fps) if planned is None else planned
+    intrinsics = clean_intrinsics(intrinsics, frames, "The clip")
+    start = Trajectory(np.eye(4)[None].repeat(frames, axis=0), intrinsics, fps) if planned is None else planned
     keys = [int(key) for key in spread(frames, MOST_VIEWS)]
     views = pictures[keys]
     if remembered is not None:
@@ -73,13 +73,13 @@ def measure_by_views(
     laid = lies.poses(found[: len(keys), :3, :3], found[: len(keys), :3, 3])
     poses = between(keys, laid, frames)
     tracks, _ = follow(pictures, None if each is None else lambda done: each(0.5 + 0.5 * done / frames))
-    inliers, held, wrong = supported(tracks, lens, poses, OUTLIER)
+    inliers, held, wrong = supported(tracks, intrinsics, poses, OUTLIER)
     agrees = (inliers >= LEAST_INLIERS) & (held >= LEAST_AGREEING * (held + wrong))
     reasons = tuple(loose or ("" if good else "the points of the picture do not agree with it") for good in agrees)
     if each is not None:
         each(1.0)
     return MeasuredCamera(
-        as_a_path(poses, lens, start.fps), np.array([not why for why in reasons]), reasons, inliers,
+        as_a_path(poses, intrinsics, start.fps), np.array([not why for why in reasons]), reasons, inliers,
         np.zeros((frames, 2)), taken, len(remembered.poses) if remembered is not None else 0, False,
     )  # fmt: skip
 

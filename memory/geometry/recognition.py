@@ -46,11 +46,11 @@ class Remembered:
 
 @dataclass(frozen=True, eq=False)
 class Found:
-    """What a frame of a clip shows again: ``places`` (n, 2) picture positions, the ``points`` (n, 3) of the world that
+    """What a frame of a clip shows again: ``positions`` (n, 2) in the picture, the ``points`` (n, 3) of the world that
     are seen there, and the ``pose`` (4, 4) that the frame's camera must then have."""
 
     frame: int
-    places: FloatArray
+    positions: FloatArray
     points: FloatArray
     pose: FloatArray
 
@@ -62,23 +62,23 @@ def recognised(
     ones is found again. Features are compared (SIFT), and a camera must agree with at least ``LEAST_FOUND``."""
     sift = cv2.SIFT.create(FEATURES)
     known = [
-        (*_features(sift, picture), depth, pose, lens)
-        for picture, depth, pose, lens in zip(
+        (*_features(sift, picture), depth, pose, own)
+        for picture, depth, pose, own in zip(
             remembered.pictures, remembered.depth, remembered.poses, remembered.intrinsics, strict=True
         )
     ]
     found = []
     for frame in frames:
-        places, described = _features(sift, pictures[frame])
+        positions, described = _features(sift, pictures[frame])
         here: list[FloatArray] = []
         there: list[FloatArray] = []
-        for their_places, their_described, depth, pose, lens in known:
+        for their_positions, their_described, depth, pose, their_intrinsics in known:
             mine, theirs = _matches(described, their_described)
-            far = depth_at(np.asarray(depth, dtype=np.float64), their_places[theirs])
+            far = depth_at(np.asarray(depth, dtype=np.float64), their_positions[theirs])
             good = np.isfinite(far)
-            u, v = their_places[theirs[good]].T
-            local = np.stack(unproject(u, v, far[good], split(lens)), axis=-1)
-            here.append(places[mine[good]])
+            u, v = their_positions[theirs[good]].T
+            local = np.stack(unproject(u, v, far[good], split(their_intrinsics)), axis=-1)
+            here.append(positions[mine[good]])
             there.append(to_world(local, pose))
         one = _resected(frame, np.concatenate(here), np.concatenate(there), intrinsics[frame])
         if one is not None:
@@ -86,13 +86,13 @@ def recognised(
     return found
 
 
-def depth_at(depth: FloatArray, places: FloatArray) -> FloatArray:
-    """Depth (n,) at picture positions ``places`` (n, 2) of a map (h, w); NaN where it is unknown or beside an edge.
+def depth_at(depth: FloatArray, positions: FloatArray) -> FloatArray:
+    """Depth (n,) at ``positions`` (n, 2) in the picture of a map (h, w); NaN where it is unknown or beside an edge.
 
     What lies between the middles of its pixels is exact on flat surfaces, whose inverse depth is linear in a picture.
     """
     height, width = depth.shape
-    at = places * (width, height) - 0.5
+    at = positions * (width, height) - 0.5
     column, row = np.clip(np.floor(at).astype(int), 0, (max(0, width - 2), max(0, height - 2))).T
     right, below = np.minimum(column + 1, width - 1), np.minimum(row + 1, height - 1)
     corners = np.stack([depth[row, column], depth[row, right], depth[below, column], depth[below, right]])
@@ -110,9 +110,9 @@ def _features(sift: cv2.SIFT, picture: NDArray[np.uint8]) -> tuple[FloatArray, N
     points, described = sift.detectAndCompute(grey, None)
     if described is None:
         return np.empty((0, 2)), np.empty((0, 128), np.float32)
-    places = (np.array([point.pt for point in points]) + 0.5) / (grey.shape[1], grey.shape[0])
+    positions = (np.array([point.pt for point in points]) + 0.5) / (grey.shape[1], grey.shape[0])
     described = np.sqrt(described / np.maximum(described.sum(axis=1, keepdims=True), 1e-6))
-    return places, described.astype(np.float32)
+    return positions, described.astype(np.float32)
 
 
 def _matches(
@@ -133,11 +133,11 @@ def _matches(
     return rows[good], best[good]
 
 
-def _resected(frame: int, places: FloatArray, points: FloatArray, lens: FloatArray) -> Found | None:
-    if len(places) < LEAST_FOUND:
+def _resected(frame: int, positions: FloatArray, points: FloatArray, intrinsics: FloatArray) -> Found | None:
+    if len(positions) < LEAST_FOUND:
         return None
-    focal = 832.0 * float(lens[0])
-    slopes = (places - lens[2:]) / lens[:2]
+    focal = 832.0 * float(intrinsics[0])
+    slopes = (positions - intrinsics[2:]) / intrinsics[:2]
     cv2.setRNGSeed(SEED)
     good, turn, way, inside = cv2.solvePnPRansac(
         points, slopes, np.eye(3), None, iterationsCount=3000, reprojectionError=3.0 / focal, confidence=0.9999,
@@ -150,7 +150,7 @@ def _resected(frame: int, places: FloatArray, points: FloatArray, lens: FloatArr
     pose = np.eye(4)
     pose[:3, :3] = cv2.Rodrigues(turn)[0].T
     pose[:3, 3] = -pose[:3, :3] @ way[:, 0]
-    return Found(frame, places[inside], points[inside], pose) if np.isfinite(pose).all() else None
+    return Found(frame, positions[inside], points[inside], pose) if np.isfinite(pose).all() else None
 
 
 @dataclass(frozen=True, eq=False)
@@ -161,11 +161,11 @@ class Similarity:
     turn: FloatArray
     place: FloatArray
 
-    def poses(self, turns: FloatArray, places: FloatArray) -> FloatArray:
+    def poses(self, turns: FloatArray, positions: FloatArray) -> FloatArray:
         """Poses (F, 4, 4) in the world of cameras (F, 3, 3) and (F, 3) of the clip."""
         result = np.tile(np.eye(4), (len(turns), 1, 1))
         result[:, :3, :3] = self.turn @ turns
-        result[:, :3, 3] = self.scale * places @ self.turn.T + self.place
+        result[:, :3, 3] = self.scale * positions @ self.turn.T + self.place
         return result
 
 

@@ -429,11 +429,11 @@ def _resected(
     Points whose inverse depth is less ``sure`` (n,) count less, as far as that shows from here. Begins from ``turn``
     (3, 3) and ``place`` (3,); robust, from a wide loss to a narrow one.
     """
-    turns, places = turn[None], place[None]
+    turns, positions = turn[None], place[None]
     off = np.zeros(len(slope))
     columns = 3 if turn_only else 6
     for width in (16.0, 16.0, 8.0, 8.0, 4.0, 4.0, 2.0, 2.0, 2.0):
-        away = points.centre - places[0]
+        away = points.centre - positions[0]
         local = (points.direction + points.value[:, 2:] * away) @ turns[0]
         ahead = np.maximum(local[:, 2], 1e-3)
         error = (trust @ (local[:, :2] / ahead[:, None] - slope)[:, :, None])[:, :, 0] * focal
@@ -455,8 +455,8 @@ def _resected(
         step = np.zeros(6)
         step[:columns] = np.linalg.solve(left + 1e-6 * np.diag(left.diagonal()) + 1e-9 * np.eye(columns), right)
         turns = turns @ Rotation.from_rotvec(step[None, :3]).as_matrix()
-        places = places + step[None, 3:]
-    return turns[0], places[0], off
+        positions = positions + step[None, 3:]
+    return turns[0], positions[0], off
 
 
 def _crossed(local: FloatArray) -> FloatArray:

@@ -29,21 +29,21 @@ def points(near: Tensor, poses: Tensor, intrinsics: Tensor) -> Tensor:
     return (torch.bmm(poses[:, :3, :3], rays) + poses[:, :3, 3:]).transpose(0, 1).flatten(1)
 
 
-def splat(places: Tensor, poses: Tensor, intrinsics: Tensor, size: torch.Size, most: float) -> Tensor:
+def splat(positions: Tensor, poses: Tensor, intrinsics: Tensor, size: torch.Size, most: float) -> Tensor:
     """Nearness (T, K, H, W) of what T views see of world points (3, K * n), frame by frame; 0 where nothing is.
 
     ``poses`` (T, 4, 4) and ``intrinsics`` (T, 4) are the views', ``size`` is (K, H, W): of H x W pixels each. Within a
     frame the nearest point wins. Points nearer than one over ``most`` are not seen.
     """
     count, height, width = size
-    local = poses[:, :3, :3].transpose(1, 2) @ (places - poses[:, :3, 3:])
+    local = poses[:, :3, :3].transpose(1, 2) @ (positions - poses[:, :3, 3:])
     near = 1 / local[:, 2].clamp_min(1 / most)
     u, v = project(local[:, 0] * near, local[:, 1] * near, 1.0, split(intrinsics, 1))
     x, y = u * width - 0.5, v * height - 0.5
     inside = (local[:, 2] > 1 / most) & (x > -0.5) & (x < width - 0.5) & (y > -0.5) & (y < height - 0.5)
-    frame = torch.arange(count, device=places.device).repeat_interleave(places.shape[1] // count) * height
+    frame = torch.arange(count, device=positions.device).repeat_interleave(positions.shape[1] // count) * height
     cell = (frame + y.round().clamp(0, height - 1).long()) * width + x.round().clamp(0, width - 1).long()
-    seen = torch.zeros(len(poses), count * height * width, device=places.device)
+    seen = torch.zeros(len(poses), count * height * width, device=positions.device)
     seen.scatter_reduce_(1, cell, near * inside, "amax")
     return seen.view(len(poses), count, height, width)
 

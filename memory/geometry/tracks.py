@@ -75,8 +75,8 @@ def follow(
 ) -> tuple[Tracks, list[NDArray[np.int64]]]:
     """Points of ``pictures`` (F, H, W, 3) uint8 RGB, from frame to frame; new ones are taken up as old ones leave.
 
-    ``each`` is called with the number of every frame that is done, and may raise to stop. ``wanted`` are places (n, 2)
-    in certain frames that are to be followed, too, in both directions; their numbers (n,) as points come second.
+    ``each`` is called with the number of every frame that is done, and may raise to stop. ``wanted`` are positions
+    (n, 2) in certain frames that are to be followed, too, in both directions; their numbers (n,) as points come second.
     """
     greys = [looked_at(picture) for picture in pictures]
     height, width = greys[0].shape
@@ -99,10 +99,10 @@ def follow(
         if each is not None:
             each(index)
     given: list[NDArray[np.int64]] = []
-    for start, places in wanted:
-        given.append(count + np.arange(len(places)))
-        count += len(places)
-        first = ((places * size) - 0.5).astype(np.float32)
+    for start, positions in wanted:
+        given.append(count + np.arange(len(positions)))
+        count += len(positions)
+        first = ((positions * size) - 0.5).astype(np.float32)
         for step in (1, -1):
             here, numbers, index = first, given[-1], start
             while len(here) and 0 <= index < len(greys):
@@ -124,7 +124,7 @@ def follow(
 
 @dataclass(frozen=True, eq=False)
 class _Sighting:
-    """What one frame sees: points (n,) at places (n, 2) in pixels, with their trust (n, 2, 2)."""
+    """What one frame sees: points (n,) at positions (n, 2) in pixels, with their trust (n, 2, 2)."""
 
     frame: int
     point: NDArray[np.int64]
@@ -133,16 +133,16 @@ class _Sighting:
 
 
 def flow(
-    before: Grey, after: Grey, places: NDArray[np.float32], trust: FloatArray
+    before: Grey, after: Grey, positions: NDArray[np.float32], trust: FloatArray
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """Where points at ``places`` (n, 2) pixels of one picture (h, w) are in the next, and whether (n,) that is sure:
+    """Where points at ``positions`` (n, 2) pixels of one picture (h, w) are in the next, and whether (n,) that is sure:
     followed back, they must come to where they were, as far as their ``trust`` (n, 2, 2) goes."""
-    if not len(places):
-        return places, np.zeros(0, np.bool_)
+    if not len(positions):
+        return positions, np.zeros(0, np.bool_)
     height, width = before.shape
     side = int(np.clip(min(height, width) / 25, 9, 21)) | 1
     levels = int(np.clip(np.log2(min(height, width) / (2 * side)), 0, 4))
-    at = places[:, None]
+    at = positions[:, None]
     there, found = _lucas_kanade(before, after, at, side, levels)
     back, again = _lucas_kanade(after, before, there, side, levels)
     good = (found[:, 0] > 0) & (again[:, 0] > 0)
@@ -169,9 +169,9 @@ def _structure(grey: Grey) -> NDArray[np.float32]:
     return np.asarray(cv2.blur(np.stack([x * x, x * y, y * y], axis=-1), (15, 15)))
 
 
-def _trusted(tensor: NDArray[np.float32], places: NDArray[np.float32]) -> FloatArray:
-    """``Tracks.trust`` (n, 2, 2) of points at ``places`` (n, 2) in pixels."""
-    column, row = places.round().astype(int).T if len(places) else np.zeros((2, 0), int)
+def _trusted(tensor: NDArray[np.float32], positions: NDArray[np.float32]) -> FloatArray:
+    """``Tracks.trust`` (n, 2, 2) of points at ``positions`` (n, 2) in pixels."""
+    column, row = positions.round().astype(int).T if len(positions) else np.zeros((2, 0), int)
     xx, xy, yy = tensor[row, column].astype(np.float64).T
     values, vectors = np.linalg.eigh(np.stack([np.stack([xx, xy], -1), np.stack([xy, yy], -1)], -2))
     ratio = values[:, 0] / np.maximum(values[:, 1], 1e-12)

@@ -134,23 +134,24 @@ def _views(
         near = torch.from_numpy(np.where(depth > 0, 1 / depth, np.nan).astype(np.float32)).to(device)
     if count:
         near = F.interpolate(near[:, None], frames.shape[1:3])[:, 0]
-    poses, lenses = (torch.from_numpy(part[:count].copy()).to(device) for part in (cameras.poses, cameras.intrinsics))
+    given = (cameras.poses, cameras.intrinsics)
+    poses, intrinsics = (torch.from_numpy(part[:count].copy()).to(device) for part in given)
     small = size[0] * size[1] < SMALL
-    sources = prepared(pictures, near, lenses.float(), 1 if small else 2) if count else None
+    sources = prepared(pictures, near, intrinsics.float(), 1 if small else 2) if count else None
     grid = Grid(*size, 2 if small else 4)
     for start in range(0, len(targets), tile):
         part = targets[start : start + tile]
         if sources is None:
             yield _nothing(len(part), size)
             continue
-        aims, aim_lenses = (torch.from_numpy(array.copy()).to(device) for array in (part.poses, part.intrinsics))
+        aims, aim_intrinsics = (torch.from_numpy(array.copy()).to(device) for array in (part.poses, part.intrinsics))
         allowed = torch.ones(len(part), count, dtype=torch.bool, device=device)
         if not moving:
             away = (poses[None, :, :3, 3] - aims[:, None, :3, 3]).norm(dim=-1)
-            shift = away * aim_lenses[:, :1] * size[1] / (scene_distance or 1)
+            shift = away * aim_intrinsics[:, :1] * size[1] / (scene_distance or 1)
             allowed = shift <= allowed_shift if scene_distance else away < 1e-6
-        found = fused(sources, cameras_of(sources, poses, lenses, aims, aim_lenses, size, not moving, allowed), grid,
-                      through_unseen or not moving)
+        both = cameras_of(sources, poses, intrinsics, aims, aim_intrinsics, size, not moving, allowed)
+        found = fused(sources, both, grid, through_unseen or not moving)
         known = found.frame >= 0
         colour = torch.where(known[..., None], found.colour, GREY)
         distance = torch.where(known, 1 / found.near.clamp_min(0), torch.inf)

@@ -42,6 +42,9 @@ class Adapter(VideoModel):
     backend.
     """
 
+    turn: int = 100
+    """When it is asked whether it serves a MODEL: the lower, the sooner, and the first that does is taken."""
+
     listed: tuple[str, ...] = ()
     """What it serves, in the words of a list of all models, for refusals."""
 

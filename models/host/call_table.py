@@ -198,6 +198,13 @@ CALLS: dict[str, tuple[str, ...]] = {
         "comfy_api.latest:io.NodeOutput(ui)",
         "comfy_api.latest:ui.PreviewImage(image, cls)",
     ),
+    "nodes.remember.consistency_report": (
+        "comfy.model_management:throw_exception_if_processing_interrupted()",
+        "comfy.utils:ProgressBar(total)",
+        "comfy.utils:ProgressBar.update_absolute(value)",
+        "comfy_api.latest:io.NodeOutput(ui)",
+        "comfy_api.latest:ui.PreviewImage(image, cls)",
+    ),
     "nodes.remember.memory_info": (
         "comfy_api.latest:io.NodeOutput(ui)",
         "comfy_api.latest:ui.PreviewImage(image, cls)",

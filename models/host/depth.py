@@ -15,7 +15,7 @@ from torch import Tensor
 from ...film.depth import Pixels
 from ...memory.cameras.trajectory import Trajectory
 from .calls import HostNode
-from .identity import network_told
+from .identity import network_identity
 
 DA3 = HostNode(
     "comfy_extras.nodes_depth_anything_3", "DA3Inference",
@@ -42,9 +42,9 @@ class DepthAnything3:
     frames: int = 0
 
     @cached_property
-    def told(self) -> str:
+    def identity(self) -> str:
         """What the network is, 64 hex digits."""
-        return network_told(self.model)
+        return network_identity(self.model)
 
     def check(self) -> None:
         """Raises ValueError if this ComfyUI's node is another."""
@@ -62,7 +62,7 @@ class DepthAnything3:
 
 @dataclass(frozen=True)
 class MoGe:
-    """The MOGE_MODEL of Load MoGe Model, told the lens of each picture. Those of version 2 are in metres."""
+    """The MOGE_MODEL of Load MoGe Model, given the intrinsics of each picture. Those of version 2 are in metres."""
 
     model: Any
     name: str = "MoGe"
@@ -74,9 +74,9 @@ class MoGe:
         return getattr(self.model, "version", "") == "v2"
 
     @cached_property
-    def told(self) -> str:
+    def identity(self) -> str:
         """What the network is, 64 hex digits."""
-        return network_told(self.model.patcher)
+        return network_identity(self.model.patcher)
 
     def check(self) -> None:
         """Raises ValueError if this ComfyUI's node is another."""

@@ -90,8 +90,8 @@ def latent_space(vae: Any) -> str:
     return hashlib.sha256(identity().add("vae", vae).hexdigest().encode()).hexdigest()
 
 
-def network_told(patcher: Any) -> str:
-    """What a network that a ModelPatcher holds is told by, and the patches on it: 64 hex digits.
+def network_identity(patcher: Any) -> str:
+    """The identity of a network that a ModelPatcher holds, with the patches on it: 64 hex digits.
 
     Raises:
         NoIdentity: something in it has no identity; the message says what.

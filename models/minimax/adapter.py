@@ -53,6 +53,7 @@ class MinimaxH3Adapter(Adapter):
     The model makes sound along with the pictures. It is not kept: ``sampling.sample`` returns the pictures alone.
     """
 
+    turn = 40
     name = "MiniMax H3"
     version = 1
     default_segment = 124

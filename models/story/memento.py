@@ -36,6 +36,7 @@ Attention = Callable[[Tensor, Tensor, Tensor], Tensor]
 class MementoAdapter(StoryMemAdapter):
     """Without remembered frames the shot is made as by the model's family, and no subject is rebuilt."""
 
+    turn = 21
     files = {"Memento": ("backbone_high_noise", "backbone_low_noise")}
     method = MEMENTO
 

@@ -31,6 +31,7 @@ GREY = 0.5
 class StoryMemAdapter(WanAdapter):
     """MI2V, MM2V and MR2V (references are remembered frames that come first). Nothing is patched at a spacing of 1."""
 
+    turn = 20
     version = 3
     context_without_retriever = 1
     most_context = 20

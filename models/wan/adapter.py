@@ -32,6 +32,7 @@ VAE_FILE, TI2V_VAE_FILE = "wan_2.1_vae.safetensors", "wan2.2_vae.safetensors"
 class WanAdapter(Adapter):
     """Text to video, image to video, TI2V-5B, pairs for high and low noise."""
 
+    turn = 30
     name = "Wan"
     version = 2
     default_segment = 81
@@ -167,6 +168,7 @@ class WanCameraAdapter(WanAdapter):
     """
 
     host_nodes = (CAMERA_TO_VIDEO,)
+    turn = 31
     listed = ("Fun Camera",)
     files = {
         "Wan 2.1 Fun Camera": ("wan2.1_fun_camera_v1.1_1.3B_bf16.safetensors", VAE_FILE),

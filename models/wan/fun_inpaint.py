@@ -26,6 +26,7 @@ class WanInpaintAdapter(WanAdapter):
     """Wan 2.1 Fun Inpaint and Wan 2.2 Fun Inpaint A14B, whose networks cannot be told from image to video by looking at
     them: the adapter is taken where memory is to enter as known pixels."""
 
+    turn = 32
     version = 1
     memory_ways = (KNOWN_PIXELS, BOTH)
     host_nodes = (_INPAINT,)

@@ -35,6 +35,7 @@ class WanVaceAdapter(WanAdapter):
     describes_tokens = False
     frame_numbers = False
     host_nodes = (_CONTROL,)
+    turn = 33
     listed = ("VACE",)
     files = {"Wan VACE": ("wan2.1_vace_1.3B_fp16.safetensors", VAE_FILE)}
 

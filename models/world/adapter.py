@@ -23,6 +23,7 @@ class WorldAdapter(Adapter):
     """Context frames, known pixels and cameras reach the model through its own conditions; see
     WorldModel.extra_conds."""
 
+    turn = 10
     name = "the world model"
     version = 3
     default_segment = 8

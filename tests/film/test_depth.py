@@ -76,7 +76,7 @@ class Estimator:
     asked: list[int] = field(default_factory=list)
 
     @property
-    def told(self) -> Any:
+    def identity(self) -> Any:
         return (self.off, self.wrong)
 
     def maps(self, pictures: Pixels, cameras: Trajectory, frames: NDArray[np.int64]) -> NDArray[np.float32]:
@@ -249,6 +249,6 @@ def test_a_depth_video_goes_frame_by_frame_and_is_told_by_what_it_holds(tmp_path
     state = film(tmp_path, plan(source))[-1].state
     np.testing.assert_allclose(kept(state), deep, rtol=2e-3)
     same, other = DepthVideo(deep / 20), DepthVideo(deep / 10)
-    assert same.told == source.source.told != other.told
+    assert same.identity == source.source.identity != other.identity
     with pytest.raises(ValueError, match="frame 18 has none"):
         same.maps(truth([0])[0], PATH[:1], np.array([18]))

@@ -95,7 +95,7 @@ class Wall:
         self.distance, self.asked = distance, 0
 
     @property
-    def told(self) -> float:
+    def identity(self) -> float:
         return self.distance
 
     def maps(self, shown: NDArray[np.uint8], path: Trajectory, numbers: NDArray[np.int64]) -> NDArray[np.float32]:

@@ -20,6 +20,17 @@ def about(model: str) -> str:
     return chapter.partition("\n## ")[0]
 
 
+def test_adapters_are_asked_in_the_order_of_their_turns(comfy: Path) -> None:
+    """Of a Wan with a story's options, the story's; the order stands in every refusal, too."""
+    from scene_memory.models.registry import ADAPTERS
+
+    assert [adapter.__name__ for adapter in ADAPTERS if adapter.turn < 100] == [
+        "WorldAdapter", "StoryMemAdapter", "MementoAdapter", "WanAdapter", "WanCameraAdapter", "WanInpaintAdapter",
+        "WanVaceAdapter", "MinimaxH3Adapter", "LtxAdapter",
+    ]  # fmt: skip
+    assert len({adapter.turn for adapter in ADAPTERS}) == len(ADAPTERS), "each has a turn of its own"
+
+
 def test_a_model_that_no_adapter_serves_is_told_which_are(comfy: Path) -> None:
     from scene_memory.models.registry import ADAPTERS, adapter_for
 

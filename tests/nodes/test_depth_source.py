@@ -96,11 +96,11 @@ def test_each_picture_is_read_by_itself_with_its_own_lens(models: Path) -> None:
 
 
 def test_models_are_told_apart_by_their_weights(models: Path) -> None:
-    told = {name: of_model(models, name).told for name in NAMES}
+    told = {name: of_model(models, name).identity for name in NAMES}
     assert len(set(map(str, told.values()))) == len(NAMES)
     for name in NAMES:
-        assert of_model(models, name).told == told[name], "loaded again it is the same"
-    assert of_model(models, NAMES[0], keyframes=3).told != told[NAMES[0]]
+        assert of_model(models, name).identity == told[name], "loaded again it is the same"
+    assert of_model(models, NAMES[0], keyframes=3).identity != told[NAMES[0]]
 
 
 def test_a_depth_video_has_white_at_the_scale(comfy: Path) -> None:
