@@ -29,9 +29,10 @@ from .continuity import continues, segment_seed
 from .depth import SegmentDepth, segment_depth
 from .identity import NoIdentity
 from .known_pixels import with_known_pixels
+from .measured_path import AS_MEASURED, coming_path, segment_cameras
 from .model import KEPT, VideoModel
 from .plan import ShotPlan, check_plan
-from .recall import Search, Shot
+from .recall import Described, Search, Shot
 from .segment import KnownPixels, Segment
 from .write_queue import WriteQueue
 
@@ -118,11 +119,11 @@ def generate_shot(
             model.check_interrupted()
             part = slice(start, start + length)
             start += length
-            path, depth = plan.trajectory[part], _depth(state, plan, part)
+            path, depth = coming_path(plan.trajectory, part, state, plan.cameras), _depth(state, plan, part)
             onward = goes_on or index > 0
             overlap = model.overlap_after(state.frames) if onward else 0
-            depth_of = partial(_depth_of, shot, path, part.start, depth)
-            search = Search(shot, state, path, overlap, depth, partial(_notes, shot), depth_of)
+            described = partial(_described, shot, path, part.start, depth, onward)
+            search = Search(shot, state, path, overlap, depth, partial(_notes, shot), described)
             known = None
             for find in search.ways():
                 if (written := shot.queue.wait()) is not None:
@@ -148,10 +149,8 @@ def generate_shot(
             if (written := shot.queue.wait()) is not None:
                 yield SegmentDone(state := written, index - 1, encoded=encoded)
             encoded = shot.reader.encoded - before
-            deep = depth_of(state, pictures)
-            ready = _prepared(
-                state, shot, path, deep, search.keys, retrieval, pictures, latent, segment.view
-            )
+            found = described(state, pictures)
+            ready = _prepared(state, shot, found, search.keys, retrieval, pictures, latent, segment.view)
             shot.reader.made(state.frames, pictures)
             if _bank(state).max_bytes is None:
                 shot.queue.begin(ready, state.frames)
@@ -263,8 +262,7 @@ def _anchored(
 def _prepared(
     state: MemoryState,
     shot: Shot,
-    path: Trajectory,
-    depth: SegmentDepth,
+    found: Described,
     keys: list[str],
     retrieval: Retrieval | None,
     pictures: NDArray[np.uint8],
@@ -277,13 +275,13 @@ def _prepared(
     return _bank(state).prepare(
         state,
         frames=pictures,
-        trajectory=path,
+        trajectory=found.trajectory,
         shot=shot.number,
         prompt=shot.plan.prompt,
-        info={**_notes(shot, retrieval, view), **depth.info},
+        info={**_notes(shot, retrieval, view), **found.info},
         latents=kept,
         latent_space=shot.latents.space if shot.latents and kept is not None else "",
-        depth=depth.depth,
+        depth=found.depth,
         key=keys,
         code=shot.key.code if shot.key else None,
     )
@@ -312,6 +310,25 @@ def _depth(state: MemoryState, plan: ShotPlan, part: slice) -> NDArray[np.float1
         return None
     maps = plan.depth[part]
     return depth_to_keep(maps, len(maps), state.depth_size)
+
+
+def _described(
+    shot: Shot,
+    path: Trajectory,
+    start: int,
+    given: NDArray[np.float16] | None,
+    goes_on: bool,
+    state: MemoryState,
+    pictures: NDArray[np.uint8] | None,
+) -> Described:
+    """What is kept beside new pictures (F, H, W, 3) after a memory: measured cameras where they are asked for, and
+    depth, which is read off with these."""
+    cameras: dict[str, Any] = {}
+    if shot.plan.cameras == AS_MEASURED:
+        measured = segment_cameras(state, path, pictures, goes_on, lambda share: shot.model.check_interrupted())
+        path, cameras = measured.trajectory, measured.info
+    depth = _depth_of(shot, path, start, given, state, pictures)
+    return Described(path, depth.depth, {**cameras, **depth.info})
 
 
 def _depth_of(

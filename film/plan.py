@@ -12,6 +12,7 @@ from ..memory.cameras.trajectory import Trajectory
 from ..memory.retrieval.settings import RetrievalSettings
 from ..memory.state.state import MemoryState
 from .depth import DepthSource
+from .measured_path import AS_PLANNED, CAMERA_WAYS
 
 CONTEXT_FRAMES, KNOWN_PIXELS, BOTH = "context frames", "known pixels", "both"
 MEMORY_WAYS = (CONTEXT_FRAMES, KNOWN_PIXELS, BOTH)
@@ -28,7 +29,7 @@ class ShotPlan:
     scene units of what the frames will show, NaN where unknown: it is kept for retrieval. colour_anchor: 0..1, how far
     colours follow the remembered frames' (``colour.anchored``). depth_source: reads depth off the frames when they are
     made, in place of ``depth``. memory_enters_as: one of MEMORY_WAYS. hold_known: known pixels are kept at each step of
-    the sampler.
+    the sampler. cameras: one of ``measured_path.CAMERA_WAYS``, those that the memory keeps.
     """
 
     model: Any
@@ -50,6 +51,7 @@ class ShotPlan:
     depth_source: DepthSource | None = None
     memory_enters_as: str = CONTEXT_FRAMES
     hold_known: bool = False
+    cameras: str = AS_PLANNED
 
     @property
     def has_known_pixels(self) -> bool:
@@ -93,6 +95,8 @@ def check_plan(state: MemoryState, plan: ShotPlan) -> None:
             f"memory_enters_as is {plan.memory_enters_as!r}: expected one of {', '.join(MEMORY_WAYS)}. "
             f"Use {CONTEXT_FRAMES}."
         )
+    if plan.cameras not in CAMERA_WAYS:
+        raise ValueError(f"cameras is {plan.cameras!r}: expected one of {', '.join(CAMERA_WAYS)}. Use {AS_PLANNED}.")
     if plan.hold_known and not plan.has_known_pixels:
         raise ValueError(
             f"hold_known is on, but memory_enters_as is {CONTEXT_FRAMES}: there are no known pixels to hold. "

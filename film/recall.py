@@ -17,10 +17,11 @@ from ..memory.retrieval.settings import RetrievalSettings
 from ..memory.state.state import MemoryState
 from .context import ContextReader, choose_context, shown
 from .continuity import segment_seed, whole_path
-from .depth import SegmentDepth
 from .keys import Given, ShotKey
 from .known_pixels import VERSION, viewed
 from .latents import ContextLatents
+from .measured_path import AS_MEASURED
+from .measured_path import VERSION as CAMERAS_VERSION
 from .model import VideoModel
 from .plan import ShotPlan
 from .write_queue import WriteQueue
@@ -47,13 +48,22 @@ class Shot:
     """What determines the depth that is kept (``DepthSource.identity``); empty without a depth source."""
 
 
+@dataclass(frozen=True, eq=False)
+class Described:
+    """What is kept beside a segment's pictures: their cameras, ``depth`` (F, h, w) or None, and notes."""
+
+    trajectory: Trajectory
+    depth: NDArray[np.float16] | None
+    info: dict[str, Any]
+
+
 @dataclass
 class Search:
     """The search for one segment: what follows ``state`` along ``path``, after ``overlap`` known pictures.
 
     ``keys`` are those that the segment has so far; ``retrieval`` says what it looks back at, and is worked out when it
-    is first needed: a segment that is found by what was asked for needs none. ``depth_of`` reads depth off pictures
-    (F, H, W, 3) that are taken over, None where they are lost.
+    is first needed: a segment that is found by what was asked for needs none. ``described`` finds what is read off
+    pictures (F, H, W, 3) that are taken over, None where they are lost.
     """
 
     shot: Shot
@@ -62,7 +72,7 @@ class Search:
     overlap: int
     depth: NDArray[np.float16] | None
     notes: Callable[[Retrieval | None], dict[str, Any]]
-    depth_of: Callable[[MemoryState, NDArray[np.uint8] | None], SegmentDepth] | None = None
+    described: Callable[[MemoryState, NDArray[np.uint8] | None], Described] | None = None
     keys: list[str] = field(default_factory=list)
     _chosen: list[Retrieval | None] = field(default_factory=list)
 
@@ -93,17 +103,18 @@ class Search:
     def _taken_over(self, state: MemoryState) -> MemoryState | None:
         asked, made = self.keys
         bank = _bank(state)
-        depth = SegmentDepth(self.depth)
-        if self.depth_of is not None and self.shot.depth_identity:
-            depth = self.depth_of(state, bank.pictures_of(made))
+        found = Described(self.path, self.depth, {})
+        reads = self.shot.depth_identity or self.shot.plan.cameras == AS_MEASURED
+        if self.described is not None and reads:
+            found = self.described(state, bank.pictures_of(made))
         return bank.take_over(
             state,
             made,
-            trajectory=self.path,
+            trajectory=found.trajectory,
             shot=self.shot.number,
             prompt=self.shot.plan.prompt,
-            info={**self.notes(self._chosen[-1]), **depth.info},
-            depth=depth.depth,
+            info={**self.notes(self._chosen[-1]), **found.info},
+            depth=found.depth,
             also=[asked],
         )
 
@@ -135,6 +146,8 @@ class Search:
         if shot.depth_identity:
             # Depth that is kept is part of the memory, not of the pictures: hashed here, and not with what is made.
             settings = (*settings, shot.depth_identity)
+        if plan.cameras == AS_MEASURED:
+            settings = (*settings, plan.cameras, CAMERAS_VERSION)
         if plan.has_known_pixels:
             settings = (*settings, plan.memory_enters_as, plan.hold_known, VERSION)
         return key.asked(self.state.id, self.path, shot.settings if shot.looks_back else None, *settings)

@@ -17,7 +17,7 @@ from ..cameras.camera import FloatArray
 from ..cameras.trajectory import Trajectory
 from ..document import Document, canonical, text_id
 from ..errors import BankError, DamageError, damaged
-from ..state.depth import DEPTH_NOTE, depth_to_keep
+from ..state.depth import READ_OFF, depth_to_keep
 from ..state.records import SegmentRecord
 from ..state.state import MemoryState
 from .codec import DEFAULT_CODING, decode_frame, encode_frame, in_parallel
@@ -100,7 +100,7 @@ def describe_again(
 ) -> tuple[SegmentRecord, Tensors]:
     """The record that the pictures and latents of a segment file have after another memory, ``state``, and what is
     stored beside its pictures. ``depth`` (F, h, w). After the same memory its ``info`` stays as it is, but for what it
-    says of the depth.
+    says of what is read off the pictures, depth and cameras.
 
     Raises ``BankError`` for a segment of version 1, whose pictures only have a hash together.
     """
@@ -110,8 +110,8 @@ def describe_again(
             raise BankError(f"{path.name} does not hold the pictures of {len(trajectory)} frames with a hash of each.")
     told = dict(info or {})
     if document["parent"] == state.id:
-        of_depth = {DEPTH_NOTE: told[DEPTH_NOTE]} if DEPTH_NOTE in told else {}
-        told = {name: value for name, value in document["info"].items() if name != DEPTH_NOTE} | of_depth
+        read_off = {name: told[name] for name in READ_OFF if name in told}
+        told = {name: value for name, value in document["info"].items() if name not in READ_OFF} | read_off
     return _described(
         state, trajectory, hashes, read_extra(path, segment_id, "latents"), depth,
         size=(document["height"], document["width"]), shot=shot, prompt=prompt,

@@ -8,6 +8,10 @@ from numpy.typing import ArrayLike, NDArray
 MAX_DEPTH_SIDE = 64
 DEPTH_NOTE = "depth"
 """Where a segment's info says how the depth that is kept with it was made."""
+CAMERAS_NOTE = "cameras"
+"""Where it says how its cameras were measured, and along what they were planned."""
+READ_OFF = (DEPTH_NOTE, CAMERAS_NOTE)
+"""Notes on what was read off a segment's pictures: it may be read again for pictures that stay."""
 FARTHEST = 65504.0
 """The largest distance that is kept, which stands for the sky too."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from comfy_api.latest import io, ui
 
 from ...film.depth import depth_report
+from ...film.measured_path import camera_report
 from ...memory.pictures.picture_of_bank import THUMBNAILS, bank_picture
 from ...memory.retrieval.reasons import report
 from ...memory.state.state import MemoryState
@@ -53,5 +54,5 @@ class MemoryInfo(io.ComfyNode):
         disk = memory.bank.size_bytes() if memory.bank else None
         picture = to_image(bank_picture(memory, disk, thumbnails)[None])
         text = summary_text(summarise(memory), disk, earlier_memories(memory), report(memory))
-        text = "\n".join([text, *depth_report(memory)])
+        text = "\n".join([text, *camera_report(memory), *depth_report(memory)])
         return io.NodeOutput(picture, text, memory.frames, memory.duration, ui=ui.PreviewImage(image=picture, cls=cls))

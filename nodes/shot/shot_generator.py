@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import comfy.utils
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from ...film.depth import DepthSource, depth_words
 from ...film.loop import KNOWN_SHARE, SegmentDone, generate_shot, segment_lengths
+from ...film.measured_path import AS_PLANNED, CAMERA_WAYS, camera_words, coming_path
 from ...film.plan import CONTEXT_FRAMES, MEMORY_WAYS, ShotPlan
 from ...memory.cameras.trajectory import Trajectory
 from ...memory.retrieval.reasons import looked_at, noted, percent
@@ -128,6 +129,16 @@ class ShotGenerator(io.ComfyNode):
                     "Reads depth off the new frames as they are made, so that the memory knows how far away things "
                     "are. Recommended: Depth Source, where Memory View or known pixels are used; else leave it open."
                 ),
+                io.Combo.Input(
+                    "cameras",
+                    options=list(CAMERA_WAYS),
+                    default=AS_PLANNED,
+                    optional=True,
+                    tooltip="Which cameras the memory keeps. 'as measured' finds in the new frames where the camera "
+                    "really went, and the rest of the path goes on from there; where that is not sure the plan stays. "
+                    "It takes seconds a segment. Recommended: as planned for models that obey a camera path (the world "
+                    "model, Fun Camera, VACE with known pixels); as measured for those that only read the prompt.",
+                ),
             ],
             outputs=[
                 SceneMemory.Output(display_name="memory", tooltip="The memory with this shot in it."),
@@ -160,6 +171,7 @@ class ShotGenerator(io.ComfyNode):
         memory_enters_as: str = CONTEXT_FRAMES,
         hold_known: bool = False,
         depth_source: DepthSource | None = None,
+        cameras: str = AS_PLANNED,
     ) -> io.NodeOutput:
         """``sigmas`` (n,) are noise levels; ``depth`` is IMAGE (F, H, W, C), a picture for each frame of the path.
 
@@ -184,6 +196,7 @@ class ShotGenerator(io.ComfyNode):
             memory_enters_as=memory_enters_as,
             hold_known=hold_known,
             depth_source=depth_source,
+            cameras=cameras,
         )
         adapter: Adapter = adapter_for(model, memory_enters_as)
         steps = max(1, sigmas.numel() - 1)
@@ -233,11 +246,24 @@ class FilmedScene:
         self._states.append(done.state)
         tell(self._cls, "scene_memory.segment", {**self.scene(), "making": done.index + 1})
 
+    def _path(self) -> Trajectory:
+        """The shot's path as each of its segments was, or will be, asked for."""
+        plan, states = self._plan, self._states
+        if plan.cameras == AS_PLANNED:
+            return plan.trajectory
+        parts = zip(self._starts[:-1], self._starts[1:], strict=True)
+        coming = [coming_path(plan.trajectory, slice(start, stop), states[number], plan.cameras)
+                  for number, (start, stop) in enumerate(parts) if number < len(states)]  # fmt: skip
+        rest = slice(self._starts[min(len(states), len(self._starts) - 1)], len(plan.trajectory))
+        if rest.start < rest.stop:
+            coming.append(plan.trajectory[rest.start - 1 : rest.stop].after(coming[-1].poses[-1])[1:])
+        return replace(plan.trajectory, poses=np.concatenate([part.poses for part in coming]))
+
     def scene(self) -> dict[str, Any]:
         """The scene so far, as the page is told of it: what is not made yet follows the newest memory."""
         segments = tuple((start, self._states[min(number, len(self._states) - 1)])
                          for number, start in enumerate(self._starts[:-1]))  # fmt: skip
-        scene = RetrievalScene(self._plan.trajectory, segments, self._states[-1], self._model.most_context)
+        scene = RetrievalScene(self._path(), segments, self._states[-1], self._model.most_context)
         if scene.id != self._shown[-1]:
             # The page may still be asking about the one before.
             self._shown.append(scene.id)
@@ -281,6 +307,7 @@ class ShotText:
             lines.append("Looked at nothing remembered.")
         if isinstance(share := info.get(KNOWN_SHARE), float):
             lines.append(f"{percent(share)} of its pixels were known.")
+        lines += camera_words(done.state, len(done.state.segments) - 1)
         lines += depth_words(done.depth)
         if self.limit:
             lines.append(f"Looks at {self.limit} of the {self.asked} that k asks for.")
