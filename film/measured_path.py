@@ -21,7 +21,7 @@ from ..memory.cameras.pacing import spread
 from ..memory.cameras.trajectory import Trajectory
 from ..memory.geometry.camera_fit import between
 from ..memory.geometry.camera_report import apart
-from ..memory.geometry.measure_camera import measure_camera
+from ..memory.geometry.measure_camera import FROM_NOTHING, measure_camera
 from ..memory.state.depth import CAMERAS_NOTE
 from ..memory.state.state import MemoryState
 from .seen_again import remembered_near
@@ -74,7 +74,8 @@ def segment_cameras(
     """The cameras of new ``pictures`` (F, H, W, 3) that follow a memory, planned along ``path``.
 
     Where the segment ``goes_on`` from the newest frame, that is the first picture, and its camera is known. Frames with
-    depth that saw the same say how large the way is; else it is taken to be as long as planned. A camera that is not
+    depth that saw the same say how large the way is; else it is taken to be as long as planned, and where none was
+    planned, as none. A camera that is not
     sure stands between its sure neighbours; where too many are not, the plan stays, and the notes say why. ``pictures``
     is None where they are lost. ``each`` is called with the share that is done, and may raise to stop. The same input
     gives the same result, bit for bit.
@@ -100,6 +101,9 @@ def segment_cameras(
     sure[0] = True  # It stands where the plan begins, or where the newest frame was.
     keys = np.flatnonzero(sure)
     measured = between(keys.tolist(), found.trajectory.poses[keys], len(clip))[first:]
+    if found.scale_from == FROM_NOTHING:
+        # A path without a way, and no depth: how far the camera went cannot be told, only where it looks.
+        measured[:, :3, 3] = path.poses[:, :3, 3]
     notes = {"measured": True, "sure": int(counted.sum()), "scale_from": found.scale_from, **rows}
     return SegmentCameras(replace(path, poses=measured), notes)
 

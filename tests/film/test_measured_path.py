@@ -30,6 +30,7 @@ from scene_memory.film.plan import ShotPlan
 from scene_memory.memory.bank.bank import Bank
 from scene_memory.memory.cameras.presets import make_preset
 from scene_memory.memory.cameras.trajectory import Trajectory
+from scene_memory.memory.geometry.measure_camera import FROM_DEPTH
 from scene_memory.memory.retrieval.settings import RetrievalSettings
 from scene_memory.memory.state.state import MemoryState
 from scene_memory.world.render import render_with_depth
@@ -104,6 +105,7 @@ def test_the_memory_knows_where_the_camera_really_went(shoot: Any) -> None:
     measured = shoot(Disobedient(), "measured")[-1].state
     assert degrees_off(planned, PLANNED).max() == 0.0 and degrees_off(planned, REALLY).max() > 20.0
     assert degrees_off(measured, REALLY).max() < 1.5
+    assert np.abs(measured.poses[:, :3, 3]).max() < 1e-9, "without depth or a planned way none can be told"
     assert np.array_equal(planned.read_frames(range(18)), measured.read_frames(range(18)))
     assert camera_report(planned) == []
     report = camera_report(measured)
@@ -151,6 +153,21 @@ def test_where_nothing_can_be_seen_the_plan_stays_and_says_so(shoot: Any) -> Non
     for number in range(2):
         (line,) = camera_words(state, number)
         assert line.startswith("Camera kept as planned: ")
+
+
+def test_with_depth_the_way_is_measured_too(shoot: Any, tmp_path: Path) -> None:
+    """It was asked to go forward by half a unit, and goes aside by one."""
+    aside = make_preset("truck", frames=12, fps=8.0, amount=1.0, fov=70.0, aspect=SIZE[1] / SIZE[0], easing="even")
+    pictures, depth = render_with_depth(SCENE, aside.poses, aside.intrinsics, SIZE[1], SIZE[0], supersample=2)
+    frames = np.asarray(pictures, dtype=np.uint8)
+    bank = Bank.create(tmp_path, "room")
+    known = bank.append(bank.empty(), frames=frames[:6], trajectory=aside[:6], shot=0, depth=depth.numpy()[:6])
+    ahead = make_preset("dolly", frames=7, fps=8.0, amount=0.5, fov=70.0, aspect=SIZE[1] / SIZE[0])
+    planned = ahead.after(known.last_pose)[1:]
+    found = segment_cameras(known, planned, frames[6:], True)
+    assert found.notes["measured"] and found.notes["scale_from"] == FROM_DEPTH
+    off = np.linalg.norm(found.trajectory.poses[:, :3, 3] - aside.poses[6:, :3, 3], axis=1)
+    assert off.max() < 0.05 and np.linalg.norm(planned.poses[-1, :3, 3] - aside.poses[-1, :3, 3]) > 0.5
 
 
 def test_lost_pictures_keep_the_plan() -> None:
