@@ -17,7 +17,7 @@ from dev.support.server import HostServer
 from dev.support.workflow_api import to_prompt
 
 FOLDER = ROOT / "workflows"
-ROOM = {"SceneMemoryShotGenerator": 300, "SceneMemoryStoryFilm": 250}
+ROOM = {"SceneMemoryShotGenerator": 330, "SceneMemoryStoryFilm": 250}
 """How far a node may grow downwards while it shows what it is making."""
 
 DRAWN = """() => app.graph.nodes.map(node => {
