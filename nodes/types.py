@@ -11,6 +11,7 @@ from ..memory.state.state import MemoryState
 from ..memory.story.story import Story
 
 CATEGORY = "SceneMemory"
+"""In the host's menu; the nodes lie in parts of it: camera, memory, shot, story, models, world model."""
 
 
 @io.comfytype(io_type="SCENE_MEMORY")

@@ -16,6 +16,27 @@ export function onNode(name, type, attach) {
   })
 }
 
+/** Gives wires and slots of our own types their colours. */
+export function colourWires(name, colours) {
+  const { style } = document.documentElement
+  const paint = () => {
+    Object.assign(app.canvas?.default_connection_color_byType ?? {}, colours)
+    Object.assign(window.LGraphCanvas?.link_type_colors ?? {}, colours)
+    for (const [type, colour] of Object.entries(colours)) style.setProperty(`--color-datatype-${type}`, colour)
+    app.canvas?.setDirty?.(true, true)
+  }
+  app.registerExtension({
+    name,
+    setup() {
+      paint()
+      // A colour palette takes them away when it is put on, at the start of the page too, and tells nobody of it.
+      const [first] = Object.keys(colours)
+      const look = () => style.getPropertyValue(`--color-datatype-${first}`) || paint()
+      new MutationObserver(look).observe(document.documentElement, { attributes: true, attributeFilter: ["style"] })
+    },
+  })
+}
+
 /** Adds `action` behind what the node already does at one of its events. */
 export function chain(node, event, action) {
   const earlier = node[event]
@@ -191,6 +212,38 @@ function nodeOfRun(id) {
   }
   return node ?? null
 }
+
+const LOOKED_AT = 8 // runs that are looked through for the newest of the open workflow
+const pastRuns = new Map()
+
+/**
+ * Calls `action(teller, told)` with what the newest run of this workflow has told under a name of its outputs, as far as
+ * the server still knows: so that a page that is loaded anew, or a second one, shows it too. The host keeps it in its history.
+ */
+export async function recall(node, output, action) {
+  await new Promise((done) => setTimeout(done)) // a workflow that is being loaded has its links then
+  const id = (app.rootGraph ?? app.graph)?.id
+  if (!id) return
+  if (!pastRuns.has(id)) pastRuns.set(id, newestRun(id))
+  const run = await pastRuns.get(id)
+  for (const [key, found] of Object.entries(run?.outputs ?? {})) {
+    const told = found?.[output]?.[0]
+    const teller = told && nodeOfRun(run.meta?.[key]?.display_node ?? key)
+    if (teller && isThere(node)) action(teller, told)
+  }
+}
+
+async function newestRun(workflow) {
+  try {
+    const past = Object.values(await (await api.fetchApi(`/history?max_items=${LOOKED_AT}`)).json())
+    const mine = past.filter(({ prompt }) => prompt?.[3]?.extra_pnginfo?.workflow?.id === workflow)
+    return mine.sort((one, other) => other.prompt[0] - one.prompt[0])[0]
+  } catch {
+    return undefined // Another program's history: then nothing is shown until the graph runs.
+  }
+}
+
+api.addEventListener("execution_success", () => pastRuns.clear())
 
 const listeners = new Map()
 

@@ -83,6 +83,12 @@ host.onNode("SceneMemory.RetrievalMap", RETRIEVER, (node) => {
       if (host.comesFrom(shot, "retriever", node)) map.take(told)
     })
     map.start()
+    const again = (own) => (teller, told) => {
+      const mine = own ? teller === node : host.comesFrom(teller, "retriever", node)
+      if (mine && !map.told) map.take(told, true)
+    }
+    // What its film had last goes before what it had itself, as while the graph runs.
+    host.recall(node, "scene_memory_shot", again(false)).then(() => host.recall(node, "scene_memory_retrieval", again(true)))
   })
 })
 

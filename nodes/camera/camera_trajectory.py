@@ -23,7 +23,7 @@ class CameraTrajectory(io.ComfyNode):
         return io.Schema(
             node_id="SceneMemoryCameraTrajectory",
             display_name="Camera Trajectory",
-            category=CATEGORY,
+            category=f"{CATEGORY}/camera",
             description="A camera move. Connect the memory and it begins at the last remembered frame; connect another "
             "Camera Trajectory to 'before' and the moves are joined into one long take.",
             search_aliases=["camera path", "camera control", "keyframes", "draw path", "pan", "orbit", "dolly"],

@@ -22,7 +22,7 @@ class JoinTrajectories(io.ComfyNode):
         return io.Schema(
             node_id="SceneMemoryJoinTrajectories",
             display_name="Join Trajectories",
-            category=CATEGORY,
+            category=f"{CATEGORY}/camera",
             description="Camera paths one after another: each begins where the one before ends, at the speed that it "
             "had. The whole can be made longer or shorter, larger or smaller, and given a speed curve. One path alone "
             "is only changed in these.",

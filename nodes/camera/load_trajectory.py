@@ -23,7 +23,7 @@ class LoadTrajectory(io.ComfyNode):
         return io.Schema(
             node_id="SceneMemoryLoadTrajectory",
             display_name="Load Trajectory",
-            category=CATEGORY,
+            category=f"{CATEGORY}/camera",
             description="A camera path from a file: of Save Trajectory, of RealEstate10K, COLMAP, nerfstudio, TUM and "
             "other programs. The layout is recognised by the content.",
             search_aliases=["camera path", "import camera", "poses", "colmap", "nerfstudio", "transforms.json", "3dgs",

@@ -33,7 +33,7 @@ class MeasureCamera(io.ComfyNode):
         return io.Schema(
             node_id="SceneMemoryMeasureCamera",
             display_name="Measure Camera",
-            category=CATEGORY,
+            category=f"{CATEGORY}/camera",
             description="Finds the camera path of a clip in its pictures, and says where it parts from the plan and "
             "which frames are not sure. Needs no model; Depth Anything 3 can be used. With a memory that has depth the "
             "path lies where the film does, and is as long as it was.",

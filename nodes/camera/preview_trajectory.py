@@ -21,7 +21,7 @@ class PreviewTrajectory(io.ComfyNode):
         return io.Schema(
             node_id="SceneMemoryPreviewTrajectory",
             display_name="Preview Trajectory",
-            category=CATEGORY,
+            category=f"{CATEGORY}/camera",
             description="Shows a camera path from above, from the side and in perspective, with its length, turning "
             "and lens, and where the memory has been.",
             search_aliases=["camera path", "show camera", "plot poses", "map"],

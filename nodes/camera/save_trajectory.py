@@ -24,7 +24,7 @@ class SaveTrajectory(io.ComfyNode):
         return io.Schema(
             node_id="SceneMemorySaveTrajectory",
             display_name="Save Trajectory",
-            category=CATEGORY,
+            category=f"{CATEGORY}/camera",
             description="Writes a camera path into a file in the output folder: to load it again here, or in a program "
             "that reads RealEstate10K, COLMAP, nerfstudio or TUM.",
             search_aliases=["export camera", "camera path", "poses", "colmap", "nerfstudio"],

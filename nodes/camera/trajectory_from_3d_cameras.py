@@ -28,7 +28,7 @@ class TrajectoryFrom3DCameras(io.ComfyNode):
         return io.Schema(
             node_id="SceneMemoryTrajectoryFrom3DCameras",
             display_name="Trajectory from 3D Cameras",
-            category=CATEGORY,
+            category=f"{CATEGORY}/camera",
             description="A smooth camera path through the views that you have framed in Load 3D, Preview 3D or Create "
             "Camera Info: connect their camera_info, one for each keyframe.",
             search_aliases=["load 3d", "camera info", "keyframes", "three.js", "camera path"],

@@ -23,7 +23,7 @@ class TrajectoryToWanCamera(io.ComfyNode):
         return io.Schema(
             node_id="SceneMemoryTrajectoryToWanCamera",
             display_name="Trajectory to Wan Camera",
-            category=CATEGORY,
+            category=f"{CATEGORY}/camera",
             description="Any camera path for WanCameraImageToVideo, in place of WanCameraEmbedding with its nine "
             "moves. For the same cameras the numbers are the same.",
             search_aliases=["wan camera embedding", "fun camera", "pluecker", "camera control"],

@@ -31,7 +31,7 @@ class ConsistencyReportNode(io.ComfyNode):
         return io.Schema(
             node_id="SceneMemoryConsistencyReport",
             display_name="Consistency Report",
-            category=CATEGORY,
+            category=f"{CATEGORY}/memory",
             description="Measures whether a film agrees with itself: finds the places that the camera sees again after "
             "it has looked away, moves what was seen there before to where the camera stands now, and compares. Needs "
             "no model.",

@@ -22,7 +22,7 @@ class DepthSourceNode(io.ComfyNode):
         return io.Schema(
             node_id="SceneMemoryDepthSource",
             display_name="Depth Source",
-            category=CATEGORY,
+            category=f"{CATEGORY}/memory",
             description="Reads depth off the frames of a shot as they are made, brings it to the scale of what the "
             "memory knows, and keeps it small beside them. With depth, retrieval knows what hides what, and Memory "
             "View and known pixels can move the camera. Connect one depth model of ComfyUI, or depth pictures.",

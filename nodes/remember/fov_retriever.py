@@ -30,7 +30,7 @@ class FovRetriever(io.ComfyNode):
         return io.Schema(
             node_id="SceneMemoryFovRetriever",
             display_name="FOV Retriever",
-            category=CATEGORY,
+            category=f"{CATEGORY}/memory",
             description="Chooses the past frames that saw what the camera is about to see, by the overlap of their "
             "fields of view. Connect a memory and a camera path to see what it would choose, and why.",
             search_aliases=["field of view", "retrieval", "context as memory"],

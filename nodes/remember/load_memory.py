@@ -21,7 +21,7 @@ class LoadMemory(io.ComfyNode):
         return io.Schema(
             node_id="SceneMemoryLoad",
             display_name="Load Memory",
-            category=CATEGORY,
+            category=f"{CATEGORY}/memory",
             description="Takes up a memory from a file that Save Memory made. Its frames are copied into a bank in "
             "output/scene_memory; the file itself stays as it is.",
             search_aliases=["import memory", "open memory", "restore"],

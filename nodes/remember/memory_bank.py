@@ -38,7 +38,7 @@ class MemoryBank(io.ComfyNode):
         return io.Schema(
             node_id="SceneMemoryBank",
             display_name="Memory Bank",
-            category=CATEGORY,
+            category=f"{CATEGORY}/memory",
             description="Where a film remembers what it has shown. Frames are kept on disk, in "
             "output/scene_memory, as soon as a segment is done; a crash or a cancel loses none of them.",
             search_aliases=["scene memory", "context as memory", "long video", "consistency", "resume"],

@@ -25,7 +25,7 @@ class MemoryEditor(io.ComfyNode):
         return io.Schema(
             node_id="SceneMemoryEditor",
             display_name="Memory Editor",
-            category=CATEGORY,
+            category=f"{CATEGORY}/memory",
             description="Says what the next shots may use of the memory. 'superseded' makes a change last: name the "
             "frames that show the table after it fell, and it stays fallen. No picture is changed or deleted; the bank "
             "keeps the edit, and 'continue' in Memory Bank has it.",

@@ -22,7 +22,7 @@ class MemoryFrames(io.ComfyNode):
         return io.Schema(
             node_id="SceneMemoryFrames",
             display_name="Memory Frames",
-            category=CATEGORY,
+            category=f"{CATEGORY}/memory",
             description="Takes frames out of a memory as pictures, for any node that works on images, and the cameras "
             "that took them. Remember Pictures brings them into another memory.",
             search_aliases=["get frames", "extract images", "last frame"],

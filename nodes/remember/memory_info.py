@@ -21,7 +21,7 @@ class MemoryInfo(io.ComfyNode):
         return io.Schema(
             node_id="SceneMemoryInfo",
             display_name="Memory Info",
-            category=CATEGORY,
+            category=f"{CATEGORY}/memory",
             description="Shows a memory: where the camera was, seen from above, the shots and their frame numbers, "
             "what each segment looked at and why, what is pinned, excluded, superseded or dropped, some frames, and "
             "the size on disk.",

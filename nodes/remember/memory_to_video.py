@@ -57,7 +57,7 @@ class MemoryToVideo(io.ComfyNode):
         return io.Schema(
             node_id="SceneMemoryToVideo",
             display_name="Memory to Video",
-            category=CATEGORY,
+            category=f"{CATEGORY}/memory",
             description="Saves everything a memory has shown as one MP4, frame by frame from disk: a long film takes "
             "no more RAM than a short one. The file carries the workflow; drop it onto ComfyUI to get the graph back.",
             search_aliases=["save video", "export film", "mp4"],

@@ -46,7 +46,7 @@ class MemoryView(io.ComfyNode):
         return io.Schema(
             node_id="SceneMemoryView",
             display_name="Memory View",
-            category=CATEGORY,
+            category=f"{CATEGORY}/memory",
             description="Shows a camera path as far as the memory knows it, in seconds and without a model: the "
             "remembered frames, moved to where the new cameras see them. Pictures and mask feed WanVaceToVideo, "
             "WanFunInpaintToVideo and any other node that paints what is missing.",

@@ -42,7 +42,7 @@ class RememberPictures(io.ComfyNode):
         return io.Schema(
             node_id="SceneMemoryRememberPictures",
             display_name="Remember Pictures",
-            category=CATEGORY,
+            category=f"{CATEGORY}/memory",
             description="Makes memory of pictures that were not filmed here: photographs of a place, a Blender "
             "block-out, a clip from any model, with the cameras that took them. Shots then go on in that place. "
             "Thousands of pictures stream to the disk; a graph that is queued again finds them there.",

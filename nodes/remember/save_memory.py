@@ -22,7 +22,7 @@ class SaveMemory(io.ComfyNode):
         return io.Schema(
             node_id="SceneMemorySave",
             display_name="Save Memory",
-            category=CATEGORY,
+            category=f"{CATEGORY}/memory",
             description="Writes everything that a memory holds into one file in the output folder: frames, cameras, "
             "depth and edits. Load Memory, or Memory Bank with 'import', takes it up again on any computer.",
             search_aliases=["export memory", "share", "backup"],

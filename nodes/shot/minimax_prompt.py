@@ -16,7 +16,7 @@ class MinimaxH3Prompt(io.ComfyNode):
         return io.Schema(
             node_id="SceneMemoryMinimaxPrompt",
             display_name="MiniMax H3 Prompt",
-            category=CATEGORY,
+            category=f"{CATEGORY}/models",
             description="The prompt of MiniMax H3 for the Shot Generator. The model reads text and pictures together, "
             "so the text is encoded anew for each segment with the frames that are remembered for it.",
             search_aliases=["minimax", "h3", "hailuo", "reference to video", "keyframes"],

@@ -27,7 +27,7 @@ class MocRouting(io.ComfyNode):
         return io.Schema(
             node_id="SceneMemoryMocRouting",
             display_name="MoC Routing Picture",
-            category=CATEGORY,
+            category=f"{CATEGORY}/shot",
             description="Shows what the model recalls: which remembered frames each new frame looks into, by layer and "
             "step of routed attention. Samples a segment of a memory, or a latent, once more and watches.",
             search_aliases=["attention map", "mixture of contexts", "what the model looks at", "debug"],

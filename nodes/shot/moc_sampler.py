@@ -25,7 +25,7 @@ class MocSampler(io.ComfyNode):
         return io.Schema(
             node_id="SceneMemoryMocSampler",
             display_name="MoC Sparse Sampler",
-            category=CATEGORY,
+            category=f"{CATEGORY}/models",
             description="Mixture of Contexts: every part of the picture looks only into the few remembered frames that "
             "matter to it, besides the prompt and its own shot. Gives MODEL, SAMPLER and SIGMAS for the Shot Generator "
             "or any stock sampler.",

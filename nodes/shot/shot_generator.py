@@ -39,7 +39,7 @@ class ShotGenerator(io.ComfyNode):
         return io.Schema(
             node_id="SceneMemoryShotGenerator",
             display_name="Shot Generator",
-            category=CATEGORY,
+            category=f"{CATEGORY}/shot",
             description="Films a shot along a camera path. For each segment it finds the past frames that saw the same "
             "place, gives them to the model, and keeps the new frames in the bank at once. Cancel keeps every finished "
             "segment. Chain several by 'memory' to make a film.",

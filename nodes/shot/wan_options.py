@@ -22,7 +22,7 @@ class WanMemoryOptions(io.ComfyNode):
         return io.Schema(
             node_id="SceneMemoryWanOptions",
             display_name="Wan Memory Options",
-            category=CATEGORY,
+            category=f"{CATEGORY}/models",
             description="For models of the Wan family in the Shot Generator: joins a pair of high and low noise models "
             "into one, and says how remembered frames enter. Without this node everything follows the model.",
             search_aliases=["wan 2.2", "high noise low noise", "A14B", "two models", "echo memory", "phantom"],

@@ -24,7 +24,7 @@ class StoryCamera(io.ComfyNode):
         return io.Schema(
             node_id="SceneMemoryStoryCamera",
             display_name="Story Camera",
-            category=CATEGORY,
+            category=f"{CATEGORY}/story",
             description="The camera of a shot in a story. It stands still, as far as the memory knows, where the "
             "prompt moves it; or it makes a move. After a cut it stands elsewhere, so that the shot does not begin "
             "with the newest picture.",

@@ -36,7 +36,7 @@ class StoryFilm(io.ComfyNode):
         return io.Schema(
             node_id="SceneMemoryStoryFilm",
             display_name="Story Film",
-            category=CATEGORY,
+            category=f"{CATEGORY}/story",
             description="Films a story: for each shot its prompt, a camera, a Shot Generator and Story Keyframes. "
             "Shots that are in the bank already are taken from there, so a film that was stopped goes on.",
             search_aliases=["storyboard", "multi shot", "StoryMem", "Memento"],

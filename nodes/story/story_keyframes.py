@@ -31,7 +31,7 @@ class StoryKeyframes(io.ComfyNode):
         return io.Schema(
             node_id="SceneMemoryStoryKeyframes",
             display_name="Story Keyframes",
-            category=CATEGORY,
+            category=f"{CATEGORY}/story",
             description="Chooses keyframes of the newest shot and pins them, so that the next shots see them. The "
             "oldest ones stay; of the others the newest. Place it between two Shot Generators whose retriever takes "
             "'pinned'.",

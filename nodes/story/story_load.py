@@ -19,7 +19,7 @@ class LoadStory(io.ComfyNode):
         return io.Schema(
             node_id="SceneMemoryLoadStory",
             display_name="Load Story",
-            category=CATEGORY,
+            category=f"{CATEGORY}/story",
             description="Reads the script of a story of several shots: the JSON that StoryMem and Memento use. Story "
             "Film films it.",
             search_aliases=["storyboard", "StoryMem", "Memento", "shot list", "script"],

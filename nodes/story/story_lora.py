@@ -24,7 +24,7 @@ class LoadStoryLora(io.ComfyNode):
         return io.Schema(
             node_id="SceneMemoryLoadStoryLora",
             display_name="Load Story LoRA",
-            category=CATEGORY,
+            category=f"{CATEGORY}/story",
             description="Puts StoryMem's or Memento's LoRA on a Wan 2.2. Their names and scale are those of another "
             "library, so that the stock LoRA loader finds nothing in them; here both are set right first.",
             search_aliases=["StoryMem", "Memento", "MI2V", "MM2V", "rslora"],

@@ -21,7 +21,7 @@ class StoryMemoryOptions(io.ComfyNode):
         return io.Schema(
             node_id="SceneMemoryStoryOptions",
             display_name="Story Memory Options",
-            category=CATEGORY,
+            category=f"{CATEGORY}/story",
             description="For Wan 2.2 image to video with the LoRAs of StoryMem or Memento: remembered frames enter the "
             "Shot Generator as these were trained, in front of the shot.",
             search_aliases=["StoryMem", "Memento", "MI2V", "MM2V", "multi shot", "consistent characters"],

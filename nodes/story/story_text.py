@@ -50,7 +50,7 @@ class StoryText(io.ComfyNode):
         return io.Schema(
             node_id="SceneMemoryStory",
             display_name="Story",
-            category=CATEGORY,
+            category=f"{CATEGORY}/story",
             description="A story of several shots, written here: who is in it, scenes, shots. Says what a video model "
             "would not understand. Story Film films it.",
             search_aliases=["storyboard", "script", "shot list", "screenplay", "markdown", "StoryMem", "Memento"],

@@ -88,10 +88,44 @@ def test_the_map_answers_what_other_settings_would_recall(
     page.wait_for_function(f"() => {VIEW}.hidden")  # It has walked a step from there, and no depth is kept.
     page.keyboard.press("PageUp")
     asked(frontend, "frame === 8 && answer.number === 1")
+    page.evaluate(f"() => ({MAP})().retrievalMap.goTo(60)")
+    asked(frontend, "frame === 60 && answer.number === 7")
+    page.keyboard.press("Space")
+    asked(frontend, "frame === 71 && !map.playing && answer.number === 8")
+    page.keyboard.press("Space")
+    page.wait_for_function(f"() => ({MAP})().retrievalMap.frame < 40")  # From the end it begins anew.
+    page.keyboard.press("Space")
+    page.wait_for_function(f"() => !({MAP})().retrievalMap.playing")
+    page.evaluate(f"() => ({MAP})().retrievalMap.goTo(8)")
+    asked(frontend, "frame === 8 && answer.number === 1")
     frontend.screenshot(f"retrieval map {mode}")
     assert not frontend.errors, frontend.errors
     assert frontend.to_prompt() and "retrieval_map" not in json.dumps(frontend.to_workflow()), "nothing of it is saved"
     assert Bank.open(server.output / "scene_memory", bank).load().id == state.id, "nothing was filmed for it"
+
+    # The page is loaded anew: the map asks about the same film again, without a run.
+    saved = frontend.to_workflow()
+    frontend.open()
+    frontend.load(saved)
+    page.evaluate(f"() => ({MAP})().querySelector('button').click()")
+    again = asked(frontend, "told.frames === 73 && answer.number === 0")
+    assert again["told"]["id"] == last["told"]["id"]
+    page.evaluate(f"() => ({MAP})().retrievalMap.goTo(64)")
+    assert asked(frontend, "answer.number === 8")["answer"]["chosen"]["frame"] == recent
+    # The server was started anew and knows no scene: the map waits for the next run, without a complaint.
+    page.route("**/scene_memory/retrieval/*/path", lambda route: route.fulfill(status=404, body='{"error": "gone"}'))
+    with page.expect_response("**/scene_memory/retrieval/*/path"):
+        frontend.load(saved)
+    page.wait_for_function(f"() => !({MAP})().retrievalMap.told")
+    hint = page.evaluate(f"() => ({MAP})().querySelector('.smce-hint').outerHTML")
+    assert "Queue the graph once" in hint and "smce-wrong" not in hint
+    page.unroute("**/scene_memory/retrieval/*/path")
+    frontend.errors.clear()  # The page itself tells of every 404.
+    # Another workflow, or one that never ran, knows nothing of it.
+    frontend.load({**saved, "id": "00000000-0000-4000-8000-000000000000"})
+    frontend.settle()
+    assert page.evaluate(f"() => ({MAP})().retrievalMap.told") is None
+    assert not frontend.errors, frontend.errors
 
 
 def set_value(page: Any, name: str, value: Any) -> Any:

@@ -85,6 +85,15 @@ def test_every_input_explains_itself_and_ends_in_a_recommendation(server: HostSe
             assert re.search(r"Recommended: \S.*$", tooltip), f"{node}.{name}: {tooltip!r}"
 
 
+def test_the_nodes_lie_in_parts_of_the_menu(server: HostServer) -> None:
+    parts: dict[str, list[str]] = {}
+    for node, info in our_nodes(server).items():
+        parts.setdefault(info["category"], []).append(node)
+    expected = ("camera", "memory", "shot", "story", "models", "world model")
+    assert set(parts) == {f"SceneMemory/{part}" for part in expected}
+    assert max(len(nodes) for nodes in parts.values()) <= 16
+
+
 def test_every_output_has_a_name_and_a_tooltip(server: HostServer) -> None:
     silent = [
         f"{node}.{name or number}"

@@ -24,7 +24,7 @@ const MORE = `
 .smrm-time { flex: none; height: 40px; cursor: ew-resize; }
 `
 
-/** {root, toggle, note, body, before, map, view, picture, list, time, now, hint}. */
+/** {root, toggle, note, play, body, before, map, view, picture, list, time, now, hint}. */
 export function layout() {
   const root = make("div", "smce smrm", { role: "group", "aria-label": "Retrieval map" })
   const style = document.createElement("style")
@@ -33,6 +33,7 @@ export function layout() {
   const bar = add(root, "div", "smce-bar")
   const toggle = button(bar, "▸ Retrieval map", "Show or hide what would be recalled for each segment, and why.")
   const note = add(bar, "span", "smce-note")
+  const play = button(bar, "▶", "Play the coming path as the memory knows it (Space).")
   const before = button(bar, "Before (hold B)", "Hold to see the choice with the settings before.")
   const body = add(root, "div", "smce-body")
   const main = add(body, "div", "smrm-main")
@@ -55,7 +56,7 @@ export function layout() {
   })
   const now = add(body, "output", "smce-now")
   const hint = add(body, "div", "smce-hint", { role: "status", "aria-live": "polite" })
-  return { root, toggle, note, before, body, map, view, picture, list, time, now, hint }
+  return { root, toggle, note, play, before, body, map, view, picture, list, time, now, hint }
 }
 
 /** A card for a chosen frame. */

@@ -49,6 +49,7 @@ export class RetrievalMap {
     cancelAnimationFrame(this.request)
     this.request = 0
     clearTimeout(this.later)
+    this.#play(false)
     this.#hold(false)
     this.#picture("")
     for (const one of this.cards) {
@@ -58,8 +59,11 @@ export class RetrievalMap {
     this.port.setGone(this.root, true)
   }
 
-  /** A run told its path and its memory; `making` is the segment that is made next, while it goes on. */
-  async take(told) {
+  /**
+   * A run told its path and its memory; `making` is the segment that is made next, while it goes on. An `earlier` run's may
+   * be gone from the server since: then the map waits for the next.
+   */
+  async take(told, earlier = false) {
     const { making } = told
     const same = told.id === this.told?.id
     this.told = told
@@ -78,7 +82,12 @@ export class RetrievalMap {
       this.fit()
       this.#ask()
     } catch (problem) {
-      if (this.told === told) this.#say(`What the run remembers cannot be shown: ${problem.message}`, true)
+      if (this.told !== told) return
+      if (earlier) {
+        this.told = null
+        return this.#say(NOTHING)
+      }
+      this.#say(`What the run remembers cannot be shown: ${problem.message}`, true)
     }
   }
 
@@ -93,6 +102,26 @@ export class RetrievalMap {
     this.text = text
     this.settings = settings
     this.#ask()
+  }
+
+  /** Runs the playhead along the coming path at its own pace, from the beginning where it stands at the end. */
+  #play(yes) {
+    if (yes && !this.told) return
+    cancelAnimationFrame(this.playing)
+    this.playing = 0
+    this.parts.play.textContent = yes ? "❚❚" : "▶"
+    this.parts.play.setAttribute("aria-pressed", String(yes))
+    if (!yes) return
+    const from = this.frame < this.told.length - 1 ? this.frame : 0
+    let begun
+    const step = (now) => {
+      begun ??= now
+      const frame = from + ((now - begun) / 1000) * this.told.fps
+      this.goTo(frame)
+      if (frame >= this.told.length - 1) this.#play(false)
+      else this.playing = requestAnimationFrame(step)
+    }
+    this.playing = requestAnimationFrame(step)
   }
 
   goTo(frame) {
@@ -263,7 +292,8 @@ export class RetrievalMap {
   #open(yes) {
     if (this.opened === yes) return
     this.opened = yes
-    this.parts.body.hidden = this.parts.before.hidden = !yes
+    this.parts.body.hidden = this.parts.before.hidden = this.parts.play.hidden = !yes
+    this.#play(false)
     this.parts.toggle.textContent = yes ? "▾ Retrieval map" : "▸ Retrieval map"
     this.parts.toggle.setAttribute("aria-expanded", String(yes))
     this.root.style.minHeight = `${yes ? OPEN : CLOSED}px`
@@ -281,9 +311,10 @@ export class RetrievalMap {
   }
 
   #listen() {
-    const { root, toggle, before, body, time, list } = this.parts
+    const { root, toggle, play, before, body, time, list } = this.parts
     for (const kind of ["pointerdown", "mousedown", "dblclick"]) body.addEventListener(kind, (event) => event.stopPropagation())
     toggle.addEventListener("click", () => this.#open(!this.opened))
+    play.addEventListener("click", () => this.#play(!this.playing))
     before.addEventListener("pointerdown", (event) => {
       before.setPointerCapture(event.pointerId)
       this.#hold(true)
@@ -298,6 +329,7 @@ export class RetrievalMap {
     root.addEventListener("keyup", (event) => event.key.toLowerCase() === "b" && this.#hold(false))
     root.addEventListener("focusout", () => this.#hold(false))
     time.addEventListener("pointerdown", (event) => {
+      this.#play(false)
       time.focus()
       time.setPointerCapture(event.pointerId)
       this.#scrub(event)
@@ -305,6 +337,12 @@ export class RetrievalMap {
     })
     time.addEventListener("pointermove", (event) => time.hasPointerCapture(event.pointerId) && this.#scrub(event))
     time.addEventListener("keydown", (event) => {
+      if (event.key === " ") {
+        this.#play(!this.playing)
+        event.preventDefault()
+        event.stopPropagation()
+        return
+      }
       const by = event.shiftKey ? 10 : 1
       const to = { ArrowLeft: this.frame - by, ArrowDown: this.frame - by, ArrowRight: this.frame + by, ArrowUp: this.frame + by,
         PageUp: this.#nextSegment(1), PageDown: this.#nextSegment(-1), Home: 0, End: Infinity }[event.key]
