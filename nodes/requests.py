@@ -12,6 +12,8 @@ from typing import Any, TypeVar
 
 from aiohttp import web
 
+from ..memory.cameras.keyframe_fit import Stopped
+
 MOST_BODY = 65536
 """Bytes of a body, as it is after unpacking."""
 
@@ -69,7 +71,13 @@ class Newest:
         if (older := self._running.get(client)) is not None:
             older.set()
         self._running[client] = stop
-        future = asyncio.get_running_loop().run_in_executor(self._pool, job, stop.is_set)
+
+        def work() -> T:
+            if stop.is_set():  # A newer one came while this one waited for a thread.
+                raise Stopped
+            return job(stop.is_set)
+
+        future = asyncio.get_running_loop().run_in_executor(self._pool, work)
         try:
             while not (await asyncio.wait([future], timeout=_LOOK_S))[0]:
                 if request.transport is None or request.transport.is_closing():

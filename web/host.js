@@ -237,13 +237,15 @@ async function newestRun(workflow) {
   try {
     const past = Object.values(await (await api.fetchApi(`/history?max_items=${LOOKED_AT}`)).json())
     const mine = past.filter(({ prompt }) => prompt?.[3]?.extra_pnginfo?.workflow?.id === workflow)
-    return mine.sort((one, other) => other.prompt[0] - one.prompt[0])[0]
+    return mine.at(-1) // in the order in which they ended
   } catch {
-    return undefined // Another program's history: then nothing is shown until the graph runs.
+    pastRuns.delete(workflow)
+    return undefined // nothing is shown until the graph runs
   }
 }
 
-api.addEventListener("execution_success", () => pastRuns.clear())
+for (const end of ["execution_success", "execution_error", "execution_interrupted"])
+  api.addEventListener(end, () => pastRuns.clear())
 
 const listeners = new Map()
 
