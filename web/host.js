@@ -235,7 +235,9 @@ export async function recall(node, output, action) {
 
 async function newestRun(workflow) {
   try {
-    const past = Object.values(await (await api.fetchApi(`/history?max_items=${LOOKED_AT}`)).json())
+    const text = await (await api.fetchApi(`/history?max_items=${LOOKED_AT}`)).text()
+    // Python writes numbers of other nodes that are none as NaN, which is no JSON.
+    const past = Object.values(JSON.parse(text.replace(/\bNaN\b|-?\bInfinity\b/g, "null")))
     const mine = past.filter(({ prompt }) => prompt?.[3]?.extra_pnginfo?.workflow?.id === workflow)
     return mine.at(-1) // in the order in which they ended
   } catch {

@@ -103,7 +103,10 @@ def test_the_map_answers_what_other_settings_would_recall(
     assert frontend.to_prompt() and "retrieval_map" not in json.dumps(frontend.to_workflow()), "nothing of it is saved"
     assert Bank.open(server.output / "scene_memory", bank).load().id == state.id, "nothing was filmed for it"
 
-    # The page is loaded anew: the map asks about the same film again, without a run.
+    # The page is loaded anew: the map asks about the same film again, without a run. ComfyUI writes a NaN of another
+    # run into its history as it is, which no page reads as JSON.
+    number = {"class_type": "PrimitiveFloat", "inputs": {"value": float("nan")}}
+    server.client.queue({"number": number, "shown": {"class_type": "PreviewAny", "inputs": {"source": ["number", 0]}}})
     saved = frontend.to_workflow()
     frontend.open()
     frontend.load(saved)
